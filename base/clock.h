@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Times are CLOCK_MONOTONIC nanoseconds inside, UTC at the edges. The offset between the two is taken once, at
+ * the start of a recording, so that a wall clock that jumps moves no invocation.
+ */
+#ifndef FNP_BASE_CLOCK_H
+#define FNP_BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define FNP_NS_PER_S UINT64_C(1000000000)
+
+uint64_t fnp_clock_ns(void);
+
+/* CPU time of this process so far, all threads. */
+uint64_t fnp_clock_own_cpu_ns(void);
+
+/* Add this to monotonic nanoseconds to get nanoseconds since 1970. */
+int64_t fnp_clock_utc_offset_ns(void);
+
+#define FNP_CLOCK_TEXT_MAX 40
+
+/* "2026-11-22T10:15:30.123456789Z" for nanoseconds since 1970. */
+void fnp_clock_format_rfc3339(int64_t utc_ns, char ret[static FNP_CLOCK_TEXT_MAX]);
+
+/* "20261122T101530.123456789Z": for file names. */
+void fnp_clock_format_compact(int64_t utc_ns, char ret[static FNP_CLOCK_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * What the kernel side and the program say to each other: ring records and map values, fixed width, the same bytes
+ * for both compilers. It includes nothing and holds no code, so that BPF, C and tests can all read it.
+ *
+ * Numbers, not times, join records. Every watched process has an event number `seq`: each record about the process
+ * that is not a sample (fork, exec, exit, socket) takes the next one, in the order in which it happened. A sample
+ * carries the number that stood at its tick. So "this sample was taken between the message that began the
+ * invocation and the one that ended it" is a comparison of numbers, and user space alone decides which messages
+ * begin and end what. A gap in the numbers is a lost record.
+ *
+ * Exact CPU time travels the same way: each event carries the CPU time of its process and thread at that moment,
+ * and the difference of two events is what was spent between them.
+ *
+ * Two rings: `events` (everything that has a number) and `samples`. The second may be full without harm to the first.
+ */
+#ifndef FNP_BPF_WIRE_H
+#define FNP_BPF_WIRE_H
+
+#ifdef __bpf__
+typedef unsigned char fnp_u8;
+typedef unsigned short fnp_u16;
+typedef unsigned int fnp_u32;
+typedef unsigned long long fnp_u64;
+typedef long long fnp_s64;
+#else
+#include <stdint.h>
+typedef uint8_t fnp_u8;
+typedef uint16_t fnp_u16;
+typedef uint32_t fnp_u32;
+typedef uint64_t fnp_u64;
+typedef int64_t fnp_s64;
+#endif
+
+#define FNP_COMM_MAX 16
+
+/*
+ * Why a tick has no sample, and why a stack is not whole. Numbers are never used again; new ones go at the end.
+ * X(NUMBER, NAME, text as it stands in files)
+ */
+#define FNP_LOSS_CAUSES(X)                                                                                   \
+	X(0, RING_FULL, "ring_full")                                                                         \
+	X(1, BAD_RECORD, "bad_record")                                                                       \
+	X(2, NO_MEMORY, "no_memory")                                                                         \
+	X(3, STACK_TABLE_FULL, "stack_table_full")                                                           \
+	X(4, UNKNOWN_PROCESS, "unknown_process")
+
+#define FNP_TRUNCATION_CAUSES(X)                                                                             \
+	X(0, NONE, "whole")                                                                                  \
+	X(1, DEPTH, "depth")                                                                                 \
+	X(2, NO_MAPPING, "no mapping")                                                                       \
+	X(3, NO_TABLE, "no unwind table")                                                                    \
+	X(4, NO_ROW, "no unwind row")                                                                        \
+	X(5, EXPRESSION, "DWARF expression")                                                                 \
+	X(6, BAD_READ, "unreadable memory")                                                                  \
+	X(7, LOOP, "stack goes backwards")                                                                   \
+	X(8, BUDGET, "step budget")                                                                          \
+	X(9, RUNTIME, "runtime in transition")                                                               \
+	X(10, KERNEL_DEPTH, "kernel depth")
+
+#define FNP_X_LOSS(n, name, text) FNP_LOSS_##name = n,
+enum fnp_loss_cause { FNP_LOSS_CAUSES(FNP_X_LOSS) FNP_LOSS_MAX };
+#define FNP_X_TRUNCATION(n, name, text) FNP_TRUNCATION_##name = n,
+enum fnp_truncation_cause { FNP_TRUNCATION_CAUSES(FNP_X_TRUNCATION) FNP_TRUNCATION_MAX };
+
+/* ---- frames ------------------------------------------------------------------------------------------------- */
+
+/*
+ * User stacks are arrays of 64-bit words, leaf first. A frame is one head word and 0 to 7 further words:
+ * bits 63..60 its kind (enum fnp_word_kind), bits 59..57 the number of further words, bits 56..0 a value.
+ *   NATIVE   value = address to look up: the pc of the leaf and of frames interrupted by a signal, else the return
+ *	      address minus one. No further words.
+ *   MARKER   value = enum fnp_truncation_cause. Stands where the stack was cut; always room for it.
+ *   others   as the runtime's layout header says.
+ */
+enum fnp_word_kind {
+	FNP_WORD_NATIVE = 0,
+	FNP_WORD_MARKER = 1,
+	FNP_WORD_PYTHON = 2,
+	FNP_WORD_HOTSPOT = 3,
+	FNP_WORD_V8 = 4,
+};
+#define FNP_WORD_KIND_SHIFT 60
+#define FNP_WORD_MORE_SHIFT 57
+#define FNP_WORD_VALUE_MASK ((1ULL << FNP_WORD_MORE_SHIFT) - 1)
+#define FNP_WORD(kind, more, value)                                                                          \
+	(((fnp_u64)(kind) << FNP_WORD_KIND_SHIFT) | ((fnp_u64)(more) << FNP_WORD_MORE_SHIFT) |               \
+	 ((fnp_u64)(value) & FNP_WORD_VALUE_MASK))
+
+#define FNP_KERNEL_FRAMES_MAX 127
+#define FNP_USER_WORDS_MAX 4096 /* at least 1,024 frames of up to 4 words */
+
+/* ---- records ------------------------------------------------------------------------------------------------ */
+
+enum fnp_record_type {
+	FNP_RECORD_SAMPLE = 1,
+	FNP_RECORD_FORK = 2,
+	FNP_RECORD_EXEC = 3,
+	FNP_RECORD_EXIT = 4,
+	FNP_RECORD_SOCKET = 5,
+};
+
+/*
+ * The head of every record. pid and tid count as in the PID namespace of the program. `process` is the start time of
+ * the thread-group leader (CLOCK_MONOTONIC ns, task_struct.start_time): with pid it names a process for ever.
+ */
+struct fnp_record {
+	fnp_u16 type; /* enum fnp_record_type */
+	fnp_u16 n_sections;
+	fnp_u32 size; /* of the whole record in bytes, a multiple of 8 */
+	fnp_u64 time_ns;
+	fnp_u32 pid;
+	fnp_u32 tid;
+	fnp_u64 process;
+	fnp_u64 seq; /* of an event: its number; of a sample: that of the last event before it */
+};
+
+/*
+ * After a record's fixed part stand `n_sections` sections, each 8-byte aligned: this head, then `size` bytes, then
+ * padding to 8. A reader skips types that it does not know.
+ */
+enum fnp_section_type {
+	FNP_SECTION_KERNEL_STACK = 1, /* u64 addresses, leaf first; the first is a pc, the rest return addresses */
+	FNP_SECTION_USER_STACK = 2,   /* u64 words, see above */
+	FNP_SECTION_CONTEXT = 3,      /* 8 to 32 bytes: the runtime's own context, see its layout header */
+	FNP_SECTION_LABELS = 4,
+	FNP_SECTION_RESUME = 5, /* struct fnp_resume and a copy of the stack: user space goes on with the walk */
+	FNP_SECTION_FILE_NAME = 6, /* of an exec: bytes as given to execve */
+	FNP_SECTION_ARGUMENTS = 7, /* of an exec: NUL-separated, cut at the section's size */
+	FNP_SECTION_ENVIRONMENT = 8, /* likewise */
+	FNP_SECTION_DATA = 9, /* of a socket event: the bytes moved, from the first, cut at the section's size */
+};
+
+struct fnp_section {
+	fnp_u16 type;
+	fnp_u16 truncated; /* 1: there was more than `size` */
+	fnp_u32 size;
+};
+
+struct fnp_sample_record {
+	struct fnp_record head;
+	fnp_u64 weight_ns; /* since this CPU's last tick, at most 4 periods */
+	fnp_u32 cpu;
+	fnp_u32 truncation; /* enum fnp_truncation_cause of the user stack */
+	char comm[FNP_COMM_MAX]; /* of the thread; NUL-padded */
+};
+
+/* CPU time as it stood when an event happened, in ns of sum_exec_runtime. */
+struct fnp_cpu_times {
+	fnp_u64 process_ns; /* all threads since the process is watched */
+	fnp_u64 thread_ns;  /* the thread that made the event, since the process is watched */
+	fnp_u64 ticks;	    /* of the process so far */
+	fnp_u64 lost;	    /* ticks of the process so far that the kernel side could not record */
+};
+
+/* head.pid and head.tid are the creator's. A new thread has child_pid == head.pid. */
+struct fnp_fork_record {
+	struct fnp_record head;
+	struct fnp_cpu_times cpu;
+	fnp_u32 child_pid;
+	fnp_u32 child_tid;
+	fnp_u64 child_process;
+};
+
+/* The new image runs. Sections: FILE_NAME, ARGUMENTS, ENVIRONMENT. */
+struct fnp_exec_record {
+	struct fnp_record head;
+	struct fnp_cpu_times cpu; /* what the process spent before the exec */
+	fnp_u32 parent_pid;
+	fnp_u32 old_tid; /* of the thread that called execve */
+};
+
+/* One thread ended; `last` says that it was the process's last one. CPU time spent after this comes with the
+ * target's final state, see struct fnp_target. */
+struct fnp_exit_record {
+	struct fnp_record head;
+	struct fnp_cpu_times cpu;
+	fnp_s64 exit_code; /* as wait() gives it: code << 8, or the signal */
+	fnp_u32 last;
+	fnp_u32 pad;
+};
+
+enum fnp_socket_direction { FNP_SOCKET_RECEIVED = 0, FNP_SOCKET_SENT = 1 };
+
+/* Bytes were moved on a TCP socket that the target's filter lets through. Section: DATA, where it could be read. */
+struct fnp_socket_record {
+	struct fnp_record head;
+	struct fnp_cpu_times cpu;
+	fnp_u64 socket;	     /* names the connection for as long as it lives; never 0 */
+	fnp_u64 length;	     /* bytes moved, at least 1; 0: the peer closed (a receive that returned 0) */
+	fnp_u16 local_port;  /* host byte order */
+	fnp_u16 remote_port; /* host byte order */
+	fnp_u8 direction;    /* enum fnp_socket_direction */
+	fnp_u8 pad[3];
+	fnp_u8 remote_address[16]; /* IPv6, or IPv4-mapped */
+};
+
+/* ---- map values --------------------------------------------------------------------------------------------- */
+
+enum fnp_target_flags {
+	FNP_TARGET_SAMPLED = 1 << 0,	 /* ticks are taken */
+	FNP_TARGET_WAIT_EXEC = 1 << 1,	 /* nothing is taken until its next exec, which clears this */
+	FNP_TARGET_PROVISIONAL = 1 << 2, /* put in by the kernel side at exec; user space has not decided yet */
+	FNP_TARGET_SOCKETS = 1 << 3,	 /* socket events are taken, by `port` */
+};
+
+/* A watched process: value of the map `targets`, key pid. User space reads it back whole when the process is gone. */
+struct fnp_target {
+	fnp_u64 process; /* as in struct fnp_record; 0 until the kernel side has met it */
+	fnp_u64 seq;	 /* number of the last event */
+	fnp_u64 cpu_ns;	 /* of all its threads, charged at switches and events; may be ahead by stolen time */
+	fnp_u64 ticks;
+	fnp_u64 lost[8]; /* ticks by enum fnp_loss_cause */
+	fnp_u32 flags;	 /* enum fnp_target_flags */
+	fnp_u32 running; /* its threads that are on a CPU now */
+	fnp_u16 port;	 /* only sockets whose remote port this is; 0: all TCP sockets */
+	fnp_u16 pad[3];
+	fnp_u64 events_lost; /* records with a number that the ring had no room for */
+};
+
+_Static_assert(sizeof(struct fnp_record) == 40, "wire");
+_Static_assert(sizeof(struct fnp_section) == 8, "wire");
+_Static_assert(sizeof(struct fnp_sample_record) == 72, "wire");
+_Static_assert(sizeof(struct fnp_fork_record) == 88, "wire");
+_Static_assert(sizeof(struct fnp_exec_record) == 80, "wire");
+_Static_assert(sizeof(struct fnp_exit_record) == 88, "wire");
+_Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
+_Static_assert(sizeof(struct fnp_target) == 120, "wire");
+_Static_assert(FNP_LOSS_MAX <= 8, "struct fnp_target has room for eight causes");
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A row: one line of the index and one profile. What an invocation, an init, a process, its idle or its shared time
+ * came to. Plain data, filled by invocations/, closed once, then read by output/ and freed.
+ *
+ * Stacks are numbers of the recording's stack table (profiler/samples.h); a row holds how often and how long each
+ * was seen, by thread.
+ */
+#ifndef FNP_PROFILER_INVOCATIONS_ROW_H
+#define FNP_PROFILER_INVOCATIONS_ROW_H
+
+#include <stdbool.h>
+
+#include "base/vec.h"
+#include "bpf/wire.h"
+
+enum fnp_row_kind {
+	FNP_ROW_INVOCATION,
+	FNP_ROW_INIT,
+	FNP_ROW_IDLE,
+	FNP_ROW_SHARED,
+	FNP_ROW_PROCESS,
+	FNP_ROW_KINDS,
+};
+
+/* How it is known that a sample belongs to its row. */
+enum fnp_attribution {
+	FNP_ATTRIBUTION_EXACT,	  /* by the runtime's context, or the process is the invocation, or the only active one */
+	FNP_ATTRIBUTION_INFERRED, /* by thread */
+	FNP_ATTRIBUTION_SHARED,
+	FNP_ATTRIBUTION_NONE, /* rows that are no invocation */
+	FNP_ATTRIBUTIONS,
+};
+
+enum fnp_outcome {
+	FNP_OUTCOME_UNKNOWN, /* absent from the line */
+	FNP_OUTCOME_OK,
+	FNP_OUTCOME_ERROR,
+	FNP_OUTCOME_TIMEOUT,
+	FNP_OUTCOME_KILLED,
+	FNP_OUTCOME_UNFINISHED,
+};
+
+enum fnp_tristate { FNP_UNKNOWN, FNP_FALSE, FNP_TRUE };
+
+/* One stack of one thread in this row. */
+struct fnp_row_stack {
+	uint32_t stack;	   /* number in the stack table of `epoch` */
+	uint32_t comm;	   /* number of the thread's name in the same epoch */
+	uint32_t tid;
+	uint32_t count;	   /* samples */
+	uint64_t weight_ns;
+};
+
+struct fnp_stack_epoch; /* profiler/samples.h: the table that the numbers above belong to */
+
+/* Texts are owned by the row, or NULL when not known. */
+struct fnp_row {
+	enum fnp_row_kind kind;
+	char *id;
+	char *function;
+	char *version;
+	char *source;
+	char *runtime;
+	char *init;	 /* id of its init row */
+	char *trace_id;	 /* 32 lower-case hexadecimal digits */
+	char *parent_span_id; /* 16 */
+	uint32_t pid;
+	uint64_t process; /* with pid: which process (struct fnp_record) */
+	uint64_t start_ns; /* CLOCK_MONOTONIC */
+	uint64_t duration_ns;
+	uint64_t deadline_utc_ns; /* 0: not known */
+	enum fnp_outcome outcome;
+	enum fnp_tristate cold;
+
+	uint64_t samples;
+	uint64_t sampled_ns;
+	uint64_t cpu_ns;
+	uint64_t children_cpu_ns, post_cpu_ns;
+	bool has_children_cpu, has_post_cpu;
+	uint64_t attribution[FNP_ATTRIBUTIONS]; /* samples */
+	uint64_t losses[FNP_LOSS_MAX];		/* ticks */
+	uint64_t truncated[FNP_TRUNCATION_MAX]; /* samples, by why their stack was cut */
+
+	FNP_VEC(struct fnp_row_stack) stacks;
+	struct fnp_stack_epoch *epoch; /* held by the row; NULL without samples */
+};
+
+/* An empty row of this kind; NULL when there is no memory. */
+struct fnp_row *fnp_row_create(enum fnp_row_kind kind);
+void fnp_row_destroy(struct fnp_row *row);
+FNP_DEFINE_CLEANUP(fnp_row_destroyp, struct fnp_row *, fnp_row_destroy)
+
+/* Adds one sample; merges with an equal stack of the same thread. 0 or -ENOMEM (then nothing changed). */
+int fnp_row_add_sample(struct fnp_row *row, const struct fnp_row_stack *one, enum fnp_attribution attribution,
+		       enum fnp_truncation_cause truncation);
+
+const char *fnp_row_kind_name(enum fnp_row_kind kind);
+const char *fnp_outcome_name(enum fnp_outcome outcome); /* NULL for FNP_OUTCOME_UNKNOWN */
+
+/*
+ * Where closed rows go. `close_row` takes the row over, also when it fails. Rows come in the order in which they
+ * closed.
+ */
+struct fnp_row_sink {
+	int (*close_row)(void *self, struct fnp_row *row);
+	void *self;
+};
+
+#endif
