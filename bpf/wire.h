@@ -148,7 +148,7 @@ struct fnp_sample_record {
 /* CPU time as it stood when an event happened, in ns of sum_exec_runtime. */
 struct fnp_cpu_times {
 	fnp_u64 process_ns; /* all threads since the process is watched */
-	fnp_u64 thread_ns;  /* the thread that made the event, since the process is watched */
+	fnp_u64 thread_ns;  /* the thread that made the event, since it began */
 	fnp_u64 ticks;	    /* of the process so far */
 	fnp_u64 lost;	    /* ticks of the process so far that the kernel side could not record */
 };
@@ -216,6 +216,8 @@ struct fnp_target {
 	fnp_u16 port;	 /* only sockets whose remote port this is; 0: all TCP sockets */
 	fnp_u16 pad[3];
 	fnp_u64 events_lost; /* records with a number that the ring had no room for */
+	fnp_u32 exits;	     /* its threads that began to exit (exit records) ... */
+	fnp_u32 deads;	     /* ... and that left their CPU for the last time: when equal after the last one, it is over */
 };
 
 _Static_assert(sizeof(struct fnp_record) == 40, "wire");
@@ -225,7 +227,7 @@ _Static_assert(sizeof(struct fnp_fork_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_exec_record) == 80, "wire");
 _Static_assert(sizeof(struct fnp_exit_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
-_Static_assert(sizeof(struct fnp_target) == 120, "wire");
+_Static_assert(sizeof(struct fnp_target) == 128, "wire");
 _Static_assert(FNP_LOSS_MAX <= 8, "struct fnp_target has room for eight causes");
 
 #endif

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Processes as they come and go: fork, exec and exit of watched ones, and in host-wide recording every exec, because
+ * what a program is for stands in its environment, which exists from its exec on.
+ *
+ * A child is watched from its fork, in the kernel, so that nothing of it is missed. A process that is watched only
+ * provisionally is sampled until user space has read its environment and decided.
+ */
+#include "bpf/targets.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define FILE_NAME_MAX 1024
+#define ARGUMENTS_MAX 4096
+#define ENVIRONMENT_MAX 32768
+
+/* An exec record of full size; one a CPU, because it does not fit the stack. */
+struct exec_scratch {
+	struct fnp_exec_record record;
+	char sections[3 * sizeof(struct fnp_section) + FILE_NAME_MAX + ARGUMENTS_MAX + 2 * ENVIRONMENT_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY); /* one a CPU: values of per-CPU maps end at 32 KiB */
+	__uint(max_entries, 1);		  /* user space: number of CPUs */
+	__type(key, fnp_u32);
+	__type(value, struct exec_scratch);
+} exec_scratch SEC(".maps");
+
+static __always_inline void head_init(struct fnp_record *head, fnp_u16 type, fnp_u32 size)
+{
+	head->type = type;
+	head->n_sections = 0;
+	head->size = size;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	fnp_u32 pid = pid_of(parent), child_pid = pid_of(child);
+	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
+	struct fnp_fork_record record = {};
+
+	if (!target || !child_pid)
+		return 0;
+	record.child_pid = child_pid;
+	record.child_tid = tid_of(child);
+	record.child_process = process_of(child);
+	if (child_pid != pid) {
+		struct fnp_target fresh = {.process = record.child_process, .flags = target->flags, .port = target->port};
+
+		/* A process that waits for its exec starts nothing that we want to see. */
+		if (target->flags & FNP_TARGET_WAIT_EXEC)
+			return 0;
+		bpf_map_update_elem(&targets, &child_pid, &fresh, BPF_ANY);
+	}
+	head_init(&record.head, FNP_RECORD_FORK, sizeof(record));
+	event_begin(target, pid, &record.head, &record.cpu);
+	event_send(target, &record.head, sizeof(record), child_pid != pid);
+	return 0;
+}
+
+/* Puts a section with up to `max` bytes of [start, end) of user memory at `at`; the bytes it took, padded to 8. */
+static __always_inline fnp_u32 put_user_section(char *at, fnp_u16 type, unsigned long start, unsigned long end,
+						fnp_u32 max)
+{
+	struct fnp_section *section = (void *)at;
+	unsigned long want = end - start;
+	fnp_u32 size;
+
+	section->type = type;
+	section->truncated = 0;
+	section->size = 0;
+	if (end <= start)
+		return sizeof(*section);
+	if (want > max - 1) {
+		want = max - 1;
+		section->truncated = 1;
+	}
+	size = want;
+	/* The mask tells the verifier the bound; max is a power of two. */
+	if (bpf_probe_read_user(at + sizeof(*section), size & (max - 1), (void *)start) != 0)
+		return sizeof(*section);
+	section->size = size;
+	return sizeof(*section) + ((size + 7) & ~7U);
+}
+
+static __always_inline fnp_u32 put_file_name(char *at, struct linux_binprm *bprm)
+{
+	struct fnp_section *section = (void *)at;
+	long n = bpf_probe_read_kernel_str(at + sizeof(*section), FILE_NAME_MAX, BPF_CORE_READ(bprm, filename));
+
+	section->type = FNP_SECTION_FILE_NAME;
+	section->truncated = n == FILE_NAME_MAX;
+	section->size = n > 0 ? n - 1 : 0;
+	return sizeof(*section) + ((section->size + 7) & (2 * FILE_NAME_MAX - 8));
+}
+
+static __always_inline struct fnp_target *target_of_exec(fnp_u32 pid)
+{
+	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
+
+	if (target || !watch_every_exec || !pid)
+		return target;
+	struct fnp_target fresh = {.flags = FNP_TARGET_SAMPLED | FNP_TARGET_SOCKETS | FNP_TARGET_PROVISIONAL};
+	bpf_map_update_elem(&targets, &pid, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&targets, &pid);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	fnp_u32 pid = current_pid(), cpu = bpf_get_smp_processor_id(), used;
+	struct fnp_target *target = target_of_exec(pid);
+	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &cpu);
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+
+	if (!target || !scratch)
+		return 0;
+	if (target->flags & FNP_TARGET_WAIT_EXEC)
+		target->flags &= ~FNP_TARGET_WAIT_EXEC;
+	head_init(&scratch->record.head, FNP_RECORD_EXEC, 0);
+	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
+	scratch->record.parent_pid = pid_of(BPF_CORE_READ(task, real_parent));
+	scratch->record.old_tid = old_pid;
+	scratch->record.head.n_sections = 3;
+	used = put_file_name(scratch->sections, bprm);
+	used += put_user_section(scratch->sections + (used & (2 * FILE_NAME_MAX - 1)), FNP_SECTION_ARGUMENTS,
+				 BPF_CORE_READ(mm, arg_start), BPF_CORE_READ(mm, arg_end), ARGUMENTS_MAX);
+	used += put_user_section(scratch->sections + (used & (2 * ARGUMENTS_MAX - 1)), FNP_SECTION_ENVIRONMENT,
+				 BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end), ENVIRONMENT_MAX);
+	used += sizeof(scratch->record);
+	if (used > sizeof(*scratch))
+		return 0;
+	scratch->record.head.size = used;
+	event_send(target, &scratch->record.head, used, true);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(fnp_process_exit, struct task_struct *task)
+{
+	fnp_u32 pid = current_pid();
+	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
+	struct fnp_exit_record record = {};
+
+	if (!target || (target->flags & FNP_TARGET_WAIT_EXEC))
+		return 0;
+	record.exit_code = BPF_CORE_READ(task, exit_code);
+	/* do_exit() counts down `live` before this tracepoint, on every kernel since 2.6. */
+	record.last = BPF_CORE_READ(task, signal, live.counter) == 0;
+	__sync_fetch_and_add(&target->exits, 1);
+	head_init(&record.head, FNP_RECORD_EXIT, sizeof(record));
+	event_begin(target, pid, &record.head, &record.cpu);
+	event_send(target, &record.head, sizeof(record), record.last);
+	return 0;
+}

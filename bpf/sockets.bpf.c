@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bytes that watched processes move on TCP sockets, with their first bytes copied: all that user space needs to
+ * follow HTTP. Nothing is parsed here.
+ *
+ * Two ways to see them, chosen between open and load:
+ *   sock_recv_length, sock_send_length  (tp_btf, kernel >= 6.3) fire only for sockets, after the copy, whatever system
+ *	call it was. The call's number and arguments, which say where the buffer is, come from the registers that the
+ *	thread entered the kernel with. io_uring and in-kernel users fire them too; there the registers mean nothing,
+ *	the number tells, and the event has a length but no data.
+ *   sys_exit  (tp_btf) for older kernels: every system call of the host passes here, so it costs more.
+ */
+#include "bpf/targets.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define DATA_MAX 16384	    /* bytes of one event that are copied */
+#define RUN_FULL (256 << 10) /* past so many bytes in one direction only DATA_SHORT of each event are copied */
+#define DATA_SHORT 1024
+#define IOVECS_MAX 24
+
+#if defined(__TARGET_ARCH_x86)
+enum { NR_READ = 0, NR_WRITE = 1, NR_READV = 19, NR_WRITEV = 20, NR_SENDTO = 44, NR_RECVFROM = 45, NR_SENDMSG = 46,
+       NR_RECVMSG = 47 };
+#define REGS_NR(r) BPF_CORE_READ(r, orig_ax)
+#define REGS_FD(r) BPF_CORE_READ(r, di)
+#define REGS_BUFFER(r) BPF_CORE_READ(r, si)
+#define REGS_COUNT(r) BPF_CORE_READ(r, dx)
+#define REGS_FLAGS(r) BPF_CORE_READ(r, r10)
+#elif defined(__TARGET_ARCH_arm64)
+enum { NR_READ = 63, NR_WRITE = 64, NR_READV = 65, NR_WRITEV = 66, NR_SENDTO = 206, NR_RECVFROM = 207,
+       NR_SENDMSG = 211, NR_RECVMSG = 212 };
+#define REGS_NR(r) BPF_CORE_READ(r, syscallno)
+#define REGS_FD(r) BPF_CORE_READ(r, orig_x0)
+#define REGS_BUFFER(r) BPF_CORE_READ(r, regs[1])
+#define REGS_COUNT(r) BPF_CORE_READ(r, regs[2])
+#define REGS_FLAGS(r) BPF_CORE_READ(r, regs[3])
+#endif
+
+struct socket_scratch {
+	struct fnp_socket_record record;
+	struct fnp_section section;
+	char data[2 * DATA_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY); /* one a CPU: values of per-CPU maps end at 32 KiB */
+	__uint(max_entries, 1);		  /* user space: number of CPUs */
+	__type(key, fnp_u32);
+	__type(value, struct socket_scratch);
+} socket_scratch SEC(".maps");
+
+/* How many bytes went in one direction without the other speaking: bodies are not copied whole. */
+struct run {
+	fnp_u64 bytes;
+	fnp_u64 direction;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, fnp_u64);
+	__type(value, struct run);
+} runs SEC(".maps");
+
+static __always_inline fnp_u32 data_limit(fnp_u64 socket, fnp_u64 direction, fnp_u64 length)
+{
+	struct run *run = bpf_map_lookup_elem(&runs, &socket);
+
+	if (run && run->direction == direction) {
+		fnp_u64 before = run->bytes;
+		run->bytes += length;
+		return before < RUN_FULL ? DATA_MAX : DATA_SHORT;
+	}
+	struct run fresh = {.bytes = length, .direction = direction};
+	bpf_map_update_elem(&runs, &socket, &fresh, BPF_ANY);
+	return DATA_MAX;
+}
+
+/* Copies up to `want` bytes to data[at]; the bytes that were copied. */
+static __always_inline fnp_u32 copy_user(struct socket_scratch *scratch, fnp_u32 at, const void *from, fnp_u64 want)
+{
+	fnp_u32 n = want > DATA_MAX ? DATA_MAX : want;
+
+	if (at >= DATA_MAX || n == 0)
+		return 0;
+	/* data has twice the room, so that both bounds hold one by one. */
+	if (bpf_probe_read_user(scratch->data + (at & (DATA_MAX - 1)), n & (2 * DATA_MAX - 1), from) != 0)
+		return 0;
+	return n;
+}
+
+static __noinline fnp_u32 copy_iovecs(struct socket_scratch *scratch, const struct iovec *iovecs, fnp_u64 count,
+				      fnp_u32 want)
+{
+	fnp_u32 at = 0;
+
+	for (fnp_u32 i = 0; i < IOVECS_MAX; i++) {
+		struct iovec one = {};
+		fnp_u32 n;
+
+		if (i >= count || at >= want)
+			break;
+		if (bpf_probe_read_user(&one, sizeof(one), iovecs + i) != 0)
+			break;
+		if (one.iov_len == 0)
+			continue;
+		if (one.iov_len > want - at)
+			one.iov_len = want - at;
+		n = copy_user(scratch, at, one.iov_base, one.iov_len);
+		if (n == 0)
+			break;
+		at += n;
+	}
+	return at;
+}
+
+/* The data of the system call that the thread is in; how many bytes of `want` were copied. */
+static __always_inline fnp_u32 copy_data(struct socket_scratch *scratch, struct pt_regs *regs, fnp_u32 want)
+{
+	fnp_u64 nr = REGS_NR(regs);
+	const void *buffer = (const void *)REGS_BUFFER(regs);
+	struct user_msghdr message = {};
+
+	switch (nr) {
+	case NR_READ:
+	case NR_WRITE:
+	case NR_SENDTO:
+	case NR_RECVFROM:
+		return copy_user(scratch, 0, buffer, want);
+	case NR_READV:
+	case NR_WRITEV:
+		return copy_iovecs(scratch, buffer, REGS_COUNT(regs), want);
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+		if (bpf_probe_read_user(&message, sizeof(message), buffer) != 0)
+			return 0;
+		return copy_iovecs(scratch, message.msg_iov, message.msg_iovlen, want);
+	}
+	return 0;
+}
+
+static __always_inline void put_address(struct fnp_socket_record *record, struct sock *sk)
+{
+	fnp_u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	record->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	record->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	__builtin_memset(record->remote_address, 0, sizeof(record->remote_address));
+	if (family == FNP_AF_INET6) {
+		BPF_CORE_READ_INTO(&record->remote_address, sk, __sk_common.skc_v6_daddr);
+	} else {
+		__be32 address = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+		record->remote_address[10] = record->remote_address[11] = 0xff;
+		__builtin_memcpy(record->remote_address + 12, &address, sizeof(address));
+	}
+}
+
+static __always_inline bool wanted(struct fnp_target *target, struct sock *sk)
+{
+	fnp_u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (!(target->flags & FNP_TARGET_SOCKETS) || (target->flags & FNP_TARGET_WAIT_EXEC))
+		return false;
+	if (family != FNP_AF_INET && family != FNP_AF_INET6)
+		return false;
+	if (target->port && bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)) != target->port)
+		return false;
+	return BPF_CORE_READ(sk, sk_protocol) == FNP_IPPROTO_TCP;
+}
+
+static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, struct sock *sk, fnp_u64 length, bool sent,
+				 struct pt_regs *regs, fnp_u64 socket)
+{
+	fnp_u32 cpu = bpf_get_smp_processor_id(), want, copied = 0;
+	struct socket_scratch *scratch = bpf_map_lookup_elem(&socket_scratch, &cpu);
+
+	if (!scratch)
+		return 0;
+	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
+	scratch->record.head.type = FNP_RECORD_SOCKET;
+	scratch->record.head.n_sections = 1;
+	scratch->record.socket = socket;
+	scratch->record.length = length;
+	scratch->record.direction = sent;
+	put_address(&scratch->record, sk);
+	want = data_limit(socket, sent, length);
+	if (want > length)
+		want = length;
+	if (want)
+		copied = copy_data(scratch, regs, want);
+	if (copied > DATA_MAX)
+		copied = DATA_MAX;
+	scratch->section.type = FNP_SECTION_DATA;
+	scratch->section.truncated = copied < length;
+	scratch->section.size = copied;
+	scratch->record.head.size = sizeof(scratch->record) + sizeof(scratch->section) + ((copied + 7) & ~7U);
+	event_send(target, &scratch->record.head, scratch->record.head.size & (4 * DATA_MAX - 1), false);
+	return 0;
+}
+
+static __always_inline int on_length(struct sock *sk, int length, int flags, bool sent)
+{
+	fnp_u32 pid = current_pid();
+	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (!target || length < 0 || (flags & FNP_MSG_PEEK) || (length == 0 && sent) || !wanted(target, sk))
+		return 0;
+	return moved(target, pid, sk, length, sent, (void *)bpf_task_pt_regs(task), bpf_get_socket_cookie(sk));
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(fnp_sock_recv, struct sock *sk, int length, int flags)
+{
+	return on_length(sk, length, flags, false);
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(fnp_sock_send, struct sock *sk, int length, int flags)
+{
+	return on_length(sk, length, 0, true);
+}
+
+/* The socket behind a file descriptor of the current process, or NULL. */
+static __always_inline struct sock *sock_of_fd(fnp_u64 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
+	struct socket *socket;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	if (bpf_probe_read_kernel(&file, sizeof(file), files + fd) != 0 || !file)
+		return NULL;
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & 0170000) != 0140000)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(fnp_sys_exit, struct pt_regs *regs, long ret)
+{
+	fnp_u32 pid = current_pid();
+	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
+	fnp_u64 nr, socket;
+	struct sock *sk;
+	bool sent;
+
+	if (!target || ret < 0 || !(target->flags & FNP_TARGET_SOCKETS))
+		return 0;
+	nr = REGS_NR(regs);
+	sent = nr == NR_WRITE || nr == NR_WRITEV || nr == NR_SENDTO || nr == NR_SENDMSG;
+	if (!sent && nr != NR_READ && nr != NR_READV && nr != NR_RECVFROM && nr != NR_RECVMSG)
+		return 0;
+	if ((nr == NR_RECVFROM && (REGS_FLAGS(regs) & FNP_MSG_PEEK)) ||
+	    (nr == NR_RECVMSG && (REGS_COUNT(regs) & FNP_MSG_PEEK)) || (ret == 0 && sent))
+		return 0;
+	sk = sock_of_fd(REGS_FD(regs));
+	if (!sk || !wanted(target, sk))
+		return 0;
+	/* No cookie can be made here: the address and the local port stand for the connection while it lives. */
+	socket = (fnp_u64)sk ^ (fnp_u64)BPF_CORE_READ(sk, __sk_common.skc_num) << 48;
+	return moved(target, pid, sk, ret, sent, regs, socket);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Watched processes as the programs see them: the maps that all objects share (user space creates each once and hands
+ * it to the others by name), pids as our namespace counts them, and the exact accounting of CPU time.
+ *
+ * CPU time. Each CPU has a slot that says which watched thread runs there, since when, and up to which value of its
+ * se.sum_exec_runtime its process was charged. A switch charges what is left. An event that needs the time of its
+ * process at this moment charges its own thread by slot.sum_at_in + (now - slot.in_ns), because sum_exec_runtime is up to
+ * a tick old between switches, and the process's threads on other CPUs likewise, but only when the process counts
+ * more than one running thread. When such an estimate was too high (time stolen by the host is in the clock and not in
+ * sum_exec_runtime) the next charge is negative: sums stay exact.
+ *
+ *   I1  a slot is filled and emptied by its own CPU alone;
+ *   I2  other CPUs move `charged` alone, by compare and exchange: when the slot changed hands, they fail and do nothing;
+ *   I3  every change of hands changes `charged`.
+ */
+#ifndef FNP_BPF_TARGETS_H
+#define FNP_BPF_TARGETS_H
+
+#include "bpf/kernel.h"
+
+#define FNP_TARGETS_MAX 8192
+#define FNP_CPUS_MAX 1024 /* loop bound; the map has as many slots as the host has CPUs */
+
+struct on_cpu {
+	fnp_u32 pid; /* 0: no watched thread runs here */
+	fnp_u32 tid;
+	fnp_u64 sum_at_in;
+	fnp_u64 in_ns;
+	fnp_u64 charged;
+	fnp_u64 pad[4]; /* a cache line each */
+};
+
+/* Set by user space before the programs are loaded. */
+const volatile fnp_u32 own_pid_ns = 0; /* inode of our PID namespace; 0: the initial one, no translation */
+const volatile fnp_u32 n_cpus = 1;
+const volatile bool watch_every_exec = false; /* host-wide: processes are watched from exec until user space decides */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FNP_TARGETS_MAX);
+	__type(key, fnp_u32);
+	__type(value, struct fnp_target);
+} targets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* user space: number of CPUs */
+	__type(key, fnp_u32);
+	__type(value, struct on_cpu);
+} on_cpus SEC(".maps");
+
+/* Everything that has a number; user space sets both sizes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+
+/* A task's pid in our namespace; 0 when it has none there. */
+static __noinline fnp_u32 nr_in_own_ns(struct pid *pid)
+{
+	unsigned int level = BPF_CORE_READ(pid, level);
+
+#pragma unroll
+	for (unsigned int i = 0; i < 8; i++) {
+		struct upid upid = {};
+		const void *at = (const void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				 i * bpf_core_type_size(struct upid);
+
+		if (i > level)
+			break;
+		bpf_probe_read_kernel(&upid.ns, sizeof(upid.ns), at + bpf_core_field_offset(struct upid, ns));
+		if (BPF_CORE_READ(upid.ns, ns.inum) != own_pid_ns)
+			continue;
+		bpf_probe_read_kernel(&upid.nr, sizeof(upid.nr), at + bpf_core_field_offset(struct upid, nr));
+		return upid.nr;
+	}
+	return 0;
+}
+
+static __always_inline fnp_u32 tid_of(struct task_struct *task)
+{
+	return own_pid_ns ? nr_in_own_ns(BPF_CORE_READ(task, thread_pid)) : BPF_CORE_READ(task, pid);
+}
+
+static __always_inline fnp_u32 pid_of(struct task_struct *task)
+{
+	return own_pid_ns ? nr_in_own_ns(BPF_CORE_READ(task, group_leader, thread_pid)) : BPF_CORE_READ(task, tgid);
+}
+
+static __always_inline fnp_u32 current_pid(void)
+{
+	return own_pid_ns ? pid_of((void *)bpf_get_current_task()) : bpf_get_current_pid_tgid() >> 32;
+}
+
+static __always_inline fnp_u32 current_tid(void)
+{
+	return own_pid_ns ? tid_of((void *)bpf_get_current_task()) : (fnp_u32)bpf_get_current_pid_tgid();
+}
+
+static __always_inline fnp_u64 process_of(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, group_leader, start_time);
+}
+
+static __always_inline struct on_cpu *slot_of_cpu(fnp_u32 cpu)
+{
+	return bpf_map_lookup_elem(&on_cpus, &cpu);
+}
+
+static __always_inline void slot_fill(struct on_cpu *slot, struct fnp_target *target, fnp_u32 pid,
+				      struct task_struct *task, fnp_u64 now_ns)
+{
+	slot->sum_at_in = BPF_CORE_READ(task, se.sum_exec_runtime);
+	slot->in_ns = now_ns;
+	slot->charged = slot->sum_at_in;
+	slot->tid = BPF_CORE_READ(task, pid);
+	slot->pid = pid;
+	__sync_fetch_and_add(&target->running, 1);
+}
+
+/* The running thread's CPU time at this moment; its process is charged up to it. */
+static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32 pid, fnp_u64 now_ns)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	fnp_u64 sum, old;
+
+	if (!slot)
+		return 0;
+	if (slot->pid != pid)
+		slot_fill(slot, target, pid, task, now_ns); /* it ran already when we began to watch it */
+	sum = slot->sum_at_in + (now_ns - slot->in_ns);
+	old = __sync_lock_test_and_set(&slot->charged, sum);
+	__sync_fetch_and_add(&target->cpu_ns, sum - old);
+	return sum;
+}
+
+/* Charges the process for its threads that run on other CPUs. A subprogram of its own: it has the loop. */
+static __noinline int charge_others(struct fnp_target *target, fnp_u32 pid, fnp_u64 now_ns)
+{
+	fnp_u32 own_cpu = bpf_get_smp_processor_id();
+
+	for (fnp_u32 cpu = 0; cpu < FNP_CPUS_MAX; cpu++) {
+		struct on_cpu *slot;
+		fnp_u64 old, sum;
+
+		if (cpu >= n_cpus)
+			break;
+		slot = cpu == own_cpu ? NULL : slot_of_cpu(cpu);
+		if (!slot || slot->pid != pid)
+			continue;
+		old = *(volatile fnp_u64 *)&slot->charged;
+		sum = slot->sum_at_in + (now_ns - slot->in_ns);
+		if ((fnp_s64)(sum - old) > 0 && __sync_val_compare_and_swap(&slot->charged, old, sum) == old)
+			__sync_fetch_and_add(&target->cpu_ns, sum - old);
+	}
+	return 0;
+}
+
+/* Begins an event of the current process: number, times. Call once for each record, then output it. */
+static __always_inline void event_begin(struct fnp_target *target, fnp_u32 pid, struct fnp_record *head,
+					struct fnp_cpu_times *cpu)
+{
+	fnp_u64 now_ns = bpf_ktime_get_ns();
+
+	if (!target->process)
+		target->process = process_of((void *)bpf_get_current_task());
+	cpu->thread_ns = charge_current(target, pid, now_ns);
+	if (target->running > 1)
+		charge_others(target, pid, now_ns);
+	head->time_ns = now_ns;
+	head->pid = pid;
+	head->tid = current_tid();
+	head->process = target->process;
+	head->seq = __sync_fetch_and_add(&target->seq, 1) + 1;
+	cpu->process_ns = target->cpu_ns;
+	cpu->ticks = target->ticks;
+	cpu->lost = target->lost[FNP_LOSS_RING_FULL];
+}
+
+/* Sends a finished event. `urgent` wakes user space at once; else it looks ten times a second, or when much waits. */
+static __always_inline void event_send(struct fnp_target *target, struct fnp_record *head, fnp_u32 size, bool urgent)
+{
+	fnp_u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (urgent || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) / 8)
+		flags = BPF_RB_FORCE_WAKEUP;
+	if (bpf_ringbuf_output(&events, head, size, flags) != 0)
+		__sync_fetch_and_add(&target->events_lost, 1);
+}
+
+#endif
