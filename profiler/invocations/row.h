@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "base/map.h"
 #include "base/vec.h"
 #include "bpf/wire.h"
 
@@ -83,6 +84,7 @@ struct fnp_row {
 	uint64_t truncated[FNP_TRUNCATION_MAX]; /* samples, by why their stack was cut */
 
 	FNP_VEC(struct fnp_row_stack) stacks;
+	struct fnp_map index; /* builder's own: finds equal stacks */
 	struct fnp_stack_epoch *epoch; /* held by the row; NULL without samples */
 };
 

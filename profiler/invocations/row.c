@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Equal stacks of a thread are merged, so that a row of an hour is as big as its variety. Most invocations have a
+ * handful of stacks, which a look along the vector finds; from SCAN_MAX on there is an index.
+ */
+#include "profiler/invocations/row.h"
+
+#define SCAN_MAX 16
+
+struct fnp_row *fnp_row_create(enum fnp_row_kind kind)
+{
+	struct fnp_row *row = calloc(1, sizeof(*row));
+
+	if (row)
+		row->kind = kind;
+	return row;
+}
+
+void fnp_row_destroy(struct fnp_row *row)
+{
+	if (!row)
+		return;
+	free(row->id);
+	free(row->function);
+	free(row->version);
+	free(row->source);
+	free(row->runtime);
+	free(row->init);
+	free(row->trace_id);
+	free(row->parent_span_id);
+	fnp_vec_deinit(&row->stacks);
+	fnp_map_deinit(&row->index);
+	free(row);
+}
+
+static uint64_t key_of(const struct fnp_row_stack *one)
+{
+	return (uint64_t)one->tid << 32 | one->stack;
+}
+
+static bool same(const struct fnp_row_stack *a, const struct fnp_row_stack *b)
+{
+	return a->stack == b->stack && a->tid == b->tid && a->comm == b->comm && a->count <= UINT32_MAX - b->count;
+}
+
+static struct fnp_row_stack *find(struct fnp_row *row, const struct fnp_row_stack *one)
+{
+	uint64_t *at;
+
+	if (row->index.len == 0) {
+		for (size_t i = 0; i < row->stacks.len; i++) {
+			if (same(&row->stacks.items[i], one))
+				return &row->stacks.items[i];
+		}
+		return NULL;
+	}
+	at = fnp_map_find(&row->index, key_of(one));
+	/* A thread that was renamed: the index knows its newest name alone. */
+	if (!at || !same(&row->stacks.items[*at], one))
+		return NULL;
+	return &row->stacks.items[*at];
+}
+
+static int append(struct fnp_row *row, const struct fnp_row_stack *one)
+{
+	size_t first = row->index.len ? row->stacks.len : 0;
+	int r = fnp_vec_push(&row->stacks, *one);
+
+	if (r < 0 || row->stacks.len <= SCAN_MAX)
+		return r;
+	for (size_t i = first; i < row->stacks.len && r == 0; i++)
+		r = fnp_map_set(&row->index, key_of(&row->stacks.items[i]), i);
+	/* Without an index equal stacks stand twice, which costs size and nothing else. */
+	if (r < 0)
+		fnp_map_deinit(&row->index);
+	return 0;
+}
+
+int fnp_row_add_sample(struct fnp_row *row, const struct fnp_row_stack *one, enum fnp_attribution attribution,
+		       enum fnp_truncation_cause truncation)
+{
+	struct fnp_row_stack *have = find(row, one);
+
+	if (have) {
+		have->count += one->count;
+		have->weight_ns += one->weight_ns;
+	} else {
+		int r = append(row, one);
+		if (r < 0)
+			return r;
+	}
+	row->samples += one->count;
+	row->sampled_ns += one->weight_ns;
+	row->attribution[attribution] += one->count;
+	if (truncation != FNP_TRUNCATION_NONE && truncation < FNP_TRUNCATION_MAX)
+		row->truncated[truncation] += one->count;
+	return 0;
+}
+
+const char *fnp_row_kind_name(enum fnp_row_kind kind)
+{
+	static const char *const names[] = {
+		[FNP_ROW_INVOCATION] = "invocation", [FNP_ROW_INIT] = "init",	    [FNP_ROW_IDLE] = "idle",
+		[FNP_ROW_SHARED] = "shared",	     [FNP_ROW_PROCESS] = "process",
+	};
+	return names[kind];
+}
+
+const char *fnp_outcome_name(enum fnp_outcome outcome)
+{
+	static const char *const names[] = {
+		[FNP_OUTCOME_OK] = "ok",	 [FNP_OUTCOME_ERROR] = "error",
+		[FNP_OUTCOME_TIMEOUT] = "timeout", [FNP_OUTCOME_KILLED] = "killed",
+		[FNP_OUTCOME_UNFINISHED] = "unfinished",
+	};
+	return names[outcome];
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/records.h"
+
+#include <errno.h>
+
+static size_t padded(uint32_t size)
+{
+	return ((size_t)size + 7) & ~(size_t)7;
+}
+
+size_t fnp_record_fixed_size(enum fnp_record_type type)
+{
+	switch (type) {
+	case FNP_RECORD_SAMPLE:
+		return sizeof(struct fnp_sample_record);
+	case FNP_RECORD_FORK:
+		return sizeof(struct fnp_fork_record);
+	case FNP_RECORD_EXEC:
+		return sizeof(struct fnp_exec_record);
+	case FNP_RECORD_EXIT:
+		return sizeof(struct fnp_exit_record);
+	case FNP_RECORD_SOCKET:
+		return sizeof(struct fnp_socket_record);
+	}
+	return 0;
+}
+
+static int check_sections(const struct fnp_record *record, size_t fixed)
+{
+	const uint8_t *at = (const uint8_t *)record + fixed;
+	size_t left = record->size - fixed;
+
+	for (unsigned int i = 0; i < record->n_sections; i++) {
+		struct fnp_section section;
+
+		if (sizeof(section) > left)
+			return -EBADMSG;
+		memcpy(&section, at, sizeof(section));
+		at += sizeof(section);
+		left -= sizeof(section);
+		if (padded(section.size) > left)
+			return -EBADMSG;
+		at += padded(section.size);
+		left -= padded(section.size);
+	}
+	return 0;
+}
+
+int fnp_record_check(const void *data, size_t size, const struct fnp_record **ret)
+{
+	const struct fnp_record *record = data;
+	size_t fixed;
+	int r;
+
+	if (sizeof(*record) > size || (uintptr_t)data % 8 != 0)
+		return -EBADMSG;
+	fixed = fnp_record_fixed_size(record->type);
+	if (fixed == 0 || record->size > size || fixed > record->size)
+		return -EBADMSG;
+	r = check_sections(record, fixed);
+	if (r == 0)
+		*ret = record;
+	return r;
+}
+
+struct fnp_record_part fnp_record_section(const struct fnp_record *record, enum fnp_section_type type)
+{
+	const uint8_t *at = (const uint8_t *)record + fnp_record_fixed_size(record->type);
+
+	for (unsigned int i = 0; i < record->n_sections; i++) {
+		const struct fnp_section *section = (const void *)at;
+
+		at += sizeof(*section);
+		if (section->type == type)
+			return (struct fnp_record_part){.data = at, .size = section->size,
+							.truncated = section->truncated};
+		at += padded(section->size);
+	}
+	return (struct fnp_record_part){0};
+}
+
+const struct fnp_cpu_times *fnp_record_cpu_times(const struct fnp_record *record)
+{
+	/* In every event they stand right after the head. */
+	if (record->type == FNP_RECORD_SAMPLE)
+		return NULL;
+	return &((const struct fnp_exit_record *)(const void *)record)->cpu;
+}
+
+struct fnp_moment fnp_record_moment(const struct fnp_record *record)
+{
+	const struct fnp_cpu_times *cpu = fnp_record_cpu_times(record);
+	struct fnp_moment moment = {.seq = record->seq, .time_ns = record->time_ns, .tid = record->tid};
+
+	if (cpu) {
+		moment.process_ns = cpu->process_ns;
+		moment.thread_ns = cpu->thread_ns;
+	}
+	return moment;
+}
+
+_Static_assert(offsetof(struct fnp_fork_record, cpu) == sizeof(struct fnp_record), "times follow the head");
+_Static_assert(offsetof(struct fnp_exec_record, cpu) == sizeof(struct fnp_record), "times follow the head");
+_Static_assert(offsetof(struct fnp_exit_record, cpu) == sizeof(struct fnp_record), "times follow the head");
+_Static_assert(offsetof(struct fnp_socket_record, cpu) == sizeof(struct fnp_record), "times follow the head");

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "profiler/invocations/row.h"
+
+static void equal_stacks_of_a_thread_are_merged(void **state)
+{
+	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = fnp_row_create(FNP_ROW_IDLE);
+
+	(void)state;
+	/* Far more additions than stacks, so that both the short and the indexed way are gone. */
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct fnp_row_stack one = {.stack = i % 100, .tid = 5, .comm = 1, .count = 1, .weight_ns = 3};
+		assert_int_equal(fnp_row_add_sample(row, &one, FNP_ATTRIBUTION_NONE, FNP_TRUNCATION_LOOP), 0);
+	}
+	assert_int_equal(row->stacks.len, 100);
+	for (size_t i = 0; i < row->stacks.len; i++) {
+		assert_int_equal(row->stacks.items[i].count, 10);
+		assert_int_equal(row->stacks.items[i].weight_ns, 30);
+	}
+	assert_int_equal(row->samples, 1000);
+	assert_int_equal(row->sampled_ns, 3000);
+	assert_int_equal(row->attribution[FNP_ATTRIBUTION_NONE], 1000);
+	assert_int_equal(row->truncated[FNP_TRUNCATION_LOOP], 1000);
+}
+
+static void threads_and_names_are_kept_apart(void **state)
+{
+	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = fnp_row_create(FNP_ROW_PROCESS);
+
+	(void)state;
+	for (uint32_t i = 0; i < 40; i++) {
+		struct fnp_row_stack one = {.stack = 1, .tid = i / 2, .comm = i % 2, .count = 1, .weight_ns = 1};
+		assert_int_equal(fnp_row_add_sample(row, &one, FNP_ATTRIBUTION_EXACT, FNP_TRUNCATION_NONE), 0);
+	}
+	assert_int_equal(row->stacks.len, 40);
+	assert_int_equal(row->truncated[FNP_TRUNCATION_NONE], 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(equal_stacks_of_a_thread_are_merged),
+		cmocka_unit_test(threads_and_names_are_kept_apart),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
