@@ -1,0 +1,3 @@
+module fnprof.example/function
+
+go 1.19
