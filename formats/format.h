@@ -28,4 +28,7 @@ extern const struct fnp_format_ops *const fnp_formats[];
 /* NULL when there is none of this name. */
 const struct fnp_format_ops *fnp_format_find(const char *name);
 
+/* pprof without gzip: for receivers that pack by themselves, and for tests. */
+int fnp_pprof_encode_plain(const struct fnp_profile *profile, struct fnp_buffer *ret);
+
 #endif

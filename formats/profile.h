@@ -57,8 +57,9 @@ struct fnp_profile_location {
 	uint32_t mapping;
 	uint32_t first_line; /* into lines */
 	uint16_t n_lines;    /* at least 1 */
-	uint8_t kind;	     /* enum fnp_frame_kind */
-	uint8_t tier;	     /* enum fnp_frame_tier */
+	uint8_t kind;	     /* enum fnp_frame_kind; follows from the mapping's file (mapping_names.h) */
+	uint8_t tier;	     /* enum fnp_frame_tier; the same */
+	bool numbered;	     /* the builder chose the address */
 };
 
 struct fnp_profile_label {
@@ -83,7 +84,7 @@ struct fnp_profile_sample {
 };
 
 struct fnp_profile {
-	struct fnp_intern *strings; /* number 0 is "" */
+	struct fnp_intern *strings;		      /* number 0 is "" */
 	FNP_VEC(struct fnp_profile_mapping) mappings; /* 0 is the program */
 	FNP_VEC(struct fnp_profile_function) functions;
 	FNP_VEC(struct fnp_profile_line) lines;
@@ -95,10 +96,10 @@ struct fnp_profile {
 	struct fnp_profile_value_type value_types[FNP_PROFILE_VALUES_MAX];
 	uint32_t n_value_types;
 	uint32_t default_value; /* which of value_types is shown first; weights of folded stacks come from it */
-	int64_t time_ns;     /* start, UTC nanoseconds since 1970 */
+	int64_t time_ns;	/* start, UTC nanoseconds since 1970 */
 	int64_t duration_ns;
-	int64_t period_ns;
-	struct fnp_intern *index; /* builder's own: finds equal mappings, functions, locations and stacks */
+	int64_t period_ns;		 /* of the default value: time between two samples of a CPU */
+	struct fnp_profile_index *index; /* builder's own: finds equal mappings, functions, locations and samples */
 };
 
 /* An empty profile with the value types samples/count and cpu/nanoseconds (the default). */
@@ -113,29 +114,43 @@ int fnp_profile_add_value_type(struct fnp_profile *profile, const char *type, co
 int fnp_profile_add_string(struct fnp_profile *profile, const char *text, uint32_t *ret);
 const char *fnp_profile_string(const struct fnp_profile *profile, uint32_t id);
 
+/* The same for a text with a length; a NUL inside becomes '?', too. */
+int fnp_profile_add_text(struct fnp_profile *profile, const char *text, size_t len, uint32_t *ret);
+
 /*
  * Mappings are equal when file, build id and offset are; the range of an equal one grows to hold this one.
- * The first mapping added must be the program.
+ * The first mapping added must be the program. -EINVAL unless start < limit.
  */
-int fnp_profile_add_mapping(struct fnp_profile *profile, const struct fnp_profile_mapping *mapping, uint32_t *ret);
+int fnp_profile_add_mapping(struct fnp_profile *profile, const struct fnp_profile_mapping *mapping,
+			    uint32_t *ret);
 
-int fnp_profile_add_function(struct fnp_profile *profile, const struct fnp_profile_function *function, uint32_t *ret);
+/* The mapping of a name from mapping_names.h that stands for no file ("[python]"); it gets a range of its own. */
+int fnp_profile_add_pseudo_mapping(struct fnp_profile *profile, const char *name, uint32_t *ret);
+
+int fnp_profile_add_function(struct fnp_profile *profile, const struct fnp_profile_function *function,
+			     uint32_t *ret);
 
 /*
- * `location` gives address, mapping, kind and tier; `lines` innermost first. The mapping's range grows to hold the
- * address. Equal ones (address, mapping, kind, tier and lines) get one number.
+ * `location` gives address and mapping; kind and tier follow from the mapping's file; `lines` innermost first, 1 to
+ * 65,535. The mapping's range grows to hold the address. Equal ones (address, mapping and lines) get one number.
+ * In a pseudo-mapping address 0 means that the frame has none: the builder chooses one, and equal are those with
+ * equal lines. -EINVAL for the highest address of all, which no range can hold, and for dangling numbers.
  */
 int fnp_profile_add_location(struct fnp_profile *profile, const struct fnp_profile_location *location,
 			     const struct fnp_profile_line *lines, uint32_t n_lines, uint32_t *ret);
 
 /*
- * Adds values to the sample with this stack (location numbers, leaf first) and these labels; a new one where there
- * is none. `values` has n_value_types entries.
+ * Adds values to the sample with this stack (location numbers, leaf first) and these labels in this order; a new
+ * one where there is none. `values` has n_value_types entries; sums saturate. -EINVAL without a location (a stack
+ * that could not be taken has a marker) and for dangling numbers, -EEXIST for a second label of one key.
  */
 int fnp_profile_add_sample(struct fnp_profile *profile, const uint32_t *locations, uint32_t n_locations,
 			   const struct fnp_profile_label *labels, uint32_t n_labels, const int64_t *values);
 
 /* A label on every sample. Text labels have unit FNP_LABEL_TEXT. One value a key: a second one is -EEXIST. */
 int fnp_profile_add_common_label(struct fnp_profile *profile, const struct fnp_profile_label *label);
+
+/* The sum of one value type over all samples; saturates. */
+int64_t fnp_profile_sum(const struct fnp_profile *profile, uint32_t value_type);
 
 #endif
