@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `record`: reads what is asked for; session.c does it. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "profiler/commands/options.h"
+#include "profiler/commands/pids.h"
+#include "profiler/session.h"
+
+extern const struct fnp_command_ops fnp_command_record;
+
+#define DURATION_S_MAX (100ull * 365 * 24 * 3600)
+
+static int check_pids(const struct fnp_pids *pids)
+{
+	for (size_t i = 0; i < pids->list.len; i++) {
+		if (fnp_pids_check(pids->list.items[i]) < 0)
+			return FNP_EXIT_NOT_RECORDED;
+	}
+	return FNP_EXIT_OK;
+}
+
+static int record(const struct fnp_session_options *options)
+{
+	int status;
+
+	return fnp_session_run(options, &status) < 0 ? FNP_EXIT_NOT_RECORDED : status;
+}
+
+static int run(int argc, char **argv)
+{
+	const char *dir = NULL, *pid_text = NULL;
+	uint64_t rate_hz = FNP_SESSION_RATE_HZ_DEFAULT, duration_s = 0;
+	const struct fnp_option table[] = {
+		{'o', "output", "DIR", "where to write; new or empty (default fnprof-<UTC time>)",
+		 FNP_OPTION_TEXT, &dir},
+		{'F', "rate", "HZ", "samples a second and CPU, 1 to 10000 (default 99)", FNP_OPTION_NUMBER,
+		 &rate_hz, 1, FNP_SESSION_RATE_HZ_MAX},
+		{'p', "pid", "PID,...", "profile these processes and all they start from now on",
+		 FNP_OPTION_TEXT, &pid_text},
+		{'d', "duration", "SECONDS", "end after this time", FNP_OPTION_NUMBER, &duration_s, 1,
+		 DURATION_S_MAX},
+	};
+	const struct fnp_options options = {
+		.command = &fnp_command_record,
+		.table = table,
+		.n = FNP_ARRAY_SIZE(table),
+		.max_arguments = -1,
+		.dashes_before_arguments = true,
+	};
+	FNP_CLEANUP(fnp_pids_deinit) struct fnp_pids pids = {0};
+	struct fnp_arguments command = {0};
+	int status = fnp_options_parse(&options, argc, argv, &command);
+
+	if (status != FNP_OPTIONS_GO_ON)
+		return status;
+	if (pid_text && command.n > 0)
+		return fnp_options_mistake(&fnp_command_record, "give either --pid or a command, not both");
+	if (dir && !*dir)
+		return fnp_options_mistake(&fnp_command_record, "the name of the directory is empty");
+	if (pid_text && fnp_pids_parse(pid_text, &pids) < 0)
+		return fnp_options_mistake(&fnp_command_record,
+					   "--pid takes process numbers with commas between them, not \"%s\"",
+					   pid_text);
+	status = check_pids(&pids);
+	if (status != FNP_EXIT_OK)
+		return status;
+	return record(&(struct fnp_session_options){
+		.dir = dir,
+		.rate_hz = (uint32_t)rate_hz,
+		.pids = pids.list.items,
+		.n_pids = pids.list.len,
+		.duration_ns = duration_s * FNP_NS_PER_S,
+		.command = command.n > 0 ? command.items : NULL,
+	});
+}
+
+const struct fnp_command_ops fnp_command_record = {
+	.name = "record",
+	.synopsis = "fnprof record [-o DIR] [-F HZ] [-p PID,...] [-d SECONDS] [-- CMD ARG...]",
+	.description = "profile a command, processes, or every function of this host",
+	.details = "With CMD: it and all that it starts, until it ends. With -p: these processes and all "
+		   "that they\n"
+		   "start from now on, until they end. With neither: every process in which work for a "
+		   "function is\n"
+		   "seen, until Ctrl-C or -d.\n\n"
+		   "Exits with CMD's status, or 128 + its signal; 125 when it could not record or write, 126 "
+		   "when CMD\n"
+		   "cannot be executed, 127 when there is no CMD.",
+	.run = run,
+};
