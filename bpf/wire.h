@@ -137,6 +137,23 @@ struct fnp_section {
 	fnp_u32 size;
 };
 
+/*
+ * A walk that ended where nothing was loaded yet. Take the last `drop` words of the user stack away and go on from
+ * here; after this head stand `stack_bytes` bytes of memory from address `stack` upwards.
+ */
+#define FNP_RESUME_REGS 33
+#define FNP_RESUME_STACK_MAX 16384
+struct fnp_resume {
+	fnp_u64 pc, sp, fp, lr;
+	fnp_u64 regs_at; /* as in struct fnp_walk */
+	fnp_u64 stack;
+	fnp_u32 stack_bytes;
+	fnp_u16 drop;
+	fnp_u8 exact; /* as in struct fnp_walk */
+	fnp_u8 leaf;
+	fnp_u64 regs[FNP_RESUME_REGS]; /* as in struct fnp_walk; of meaning when `leaf` */
+};
+
 struct fnp_sample_record {
 	struct fnp_record head;
 	fnp_u64 weight_ns; /* since this CPU's last tick, at most 4 periods */
@@ -228,6 +245,7 @@ _Static_assert(sizeof(struct fnp_exec_record) == 80, "wire");
 _Static_assert(sizeof(struct fnp_exit_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
 _Static_assert(sizeof(struct fnp_target) == 128, "wire");
+_Static_assert(sizeof(struct fnp_resume) == 320, "wire");
 _Static_assert(FNP_LOSS_MAX <= 8, "struct fnp_target has room for eight causes");
 
 #endif

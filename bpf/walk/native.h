@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The native walker: from a frame to its caller by the row that holds at its pc.
+ *
+ * A return address may be the first byte of another function (the call was the last instruction of one that does not
+ * return), so callers are looked up one byte before. The leaf, and what a signal interrupted, are looked up as they are.
+ *
+ * Finding a row takes a search for the mapping, one for the block and one in it. The rules of return addresses are
+ * remembered in a small table a CPU, by address and version of the space: the same callers stand in most stacks, and
+ * then a frame costs one cache line. Leaf addresses are many, and are not remembered.
+ */
+#ifndef FNP_BPF_WALK_NATIVE_H
+#define FNP_BPF_WALK_NATIVE_H
+
+#include "bpf/walk/walk.h"
+
+#define FNP_NATIVE_BLOCK_STEPS 13   /* a page of 64 KiB holds at most 4,682 blocks */
+#define FNP_NATIVE_MAPPING_STEPS 15 /* log2(FNP_MAPPINGS_MAX) */
+
+/* Finds the mapping of an address and leaves it in walk->here. 0 or a truncation cause. */
+FNP_SUBPROGRAM int fnp_native_find_mapping(struct fnp_walk *walk, fnp_u64 address)
+{
+	const struct fnp_mapping *m;
+	fnp_u32 low = 0, high;
+
+	if (!walk)
+		return FNP_TRUNCATION_NO_MAPPING;
+	high = walk->count;
+	for (int i = 0; i < FNP_NATIVE_MAPPING_STEPS && low < high; i++) {
+		fnp_u32 middle = (low + high) / 2;
+
+		m = fnp_array_at(fnp_mappings, walk->first + middle);
+		if (!m)
+			return FNP_TRUNCATION_NO_MAPPING;
+		if (m->start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0)
+		return FNP_TRUNCATION_NO_MAPPING;
+	m = fnp_array_at(fnp_mappings, walk->first + low - 1);
+	if (!m || address < m->start || address >= m->end)
+		return FNP_TRUNCATION_NO_MAPPING;
+	walk->here = *m;
+	return 0;
+}
+
+/* The n-th word of a run of 32-bit words that begins at a cache line. */
+FNP_INLINE int fnp_native_word(fnp_u32 arena, fnp_u32 line, fnp_u32 n, fnp_u32 *ret)
+{
+	const struct fnp_block *block = fnp_block_at(arena, line + n / 16);
+
+	if (!block)
+		return -1;
+	*ret = ((const fnp_u32 *)block)[n & 15];
+	return 0;
+}
+
+/* The block that holds at `offset`: the last one of [low, high] that does not begin after it. */
+FNP_INLINE const struct fnp_block *fnp_native_block(fnp_u32 arena, fnp_u32 blocks, fnp_u32 low, fnp_u32 high,
+						    fnp_u32 offset)
+{
+	for (int i = 0; i < FNP_NATIVE_BLOCK_STEPS && low < high; i++) {
+		fnp_u32 middle = low + (high - low + 1) / 2;
+		const struct fnp_block *block = fnp_block_at(arena, blocks + middle);
+
+		if (!block)
+			return NULL;
+		if ((block->base & ~FNP_BLOCK_IS_WIDE) <= offset)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return fnp_block_at(arena, blocks + low);
+}
+
+#define FNP_NATIVE_LE(a, b) ((fnp_u32)((a) <= (b)))
+
+/* The rule number of the row that holds at `offset` in its block: two steps of four comparisons, no jumps. */
+FNP_INLINE fnp_u32 fnp_native_rule_of(const struct fnp_block *block, fnp_u32 offset)
+{
+	const fnp_u16 *distance = block->narrow.distance;
+	fnp_u32 d = offset - (block->base & ~FNP_BLOCK_IS_WIDE), i;
+
+	if (d > FNP_BLOCK_DISTANCE_MAX)
+		d = FNP_BLOCK_DISTANCE_MAX;
+	i = FNP_NATIVE_LE(distance[4], d) + FNP_NATIVE_LE(distance[8], d) + FNP_NATIVE_LE(distance[12], d);
+	if (block->base & FNP_BLOCK_IS_WIDE) {
+		i = 4 * (i & 3);
+		i += FNP_NATIVE_LE(distance[i + 1], d) + FNP_NATIVE_LE(distance[i + 2], d) +
+		     FNP_NATIVE_LE(distance[i + 3], d);
+		return i < FNP_BLOCK_WIDE ? block->wide.rule[i] : 0;
+	}
+	i += FNP_NATIVE_LE(distance[16], d);
+	if (i > 4)
+		return 0;
+	i *= 4;
+	i += FNP_NATIVE_LE(distance[i + 1], d) + FNP_NATIVE_LE(distance[i + 2], d) +
+	     FNP_NATIVE_LE(distance[i + 3], d);
+	return i < FNP_BLOCK_NARROW ? block->narrow.rule[i] : 0;
+}
+
+/* Leaves the rule that holds at an address (as the ELF file counts) of an object in walk->rule. 0 or a cause. */
+FNP_SUBPROGRAM int fnp_native_find_row(struct fnp_walk *walk, fnp_u32 object, fnp_u64 address)
+{
+	const struct fnp_table *table = fnp_array_at(fnp_native_tables, object);
+	const struct fnp_block *block;
+	fnp_u32 first, last, rule;
+	fnp_u64 offset;
+
+	if (!walk || !table || object == 0 || table->pages == 0)
+		return FNP_TRUNCATION_NO_TABLE;
+	offset = address - table->base;
+	if (table->page_shift > 16 || offset >> table->page_shift >= table->pages)
+		return FNP_TRUNCATION_NO_ROW;
+	if (fnp_native_word(table->arena, table->index, offset >> table->page_shift, &first) ||
+	    fnp_native_word(table->arena, table->index, (offset >> table->page_shift) + 1, &last))
+		return FNP_TRUNCATION_NO_TABLE;
+	block = fnp_native_block(table->arena, table->blocks, first, last, offset);
+	if (!block)
+		return FNP_TRUNCATION_NO_TABLE;
+	rule = fnp_native_rule_of(block, offset);
+	if (rule >= table->n_rules)
+		return FNP_TRUNCATION_NO_ROW;
+	block = fnp_block_at(table->arena, table->rules + rule / 4);
+	if (!block)
+		return FNP_TRUNCATION_NO_TABLE;
+	walk->rule = ((const struct fnp_rule *)block)[rule & 3];
+	return 0;
+}
+
+/* Finds kind and rule of the code at an address, the long way. 0 or a truncation cause. */
+FNP_SUBPROGRAM int fnp_native_find(struct fnp_walk *walk, fnp_u64 address)
+{
+	int cause = 0;
+
+	if (!walk)
+		return FNP_TRUNCATION_NO_MAPPING;
+	walk->kind = FNP_CODE_NATIVE;
+	walk->data = 0;
+	if (address < walk->here.start || address >= walk->here.end)
+		cause = fnp_native_find_mapping(walk, address);
+	if (cause) {
+		walk->resumable = 1;
+		return cause;
+	}
+	walk->kind = walk->here.kind;
+	walk->data = walk->here.data;
+	if (walk->kind == FNP_CODE_FRAME_POINTER) {
+		struct fnp_rule rule = {.cfa_kind = FNP_CFA_REG,
+					.cfa_reg = FNP_REG_FP,
+					.cfa_offset = 16,
+					.fp_offset = -16,
+					.ra_offset = -8,
+					.saved = FNP_SAVED_AT_CFA | FNP_SAVED_AT_CFA << 4};
+		walk->rule = rule;
+		walk->kind = FNP_CODE_NATIVE;
+		return 0;
+	}
+	cause = fnp_native_find_row(walk, walk->here.object, address - walk->here.bias);
+	if (cause == FNP_TRUNCATION_NO_TABLE)
+		walk->resumable = 1;
+	/* Kinds that have their own walker may do without rows. */
+	if (cause && walk->kind != FNP_CODE_NATIVE) {
+		walk->rule.cfa_kind = FNP_CFA_NONE;
+		return 0;
+	}
+	return cause;
+}
+
+/* A value that a rule says where to find; `now` is what the register holds in the current frame. */
+FNP_INLINE int fnp_native_saved(struct fnp_walk *walk, fnp_u32 kind, int offset, fnp_u64 cfa, fnp_u64 now,
+				fnp_u64 *ret)
+{
+	switch (kind) {
+	case FNP_SAVED_SAME:
+		*ret = now;
+		return 0;
+	case FNP_SAVED_AT_CFA:
+		return fnp_walk_load(walk, cfa + offset, ret) ? FNP_TRUNCATION_BAD_READ : 0;
+	case FNP_SAVED_AT_SP:
+		return fnp_walk_load(walk, walk->sp + offset, ret) ? FNP_TRUNCATION_BAD_READ : 0;
+	case FNP_SAVED_AT_FP:
+		return fnp_walk_load(walk, walk->fp + offset, ret) ? FNP_TRUNCATION_BAD_READ : 0;
+	case FNP_SAVED_CFA:
+		*ret = cfa + offset;
+		return 0;
+	case FNP_SAVED_REGISTER:
+		return fnp_walk_reg(walk, offset, ret) ? FNP_TRUNCATION_EXPRESSION : 0;
+	}
+	return FNP_TRUNCATION_EXPRESSION;
+}
+
+FNP_INLINE int fnp_native_cfa(struct fnp_walk *walk, const struct fnp_rule *rule, fnp_u64 *ret)
+{
+	fnp_u64 base;
+
+	switch (rule->cfa_kind) {
+	case FNP_CFA_NONE:
+		return FNP_TRUNCATION_NO_ROW;
+	case FNP_CFA_REG:
+	case FNP_CFA_DEREF:
+		if (fnp_walk_reg(walk, rule->cfa_reg, &base))
+			return FNP_TRUNCATION_EXPRESSION;
+		base += rule->cfa_offset;
+		if (rule->cfa_kind == FNP_CFA_DEREF && fnp_walk_load(walk, base, &base))
+			return FNP_TRUNCATION_BAD_READ;
+		*ret = base;
+		return 0;
+	case FNP_CFA_PLT:
+		*ret = walk->sp + rule->cfa_offset + ((walk->pc & 15) >= 11 ? 8 : 0);
+		return 0;
+	}
+	return FNP_TRUNCATION_EXPRESSION;
+}
+
+/* From the current frame to its caller, by walk->rule. What walkers return. */
+FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
+{
+	fnp_u64 cfa, fp, ra;
+	bool signal;
+	int cause;
+
+	if (!walk)
+		return -1;
+	struct fnp_rule rule = walk->rule;
+	signal = rule.flags & FNP_RULE_SIGNAL;
+	if (rule.saved >> 4 == FNP_SAVED_UNDEFINED)
+		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
+	cause = fnp_native_cfa(walk, &rule, &cfa);
+	if (cause)
+		return fnp_walk_stop(walk, cause);
+	/* Leaf first, so addresses rise; only a signal may have changed stacks, and only a leaf may have no frame. */
+	if (!signal && (cfa < walk->sp || (cfa == walk->sp && !walk->exact)))
+		return fnp_walk_stop(walk, FNP_TRUNCATION_LOOP);
+	if ((rule.saved & 15) == FNP_SAVED_EXPRESSION || (rule.saved & 15) == FNP_SAVED_UNDEFINED)
+		fp = 0;
+	else
+		cause = fnp_native_saved(walk, rule.saved & 15, rule.fp_offset, cfa, walk->fp, &fp);
+	if (!cause)
+		cause = fnp_native_saved(walk, rule.saved >> 4, rule.ra_offset, cfa, walk->lr, &ra);
+	if (cause)
+		return fnp_walk_stop(walk, cause);
+	ra &= ~fnp_pac_mask();
+	/* The first frame of a thread that has no table returns to nothing. */
+	if (ra == 0)
+		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
+	walk->regs_at = signal ? walk->sp + FNP_WALK_SIGNAL_REGS : 0;
+	walk->exact = signal;
+	walk->leaf = 0;
+	walk->pc = ra;
+	walk->sp = cfa;
+	walk->fp = fp;
+	return 0;
+}
+
+/* Shows the current frame as a native one, and goes on with its caller by walk->rule. */
+FNP_INLINE int fnp_walk_native(struct fnp_walk *walk)
+{
+	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_NATIVE, 0, walk->pc - !walk->exact)))
+		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
+	return fnp_walk_unwind(walk);
+}
+
+/* Looks up the current pc and, when it is native code, takes the frame. 0, negative: ended, or the kind of another. */
+FNP_SUBPROGRAM int fnp_walk_frame(struct fnp_walk *walk)
+{
+	struct fnp_walk_cached *cached;
+	fnp_u64 address;
+
+	if (!walk)
+		return -1;
+	address = walk->pc - !walk->exact;
+	cached = &walk->cache[(address * 0x9E3779B97F4A7C15ULL >> 32) & (FNP_WALK_CACHE - 1)];
+	if (cached->address == address && cached->version == walk->version) {
+		walk->rule = cached->rule;
+		walk->kind = cached->kind;
+		walk->data = cached->data;
+	} else {
+		int cause = fnp_native_find(walk, address);
+
+		if (cause) {
+			if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_NATIVE, 0, address))) {
+				walk->resumable = 0;
+				cause = FNP_TRUNCATION_DEPTH;
+			}
+			return fnp_walk_stop(walk, cause);
+		}
+		if (!walk->exact) {
+			cached->address = address;
+			cached->version = walk->version;
+			cached->kind = walk->kind;
+			cached->data = walk->data;
+			cached->rule = walk->rule;
+		}
+	}
+	return walk->kind == FNP_CODE_NATIVE ? fnp_walk_native(walk) : walk->kind;
+}
+
+#endif

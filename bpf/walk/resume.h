@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What the kernel side leaves to user space when a walk came to code that it has no mapping or table for: the state of
+ * the walk and a copy of the stack from there on, as a section of the same record. See struct fnp_resume.
+ */
+#ifndef FNP_BPF_WALK_RESUME_H
+#define FNP_BPF_WALK_RESUME_H
+
+#include "bpf/walk/walk.h"
+
+#ifdef __bpf__
+
+#define FNP_RESUME_PAGE 4096
+#define FNP_RESUME_PAGES (FNP_RESUME_STACK_MAX / FNP_RESUME_PAGE)
+/* Words before the copy: section head, struct fnp_resume. */
+#define FNP_RESUME_WORDS ((sizeof(struct fnp_section) + sizeof(struct fnp_resume)) / 8)
+#define FNP_RESUME_AT_MAX (FNP_WALK_WORDS - FNP_RESUME_WORDS - FNP_RESUME_STACK_MAX / 8)
+
+/* Copies the stack to walk->words[at ...], page by page until one cannot be read; the number of bytes. */
+FNP_SUBPROGRAM int fnp_walk_copy_stack(struct fnp_walk *walk, fnp_u32 at)
+{
+	fnp_u32 done = 0;
+	fnp_u64 from;
+
+	if (!walk)
+		return 0;
+	from = walk->sp & ~7ULL;
+	for (int i = 0; i < FNP_RESUME_PAGES; i++) {
+		fnp_u32 size = FNP_RESUME_PAGE - ((from + done) & (FNP_RESUME_PAGE - 1));
+		fnp_u32 offset = at * 8 + done;
+
+		if (offset > sizeof(walk->words) - FNP_RESUME_PAGE)
+			break;
+		if (fnp_read_user((void *)walk->words + offset, size & (2 * FNP_RESUME_PAGE - 1), from + done))
+			break;
+		done += size;
+	}
+	return done;
+}
+
+/* Adds the section at walk->words[at]; the number of words that it takes, 0 when there is nothing to resume. */
+FNP_SUBPROGRAM int fnp_walk_resume(struct fnp_walk *walk, fnp_u32 at)
+{
+	struct fnp_section *section;
+	struct fnp_resume *resume;
+	fnp_u32 bytes;
+
+	if (!walk || !walk->resumable || at > FNP_RESUME_AT_MAX)
+		return 0;
+	section = (void *)&walk->words[at];
+	resume = (void *)(section + 1);
+	bytes = fnp_walk_copy_stack(walk, at + FNP_RESUME_WORDS);
+	section->type = FNP_SECTION_RESUME;
+	section->truncated = 0;
+	section->size = sizeof(*resume) + bytes;
+	resume->pc = walk->pc;
+	resume->sp = walk->sp;
+	resume->fp = walk->fp;
+	resume->lr = walk->lr;
+	resume->regs_at = walk->regs_at;
+	resume->stack = walk->sp & ~7ULL;
+	resume->stack_bytes = bytes;
+	resume->drop = 2; /* the frame that could not be taken, and the marker */
+	resume->exact = walk->exact;
+	resume->leaf = walk->leaf;
+	__builtin_memset(resume->regs, 0, sizeof(resume->regs));
+	__builtin_memcpy(resume->regs, walk->regs, sizeof(walk->regs));
+	return FNP_RESUME_WORDS + (bytes + 7) / 8;
+}
+
+#endif
+
+#endif

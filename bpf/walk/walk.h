@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * One user stack, walked: the state of a walk, and the one loop in which each frame is taken, by the kind of its pc,
+ * to the walker that knows it.
+ *
+ * For a collector (a .bpf.c file; `walk` lies in an array map with one element a CPU, see FNP_WALK_MAP):
+ *
+ *	FNP_WALK_MAP(fnp_cpu_walks);			// one for each program type
+ *	...
+ *	fnp_walk_begin(walk, pid);			// of the current thread, from its user registers
+ *	if (fnp_walk_run(walk))				// more to do than one program may
+ *		bpf_tail_call(ctx, &progs, ITSELF);	// a second program: fnp_walk_run() again; at most 32 times
+ *	fnp_walk_end(walk);				// always, also when the tail call failed
+ *	words = fnp_walk_resume(walk, at);		// rule 1, see below
+ *
+ * Then walk->words[0 .. n_words) are the frames (bpf/wire.h), leaf first, with a marker at the end unless the root was
+ * reached, and walk->truncation says why. Before `words` stands walk->head, for the record's own fixed part and the
+ * section's head: the record needs no copy. Behind the used words there is room for further sections.
+ *
+ * **Nothing is dropped because something is not known yet.** When a walk ends at code whose mapping or table is not
+ * loaded, fnp_walk_resume() adds a section FNP_SECTION_RESUME: the state and a copy of the stack. User space takes the
+ * last `drop` words away and goes on with the same source.
+ *
+ * **Frames and walkers.** fnp_walk_frame() finds what code the pc is in and the row that holds there. Native code it
+ * takes itself. Any other kind goes to that kind's walker, which may
+ *	- push frames of its own, set pc, sp and fp of what called them (fnp_walk_caller), and return 0;
+ *	- push frames that stand for this native frame, and go on by its row: return fnp_walk_unwind(walk);
+ *	- leave the frame as a native one: return fnp_walk_native(walk);
+ *	- end the walk: return fnp_walk_stop(walk, cause).
+ * A new walker is a header with one FNP_SUBPROGRAM `int fnp_walk_NAME(struct fnp_walk *walk)`, a layout header, and a
+ * line in bpf/walk/walkers.h. Its first line tests its FNP_SWITCH: unused, it costs no time to load.
+ *
+ * A walk reads the stack through a window, a copy of the part that it is in: one read brings many frames.
+ */
+#ifndef FNP_BPF_WALK_WALK_H
+#define FNP_BPF_WALK_WALK_H
+
+#include "bpf/walk/seam.h"
+
+#define FNP_WALK_TURNS 64	   /* frames a program takes before it must continue by a tail call */
+#define FNP_WALK_CONTINUATIONS 31  /* the kernel ends a chain of tail calls at 33, 32 before 5.16 */
+#define FNP_WALK_WINDOW 4096	   /* bytes; a power of two */
+#define FNP_WALK_CACHE 1024	   /* rules remembered by address; a power of two */
+#define FNP_WALK_HEAD_WORDS 10	   /* struct fnp_sample_record and the section's head */
+#define FNP_WALK_WORDS (FNP_USER_WORDS_MAX + 160 + FNP_RESUME_STACK_MAX / 8)
+#define FNP_WALK_FRAME_WORDS 8	   /* of one frame at most */
+
+/* Registers as ptrace orders them; the index is what fnp_walk_reg_slot() gives. */
+#if defined(__x86_64__) || defined(__TARGET_ARCH_x86)
+#define FNP_WALK_REGS 21
+#else
+#define FNP_WALK_REGS 33
+#endif
+
+struct fnp_walk_cached {
+	fnp_u64 address;
+	fnp_u32 version; /* of the space */
+	fnp_u16 kind;
+	fnp_u16 data;
+	struct fnp_rule rule;
+};
+
+struct fnp_walk {
+	/* The frame that is looked at. */
+	fnp_u64 pc, sp, fp;
+	fnp_u64 lr;	 /* arm64: the return address while it is in its register */
+	fnp_u64 regs_at; /* user address of a saved register file that belongs to this frame; 0: none */
+	fnp_u8 exact;	 /* pc is where it stands (leaf, or interrupted by a signal), not a return address */
+	fnp_u8 leaf;	 /* `regs` are this frame's */
+	fnp_u8 ended;
+	fnp_u8 resumable;   /* ended for want of a mapping or table that user space may have, or get */
+	fnp_u32 truncation; /* enum fnp_truncation_cause */
+	fnp_u32 n_words;
+	fnp_u32 turns; /* programs that worked at this walk */
+	/* What the pc is in; set by fnp_walk_frame before it hands over to a walker. */
+	fnp_u32 object;
+	fnp_u16 kind;
+	fnp_u16 data; /* of the mapping */
+	struct fnp_rule rule;
+	struct fnp_mapping here; /* the mapping found last */
+	/* The process. */
+	fnp_u32 pid;
+	fnp_u32 version;
+	fnp_u32 space;
+	fnp_u32 first, count; /* mappings */
+	fnp_u32 window_size;
+	fnp_u64 window_base; /* user address of window[0], a multiple of 8 */
+	fnp_u64 value;	     /* what fnp_walk_load() read */
+	fnp_u64 scratch[32]; /* of a walker, for the time of one call */
+	fnp_u64 regs[FNP_WALK_REGS];
+	fnp_u8 window[FNP_WALK_WINDOW];
+	struct fnp_walk_cached cache[FNP_WALK_CACHE]; /* outlives the walk */
+	fnp_u64 head[FNP_WALK_HEAD_WORDS];
+	fnp_u64 words[FNP_WALK_WORDS];
+};
+
+/* One element a CPU: user space sets the number of elements (fnp_tables_share). */
+#define FNP_WALK_MAP(name_)                                                                                  \
+	struct {                                                                                             \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                            \
+		__uint(max_entries, 1);                                                                      \
+		__type(key, fnp_u32);                                                                        \
+		__type(value, struct fnp_walk);                                                              \
+	} name_ SEC(".maps")
+
+FNP_HASH(fnp_pid_spaces, fnp_u32, struct fnp_space_ref, FNP_PIDS_MAX);
+
+/* Ends the walk for a reason; room for the marker is always left. Returns what a walker returns then. */
+FNP_INLINE int fnp_walk_stop(struct fnp_walk *walk, fnp_u32 cause)
+{
+	fnp_u32 n = walk->n_words;
+
+	walk->ended = 1;
+	walk->truncation = cause;
+	if (cause != FNP_TRUNCATION_NONE && n < FNP_USER_WORDS_MAX) {
+		walk->words[n & (FNP_USER_WORDS_MAX - 1)] = FNP_WORD(FNP_WORD_MARKER, 0, cause);
+		walk->n_words = n + 1;
+	}
+	return -1;
+}
+
+/* Adds one word; a frame's first word is refused when the frame might not fit whole. 0, or negative: stop by DEPTH. */
+FNP_INLINE int fnp_walk_push(struct fnp_walk *walk, fnp_u64 word)
+{
+	fnp_u32 n = walk->n_words;
+
+	if (n >= FNP_USER_WORDS_MAX - 1 - FNP_WALK_FRAME_WORDS)
+		return -1;
+	walk->words[n & (FNP_USER_WORDS_MAX - 1)] = word;
+	walk->n_words = n + 1;
+	return 0;
+}
+
+/* Goes on with the caller of what a walker has just pushed: its pc is a return address. */
+FNP_INLINE int fnp_walk_caller(struct fnp_walk *walk, fnp_u64 pc, fnp_u64 sp, fnp_u64 fp)
+{
+	walk->pc = pc;
+	walk->sp = sp;
+	walk->fp = fp;
+	walk->exact = 0;
+	walk->leaf = 0;
+	walk->regs_at = 0;
+	return 0;
+}
+
+#include "bpf/walk/memory.h"
+#include "bpf/walk/native.h"
+
+#include "bpf/walk/walkers.h"
+
+/* One frame. 0: there is more, negative: the walk has ended. */
+FNP_INLINE int fnp_walk_turn(struct fnp_walk *walk)
+{
+	int kind = fnp_walk_frame(walk);
+
+	if (kind <= 0)
+		return kind;
+#define FNP_X_WALKER(kind_, name_)                                                                           \
+	if (kind == FNP_CODE_##kind_ && fnp_walk_##name_##_on)                                               \
+		return fnp_walk_##name_(walk);
+	FNP_WALKERS(FNP_X_WALKER)
+#undef FNP_X_WALKER
+	return fnp_walk_native(walk);
+}
+
+/* Takes frames until the walk ends (0) or this program's share is used up (1). */
+FNP_INLINE int fnp_walk_run(struct fnp_walk *walk)
+{
+	walk->turns++;
+	for (int i = 0; i < FNP_WALK_TURNS; i++) {
+		if (fnp_walk_turn(walk) < 0)
+			return 0;
+	}
+	return walk->turns <= FNP_WALK_CONTINUATIONS;
+}
+
+/* The last word about a walk that could not be continued. */
+FNP_INLINE void fnp_walk_end(struct fnp_walk *walk)
+{
+	if (!walk->ended)
+		fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
+}
+
+/* State for a walk of the process `pid` whose pc, sp, fp and regs are set by the caller. */
+FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
+{
+	struct fnp_space_ref *ref = fnp_hash_at(fnp_pid_spaces, &pid);
+	struct fnp_space *space = ref ? fnp_array_at(fnp_spaces, ref->space) : NULL;
+
+	walk->pid = pid;
+	walk->exact = 1;
+	walk->leaf = 1;
+	walk->regs_at = 0;
+	walk->ended = 0;
+	walk->resumable = 0;
+	walk->truncation = 0;
+	walk->n_words = 0;
+	walk->turns = 0;
+	walk->window_size = 0;
+	walk->window_base = 0;
+	walk->here.start = walk->here.end = 0;
+	walk->count = 0;
+	walk->first = 0;
+	walk->version = 0;
+	if (!space)
+		return;
+	walk->space = ref->space;
+	walk->version = ref->version;
+	walk->first = space->first;
+	walk->count = space->count;
+}
+
+#ifdef __bpf__
+/*
+ * Begins the walk of the current thread's user stack, from the registers with which it entered the kernel or was
+ * interrupted. bpf_task_pt_regs() is there from 5.15 on. Not for threads without user memory.
+ */
+FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid)
+{
+	void *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	if (bpf_probe_read_kernel(walk->regs, sizeof(walk->regs), regs) != 0)
+		__builtin_memset(walk->regs, 0, sizeof(walk->regs));
+	walk->pc = walk->regs[FNP_WALK_SLOT_PC];
+	walk->sp = walk->regs[FNP_WALK_SLOT_SP];
+	walk->fp = walk->regs[FNP_WALK_SLOT_FP];
+#if defined(__TARGET_ARCH_arm64)
+	walk->lr = walk->regs[30];
+#endif
+	fnp_walk_init(walk, pid);
+}
+
+#include "bpf/walk/resume.h"
+
+/* A process forked: the child has its parent's address space. Not to be called for threads. */
+FNP_INLINE void fnp_space_fork(fnp_u32 parent_pid, fnp_u32 child_pid)
+{
+	struct fnp_space_ref *ref = bpf_map_lookup_elem(&fnp_pid_spaces, &parent_pid);
+
+	if (ref) {
+		struct fnp_space_ref copy = *ref;
+		bpf_map_update_elem(&fnp_pid_spaces, &child_pid, &copy, BPF_ANY);
+	}
+}
+
+/* A process has a new image: nothing that was known of its memory holds. */
+FNP_INLINE void fnp_space_exec(fnp_u32 pid)
+{
+	bpf_map_delete_elem(&fnp_pid_spaces, &pid);
+}
+#endif
+
+#endif
