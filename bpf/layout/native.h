@@ -3,8 +3,8 @@
  * What the native walker is told before it walks: which code lies where in a process, and by which rule each
  * instruction's caller is found. Plain data, written by user space into arrays that both sides see.
  *
- *	pid --(hash)--> fnp_space_ref --> fnp_space: a run of fnp_mapping, sorted by start
- *	fnp_mapping: [start, end), kind of code, bias, object number
+ *	pid --(hash)--> fnp_space_ref --> fnp_space: a run of fnp_code_range, sorted by start
+ *	fnp_code_range: [start, end), kind of code, bias, object number
  *	object number --> fnp_table: where the object's rows lie
  *	address as the ELF file counts it --page index--> fnp_block --search--> rule number --> fnp_rule
  *
@@ -123,7 +123,7 @@ enum fnp_code_kind {
 	FNP_CODE_TEST = 7,	    /* the walkers' own tests */
 };
 
-struct fnp_mapping {
+struct fnp_code_range {
 	fnp_u64 start, end; /* addresses in the process */
 	fnp_u64 bias;	    /* address in the process minus address as the ELF file counts */
 	fnp_u32 object;	    /* index of its fnp_table; 0: none (yet) */
@@ -150,7 +150,7 @@ struct fnp_space_ref {
 };
 
 #define FNP_SPACES_MAX 2048
-#define FNP_MAPPINGS_MAX 32768
+#define FNP_CODE_RANGES_MAX 32768
 #define FNP_TABLES_MAX 4096
 #define FNP_ARENAS_MAX 64
 #define FNP_ARENA_BYTES (4U << 20) /* bigger when one object needs more */
@@ -159,7 +159,7 @@ struct fnp_space_ref {
 _Static_assert(sizeof(struct fnp_rule) == 16, "layout");
 _Static_assert(sizeof(struct fnp_block) == FNP_BLOCK_BYTES, "layout");
 _Static_assert(sizeof(struct fnp_table) == 32, "layout");
-_Static_assert(sizeof(struct fnp_mapping) == 32, "layout");
+_Static_assert(sizeof(struct fnp_code_range) == 32, "layout");
 _Static_assert(sizeof(struct fnp_space) == 200, "layout");
 
 #endif

@@ -15,12 +15,12 @@
 #include "bpf/walk/walk.h"
 
 #define FNP_NATIVE_BLOCK_STEPS 13   /* a page of 64 KiB holds at most 4,682 blocks */
-#define FNP_NATIVE_MAPPING_STEPS 15 /* log2(FNP_MAPPINGS_MAX) */
+#define FNP_NATIVE_MAPPING_STEPS 15 /* log2(FNP_CODE_RANGES_MAX) */
 
 /* Finds the mapping of an address and leaves it in walk->here. 0 or a truncation cause. */
 FNP_SUBPROGRAM int fnp_native_find_mapping(struct fnp_walk *walk, fnp_u64 address)
 {
-	const struct fnp_mapping *m;
+	const struct fnp_code_range *m;
 	fnp_u32 low = 0, high;
 
 	if (!walk)
@@ -29,7 +29,7 @@ FNP_SUBPROGRAM int fnp_native_find_mapping(struct fnp_walk *walk, fnp_u64 addres
 	for (int i = 0; i < FNP_NATIVE_MAPPING_STEPS && low < high; i++) {
 		fnp_u32 middle = (low + high) / 2;
 
-		m = fnp_array_at(fnp_mappings, walk->first + middle);
+		m = fnp_array_at(fnp_code_ranges, walk->first + middle);
 		if (!m)
 			return FNP_TRUNCATION_NO_MAPPING;
 		if (m->start <= address)
@@ -39,7 +39,7 @@ FNP_SUBPROGRAM int fnp_native_find_mapping(struct fnp_walk *walk, fnp_u64 addres
 	}
 	if (low == 0)
 		return FNP_TRUNCATION_NO_MAPPING;
-	m = fnp_array_at(fnp_mappings, walk->first + low - 1);
+	m = fnp_array_at(fnp_code_ranges, walk->first + low - 1);
 	if (!m || address < m->start || address >= m->end)
 		return FNP_TRUNCATION_NO_MAPPING;
 	walk->here = *m;

@@ -183,7 +183,7 @@ FNP_INLINE const struct fnp_block *fnp_block_at(fnp_u32 arena, fnp_u32 line)
 
 #endif
 
-FNP_ARRAY(fnp_mappings, struct fnp_mapping, FNP_MAPPINGS_MAX);
+FNP_ARRAY(fnp_code_ranges, struct fnp_code_range, FNP_CODE_RANGES_MAX);
 FNP_ARRAY(fnp_spaces, struct fnp_space, FNP_SPACES_MAX);
 FNP_ARRAY(fnp_native_tables, struct fnp_table, FNP_TABLES_MAX);
 

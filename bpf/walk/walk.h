@@ -77,7 +77,7 @@ struct fnp_walk {
 	fnp_u16 kind;
 	fnp_u16 data; /* of the mapping */
 	struct fnp_rule rule;
-	struct fnp_mapping here; /* the mapping found last */
+	struct fnp_code_range here; /* the mapping found last */
 	/* The process. */
 	fnp_u32 pid;
 	fnp_u32 version;
