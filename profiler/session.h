@@ -6,6 +6,7 @@
 #ifndef FNP_PROFILER_SESSION_H
 #define FNP_PROFILER_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct fnp_session_options {
 	size_t n_pids;
 	uint64_t duration_ns; /* 0: until something else ends it */
 	char *const *command; /* ended by NULL; NULL without a command */
+	bool always_summary;  /* say the closing summary also where there is no terminal */
 };
 
 /*

@@ -204,6 +204,17 @@ const struct fnp_tally *fnp_directory_tally(const struct fnp_directory *dir)
 	return &dir->tally;
 }
 
+struct fnp_report fnp_directory_report(const struct fnp_directory *dir, const struct fnp_summary *summary)
+{
+	return (struct fnp_report){
+		.dir = dir->path,
+		.page = faccessat(dir->fd, "index.html", F_OK, 0) == 0,
+		.tally = &dir->tally,
+		.summary = summary,
+		.not_written = dir->not_written,
+	};
+}
+
 int fnp_directory_begin(struct fnp_directory *dir)
 {
 	int r = fnp_syncer_create(dir->fd, &dir->syncer);

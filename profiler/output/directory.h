@@ -17,6 +17,7 @@
 #define FNP_PROFILER_OUTPUT_DIRECTORY_H
 
 #include "formats/profile.h"
+#include "profiler/output/report.h"
 #include "profiler/output/summary.h"
 #include "profiler/output/tally.h"
 
@@ -59,5 +60,8 @@ int fnp_directory_error(const struct fnp_directory *dir);
 
 /* What the rows written so far come to. */
 const struct fnp_tally *fnp_directory_tally(const struct fnp_directory *dir);
+
+/* What fnp_terminal_finish() needs; it points into the directory and to `summary`. Call it after finish. */
+struct fnp_report fnp_directory_report(const struct fnp_directory *dir, const struct fnp_summary *summary);
 
 #endif

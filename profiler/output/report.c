@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/output/report.h"
+
+#include "base/text.h"
+
+#define HOTTEST_MAX 32
+#define HOTTEST_SHOWN 10
+#define NAME_WIDTH 60
+
+const char *fnp_report_number(uint64_t number, char ret[static 32])
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)number);
+	size_t out = 0;
+
+	for (int i = 0; i < len; i++) {
+		if (i > 0 && (len - i) % 3 == 0)
+			ret[out++] = ',';
+		ret[out++] = digits[i];
+	}
+	ret[out] = '\0';
+	return ret;
+}
+
+/* Bytes of the longest beginning that has at most `columns` characters, one column each; how many it has. */
+static size_t cut(const char *text, size_t columns, size_t *ret_columns)
+{
+	size_t used = 0, i = 0;
+
+	while (text[i]) {
+		bool starts = ((unsigned char)text[i] & 0xc0) != 0x80;
+		if (starts && used == columns)
+			break;
+		used += starts;
+		i++;
+	}
+	*ret_columns = used;
+	return i;
+}
+
+void fnp_report_name(struct fnp_buffer *b, const char *text, size_t width, bool pad)
+{
+	size_t len = strlen(text), columns, bytes;
+	fnp_autofree char *clean = malloc(len + 1);
+
+	if (!clean)
+		return;
+	len = fnp_text_to_utf8(text, len, clean);
+	fnp_text_make_printable(clean, len);
+	bytes = cut(clean, width, &columns);
+	if (bytes < len && width > 3) {
+		bytes = cut(clean, width - 3, &columns);
+		fnp_buffer_append(b, clean, bytes);
+		fnp_buffer_text(b, "...");
+		columns += 3;
+	} else {
+		fnp_buffer_append(b, clean, bytes);
+	}
+	for (; pad && columns < width; columns++)
+		fnp_buffer_byte(b, ' ');
+}
+
+static void count(struct fnp_buffer *b, uint64_t n, const char *one, const char *many)
+{
+	char number[32];
+
+	fnp_buffer_printf(b, "%s %s", fnp_report_number(n, number), n == 1 ? one : many);
+}
+
+static uint64_t sum(const uint64_t *values, size_t n)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += values[i];
+	return total;
+}
+
+void fnp_report_line(const struct fnp_report *report, struct fnp_buffer *ret)
+{
+	const struct fnp_tally *tally = report->tally;
+	uint64_t lost = sum(report->summary->losses, FNP_LOSS_MAX) + report->not_written;
+	char duration[16];
+
+	count(ret, tally->rows[FNP_ROW_INVOCATION], "invocation", "invocations");
+	if (tally->rows[FNP_ROW_PROCESS]) {
+		fnp_buffer_text(ret, " and ");
+		count(ret, tally->rows[FNP_ROW_PROCESS], "other process", "other processes");
+	}
+	fnp_buffer_printf(ret, " in %s, ", fnp_text_duration(report->summary->duration_ns, duration));
+	count(ret, tally->samples, "sample", "samples");
+	if (lost) {
+		fnp_buffer_text(ret, ", ");
+		count(ret, lost, "tick lost", "ticks lost");
+	}
+	fnp_buffer_text(ret, "; files in ");
+	fnp_report_name(ret, report->dir, 4096, false);
+	fnp_buffer_byte(ret, '\n');
+}
+
+static void slowest(const struct fnp_tally *tally, struct fnp_buffer *b)
+{
+	char duration[16], cpu[16];
+
+	if (!tally->slowest[0].id)
+		return;
+	fnp_buffer_text(b, "\nSlowest invocations\n");
+	for (size_t i = 0; i < FNP_TALLY_SLOWEST && tally->slowest[i].id; i++) {
+		const struct fnp_tally_invocation *one = &tally->slowest[i];
+		const char *outcome = fnp_outcome_name(one->outcome);
+
+		fnp_buffer_printf(b, "  %8s  (%8s CPU)  ", fnp_text_duration(one->duration_ns, duration),
+				  fnp_text_duration(one->cpu_ns, cpu));
+		fnp_report_name(b, one->function, 24, true);
+		fnp_buffer_text(b, "  ");
+		fnp_report_name(b, one->id, 36, true);
+		fnp_buffer_printf(b, "  %s%s\n", outcome ? outcome : "", one->cold ? ", cold" : "");
+	}
+}
+
+static const char *kind_text(uint8_t kind)
+{
+	static const char *const texts[FNP_FRAME_KINDS] = {
+		[FNP_FRAME_NATIVE] = "native", [FNP_FRAME_KERNEL] = "kernel", [FNP_FRAME_PYTHON] = "python",
+		[FNP_FRAME_JVM] = "jvm",       [FNP_FRAME_V8] = "v8",	      [FNP_FRAME_MARKER] = "",
+	};
+
+	return kind < FNP_FRAME_KINDS ? texts[kind] : "";
+}
+
+void fnp_report_hottest(const struct fnp_tally *tally, size_t max, struct fnp_buffer *ret)
+{
+	struct fnp_tally_frame frames[HOTTEST_MAX];
+	size_t n = fnp_tally_hottest(tally, FNP_MIN(max, (size_t)HOTTEST_MAX), frames);
+	uint64_t total = sum(tally->self_ns.items, tally->self_ns.len) + tally->other_ns;
+	char duration[16];
+
+	if (n == 0)
+		return;
+	fnp_buffer_text(ret, "\nHottest functions, by their own CPU time\n");
+	for (size_t i = 0; i < n; i++) {
+		fnp_buffer_printf(ret, "  %5.1f %%  %8s  %-6s  ",
+				  100.0 * (double)frames[i].self_ns / (double)total,
+				  fnp_text_duration(frames[i].self_ns, duration), kind_text(frames[i].kind));
+		fnp_report_name(ret, fnp_tally_name(tally, &frames[i]), NAME_WIDTH, false);
+		fnp_buffer_byte(ret, '\n');
+	}
+}
+
+/* One line for each thing that is missing, with its cause; the heading comes with the first. */
+static void missing(struct fnp_buffer *b, bool *heading, uint64_t n, const char *what, const char *why)
+{
+	char number[32];
+
+	if (n == 0)
+		return;
+	if (!*heading)
+		fnp_buffer_text(b, "\nWhat could not be known\n");
+	*heading = true;
+	fnp_buffer_printf(b, "  %s %s%s%s\n", fnp_report_number(n, number), what, why ? ": " : "",
+			  why ? why : "");
+}
+
+static void unknowns(const struct fnp_report *report, struct fnp_buffer *b)
+{
+	const struct fnp_summary *summary = report->summary;
+	const struct fnp_tally *tally = report->tally;
+	bool heading = false;
+
+	for (size_t i = 0; i < FNP_LOSS_MAX; i++)
+		missing(b, &heading, summary->losses[i], "ticks without a sample", fnp_loss_name(i));
+	missing(b, &heading, report->not_written, "samples that could not be written", NULL);
+	missing(b, &heading, summary->ticks_missed, "ticks that never came (the host took the CPU away)", NULL);
+	missing(b, &heading, summary->events_lost, "events lost: invocations may be missing or joined", NULL);
+	for (size_t i = FNP_TRUNCATION_NONE + 1; i < FNP_TRUNCATION_MAX; i++)
+		missing(b, &heading, tally->truncated[i], "samples with a cut stack", fnp_truncation_name(i));
+	missing(b, &heading, tally->attribution[FNP_ATTRIBUTION_SHARED],
+		"samples of several invocations at once, which nothing told apart", NULL);
+	missing(b, &heading, tally->outcomes[FNP_OUTCOME_UNFINISHED],
+		"invocations had no end when recording ended", NULL);
+	if (tally->sampled_ns && tally->unnamed_ns * 1000 / tally->sampled_ns > 0) {
+		if (!heading)
+			fnp_buffer_text(b, "\nWhat could not be known\n");
+		fnp_buffer_printf(b, "  names for %.1f %% of the time: shown as [object+0xaddress]\n",
+				  100.0 * (double)tally->unnamed_ns / (double)tally->sampled_ns);
+	}
+}
+
+static void own_cost(const struct fnp_summary *summary, struct fnp_buffer *b)
+{
+	const struct fnp_summary_cost *cost = &summary->cost;
+	double seconds = (double)FNP_MAX(summary->duration_ns, (uint64_t)1);
+	char agent[16], bpf[16];
+
+	fnp_buffer_printf(b, "\nfnprof itself: %s of CPU (%.2f %% of one)",
+			  fnp_text_duration(cost->agent_cpu_ns, agent),
+			  100.0 * (double)cost->agent_cpu_ns / seconds);
+	if (cost->has_bpf_ns)
+		fnp_buffer_printf(b, ", %s in the kernel (%.2f %%)", fnp_text_duration(cost->bpf_ns, bpf),
+				  100.0 * (double)cost->bpf_ns / seconds);
+	fnp_buffer_printf(b, ", %.0f MB of memory\n",
+			  (double)(cost->rss_max_bytes + cost->bpf_map_bytes) / 1e6);
+}
+
+static void where(const struct fnp_report *report, struct fnp_buffer *b)
+{
+	fnp_buffer_text(b, "\n");
+	if (report->page) {
+		fnp_buffer_text(b, "  flame graphs      open ");
+		fnp_report_name(b, report->dir, 4096, false);
+		fnp_buffer_text(b, "/index.html\n");
+	}
+	fnp_buffer_text(b, "  all invocations   fnprof ls ");
+	fnp_report_name(b, report->dir, 4096, false);
+	fnp_buffer_text(b, "\n  one of them       fnprof show ");
+	fnp_report_name(b, report->dir, 4096, false);
+	fnp_buffer_text(b, " ID\n");
+}
+
+void fnp_report_summary(const struct fnp_report *report, struct fnp_buffer *ret)
+{
+	fnp_report_line(report, ret);
+	slowest(report->tally, ret);
+	fnp_report_hottest(report->tally, HOTTEST_SHOWN, ret);
+	unknowns(report, ret);
+	own_cost(report->summary, ret);
+	where(report, ret);
+}
