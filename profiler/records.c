@@ -72,8 +72,8 @@ struct fnp_record_part fnp_record_section(const struct fnp_record *record, enum 
 
 		at += sizeof(*section);
 		if (section->type == type)
-			return (struct fnp_record_part){.data = at, .size = section->size,
-							.truncated = section->truncated};
+			return (struct fnp_record_part){
+				.data = at, .size = section->size, .truncated = section->truncated};
 		at += padded(section->size);
 	}
 	return (struct fnp_record_part){0};

@@ -77,12 +77,12 @@ FNP_DEFINE_CLEANUP(fnp_invocations_destroyp, struct fnp_invocations *, fnp_invoc
  */
 struct fnp_invocations_process {
 	uint32_t pid;
-	uint64_t process;	 /* as in struct fnp_record; 0: not known yet */
+	uint64_t process; /* as in struct fnp_record; 0: not known yet */
 	uint64_t now_ns;
 	const char *program;	 /* path or name of its executable; NULL: not known */
 	const char *environment; /* as in /proc/PID/environ; NULL: none */
 	size_t environment_size;
-	bool waits_for_exec;	 /* FNP_TARGET_WAIT_EXEC: nothing of it counts before its exec */
+	bool waits_for_exec; /* FNP_TARGET_WAIT_EXEC: nothing of it counts before its exec */
 };
 int fnp_invocations_attach(struct fnp_invocations *engine, const struct fnp_invocations_process *process);
 
@@ -101,8 +101,8 @@ void fnp_invocations_sample(struct fnp_invocations *engine, const struct fnp_sam
 			    struct fnp_row_stack one, struct fnp_stack_epoch *epoch);
 
 /* `n` ticks of this process became no sample. They stand in the row that is active now. */
-void fnp_invocations_loss(struct fnp_invocations *engine, uint32_t pid, uint64_t process, enum fnp_loss_cause cause,
-			  uint64_t n);
+void fnp_invocations_loss(struct fnp_invocations *engine, uint32_t pid, uint64_t process,
+			  enum fnp_loss_cause cause, uint64_t n);
 
 /*
  * A process left its last CPU; all its records have been given. `final` is the last state of its target: cpu_ns is
@@ -125,15 +125,15 @@ struct fnp_invocations_counters {
 	uint64_t samples;	   /* that stand in rows, open and closed */
 	uint64_t samples_unwanted; /* of processes that no source wanted: their ticks are nobody's */
 	uint64_t losses[FNP_LOSS_MAX]; /* ticks: those given with fnp_invocations_loss, and what the engine lost */
-	uint64_t losses_unwanted;      /* ticks given with fnp_invocations_loss for processes that were not wanted */
-	uint64_t events_lost;	   /* numbers that never came, and events for which there was no memory */
-	uint64_t streams_lost;	   /* times that a connection was out of step with HTTP */
-	uint64_t answers_unknown;  /* answers to invocations whose begin was not seen */
-	uint64_t invocations;	   /* rows of kind invocation that were closed */
-	uint64_t rows;		   /* all rows that were closed */
-	uint64_t rows_failed;	   /* rows that the sink refused */
-	uint64_t active;	   /* invocations that are active now */
-	uint64_t processes;	   /* watched now */
+	uint64_t losses_unwanted; /* ticks given with fnp_invocations_loss for processes that were not wanted */
+	uint64_t events_lost;	  /* numbers that never came, and events for which there was no memory */
+	uint64_t streams_lost;	  /* times that a connection was out of step with HTTP */
+	uint64_t answers_unknown; /* answers to invocations whose begin was not seen */
+	uint64_t invocations;	  /* rows of kind invocation that were closed */
+	uint64_t rows;		  /* all rows that were closed */
+	uint64_t rows_failed;	  /* rows that the sink refused */
+	uint64_t active;	  /* invocations that are active now */
+	uint64_t processes;	  /* watched now */
 };
 void fnp_invocations_counters(const struct fnp_invocations *engine, struct fnp_invocations_counters *ret);
 

@@ -40,7 +40,8 @@ static uint64_t key_of(const struct fnp_row_stack *one)
 
 static bool same(const struct fnp_row_stack *a, const struct fnp_row_stack *b)
 {
-	return a->stack == b->stack && a->tid == b->tid && a->comm == b->comm && a->count <= UINT32_MAX - b->count;
+	return a->stack == b->stack && a->tid == b->tid && a->comm == b->comm &&
+	       a->count <= UINT32_MAX - b->count;
 }
 
 static struct fnp_row_stack *find(struct fnp_row *row, const struct fnp_row_stack *one)
@@ -109,8 +110,10 @@ const char *fnp_row_kind_name(enum fnp_row_kind kind)
 const char *fnp_outcome_name(enum fnp_outcome outcome)
 {
 	static const char *const names[] = {
-		[FNP_OUTCOME_OK] = "ok",	 [FNP_OUTCOME_ERROR] = "error",
-		[FNP_OUTCOME_TIMEOUT] = "timeout", [FNP_OUTCOME_KILLED] = "killed",
+		[FNP_OUTCOME_OK] = "ok",
+		[FNP_OUTCOME_ERROR] = "error",
+		[FNP_OUTCOME_TIMEOUT] = "timeout",
+		[FNP_OUTCOME_KILLED] = "killed",
 		[FNP_OUTCOME_UNFINISHED] = "unfinished",
 	};
 	return names[outcome];

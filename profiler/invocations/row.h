@@ -26,7 +26,7 @@ enum fnp_row_kind {
 
 /* How it is known that a sample belongs to its row. */
 enum fnp_attribution {
-	FNP_ATTRIBUTION_EXACT,	  /* by the runtime's context, or the process is the invocation, or the only active one */
+	FNP_ATTRIBUTION_EXACT, /* by the runtime's context, or the process is the invocation, or the only active one */
 	FNP_ATTRIBUTION_INFERRED, /* by thread */
 	FNP_ATTRIBUTION_SHARED,
 	FNP_ATTRIBUTION_NONE, /* rows that are no invocation */
@@ -46,10 +46,10 @@ enum fnp_tristate { FNP_UNKNOWN, FNP_FALSE, FNP_TRUE };
 
 /* One stack of one thread in this row. */
 struct fnp_row_stack {
-	uint32_t stack;	   /* number in the stack table of `epoch` */
-	uint32_t comm;	   /* number of the thread's name in the same epoch */
+	uint32_t stack; /* number in the stack table of `epoch` */
+	uint32_t comm;	/* number of the thread's name in the same epoch */
 	uint32_t tid;
-	uint32_t count;	   /* samples */
+	uint32_t count; /* samples */
 	uint64_t weight_ns;
 };
 
@@ -63,11 +63,11 @@ struct fnp_row {
 	char *version;
 	char *source;
 	char *runtime;
-	char *init;	 /* id of its init row */
-	char *trace_id;	 /* 32 lower-case hexadecimal digits */
+	char *init;	      /* id of its init row */
+	char *trace_id;	      /* 32 lower-case hexadecimal digits */
 	char *parent_span_id; /* 16 */
 	uint32_t pid;
-	uint64_t process; /* with pid: which process (struct fnp_record) */
+	uint64_t process;  /* with pid: which process (struct fnp_record) */
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t duration_ns;
 	uint64_t deadline_utc_ns; /* 0: not known */
@@ -84,7 +84,7 @@ struct fnp_row {
 	uint64_t truncated[FNP_TRUNCATION_MAX]; /* samples, by why their stack was cut */
 
 	FNP_VEC(struct fnp_row_stack) stacks;
-	struct fnp_map index; /* builder's own: finds equal stacks */
+	struct fnp_map index;	       /* builder's own: finds equal stacks */
 	struct fnp_stack_epoch *epoch; /* held by the row; NULL without samples */
 };
 

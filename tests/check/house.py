@@ -20,6 +20,7 @@ PROFILER_STEPS = [
     ["profiler/session"],
     ["profiler/collectors", "profiler/samples", "profiler/output"],
     ["profiler/sources", "profiler/invocations", "profiler/targets"],
+    ["profiler/records"],
 ]
 OUTSIDE = {
     "base": ["base"],

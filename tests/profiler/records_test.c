@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 
 #include <errno.h>
 
@@ -18,8 +18,12 @@ struct socket_with_data {
 static struct socket_with_data example(void)
 {
 	return (struct socket_with_data){
-		.record.head = {.type = FNP_RECORD_SOCKET, .n_sections = 2, .size = sizeof(struct socket_with_data),
-				.seq = 7, .tid = 3, .time_ns = 9},
+		.record.head = {.type = FNP_RECORD_SOCKET,
+				.n_sections = 2,
+				.size = sizeof(struct socket_with_data),
+				.seq = 7,
+				.tid = 3,
+				.time_ns = 9},
 		.record.cpu = {.process_ns = 100, .thread_ns = 50},
 		.unknown = {.type = 999, .size = 5},
 		.data = {.type = FNP_SECTION_DATA, .size = 3, .truncated = 1},
