@@ -3,9 +3,10 @@
  * Each test is a short conversation: out() is what the client sends, in() what it receives, one event each, numbered
  * from 1. What the reader tells is written as text, and compared whole.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 #include "profiler/sources/http.h"
 
