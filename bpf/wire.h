@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * What the kernel side and the program say to each other: ring records and map values, fixed width, the same bytes
- * for both compilers. It includes nothing and holds no code, so that BPF, C and tests can all read it.
+ * for both compilers. It holds no code, so that BPF, C and tests can all read it.
  *
  * Numbers, not times, join records. Every watched process has an event number `seq`: each record about the process
  * that is not a sample (fork, exec, exit, socket) takes the next one, in the order in which it happened. A sample
@@ -17,20 +17,7 @@
 #ifndef FNP_BPF_WIRE_H
 #define FNP_BPF_WIRE_H
 
-#ifdef __bpf__
-typedef unsigned char fnp_u8;
-typedef unsigned short fnp_u16;
-typedef unsigned int fnp_u32;
-typedef unsigned long long fnp_u64;
-typedef long long fnp_s64;
-#else
-#include <stdint.h>
-typedef uint8_t fnp_u8;
-typedef uint16_t fnp_u16;
-typedef uint32_t fnp_u32;
-typedef uint64_t fnp_u64;
-typedef int64_t fnp_s64;
-#endif
+#include "bpf/types.h"
 
 #define FNP_COMM_MAX 16
 
@@ -131,7 +118,7 @@ enum fnp_section_type {
 	FNP_SECTION_DATA = 9, /* of a socket event: the bytes moved, from the first, cut at the section's size */
 };
 
-struct fnp_wire_section {
+struct fnp_section {
 	fnp_u16 type;
 	fnp_u16 truncated; /* 1: there was more than `size` */
 	fnp_u32 size;
@@ -237,16 +224,8 @@ struct fnp_target {
 	fnp_u32 deads;	     /* ... and that left their CPU for the last time: when equal after the last one, it is over */
 };
 
-/* What user space runs the program fnp_set_filter with: PROVISIONAL is cleared, the rest of the target stays. */
-struct fnp_filter_request {
-	fnp_u32 pid;
-	fnp_u32 flags;
-	fnp_u16 port;
-	fnp_u16 pad[3];
-};
-
 _Static_assert(sizeof(struct fnp_record) == 40, "wire");
-_Static_assert(sizeof(struct fnp_wire_section) == 8, "wire");
+_Static_assert(sizeof(struct fnp_section) == 8, "wire");
 _Static_assert(sizeof(struct fnp_sample_record) == 72, "wire");
 _Static_assert(sizeof(struct fnp_fork_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_exec_record) == 80, "wire");

@@ -25,7 +25,7 @@
 #ifndef FNP_BPF_LAYOUT_NATIVE_H
 #define FNP_BPF_LAYOUT_NATIVE_H
 
-#include "bpf/wire.h"
+#include "bpf/types.h"
 
 /* ---- rules -------------------------------------------------------------------------------------------------- */
 
@@ -65,6 +65,7 @@ enum fnp_saved_kind {
 
 enum fnp_rule_flags {
 	FNP_RULE_SIGNAL = 1 << 0, /* the caller was interrupted: its pc is exact, its registers lie on the stack */
+	FNP_RULE_ODD_SP = 1 << 1, /* the caller's sp is not the CFA: cannot be walked */
 };
 
 struct fnp_rule {

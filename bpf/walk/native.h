@@ -228,7 +228,7 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 	signal = rule.flags & FNP_RULE_SIGNAL;
 	if (rule.saved >> 4 == FNP_SAVED_UNDEFINED)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
-	cause = fnp_native_cfa(walk, &rule, &cfa);
+	cause = rule.flags & FNP_RULE_ODD_SP ? FNP_TRUNCATION_EXPRESSION : fnp_native_cfa(walk, &rule, &cfa);
 	if (cause)
 		return fnp_walk_stop(walk, cause);
 	/* Leaf first, so addresses rise; only a signal may have changed stacks, and only a leaf may have no frame. */

@@ -23,6 +23,7 @@
 #define FNP_BPF_WALK_SEAM_H
 
 #include "bpf/layout/native.h"
+#include "bpf/wire.h"
 
 #ifdef __bpf__
 

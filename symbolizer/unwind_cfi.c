@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading entries. Running them is in unwind_cfa.c.
+ */
+#include "symbolizer/unwind_cfi.h"
+
+#include <dwarf.h>
+
+#include "symbolizer/unwind_cfa.h"
+
+/* A section while it is read. */
+struct reader {
+	struct fnp_cfi *cfi;
+	const struct fnp_cfi_section *section;
+	struct fnp_map cie_by_offset; /* offset -> index */
+};
+
+struct entry {
+	struct fnp_cursor body; /* after the id field */
+	uint64_t offset;	/* of the length field */
+	uint64_t id;
+	uint64_t id_offset;
+	bool wide; /* 64-bit DWARF */
+};
+
+static uint64_t address_of(const struct reader *reader, const uint8_t *pos)
+{
+	return reader->section->address + (uint64_t)(pos - reader->section->bytes.start);
+}
+
+/* Next entry; 1: there is one, 0: end, -EBADMSG: the section cannot be read further. */
+static int next_entry(const struct reader *reader, struct fnp_cursor *c, struct entry *ret)
+{
+	struct entry entry = {0};
+	uint32_t length32, id32;
+	uint64_t length;
+	int r;
+
+	do {
+		entry.offset = fnp_cursor_offset(c);
+		if (fnp_cursor_left(c) < 4)
+			return 0;
+		if (fnp_cursor_u32(c, &length32) < 0)
+			return -EBADMSG;
+		/* Linkers leave terminators between the parts of a section. */
+	} while (length32 == 0 && !reader->section->open_ended);
+	if (length32 == 0)
+		return 0;
+	length = length32;
+	entry.wide = length32 == UINT32_MAX;
+	if (entry.wide && fnp_cursor_u64(c, &length) < 0)
+		return -EBADMSG;
+	r = fnp_cursor_sub(c, length, &entry.body);
+	if (r < 0)
+		return r;
+	entry.id_offset = (uint64_t)(entry.body.pos - reader->section->bytes.start);
+	/* .eh_frame has 32-bit ids in 64-bit entries, too. */
+	if (entry.wide && !reader->section->eh) {
+		r = fnp_cursor_u64(&entry.body, &entry.id);
+	} else {
+		r = fnp_cursor_u32(&entry.body, &id32);
+		entry.id = r < 0 ? 0 : id32;
+	}
+	if (r < 0)
+		return 2; /* too short: skipped by the caller */
+	*ret = entry;
+	return 1;
+}
+
+static bool is_cie(const struct reader *reader, const struct entry *entry)
+{
+	if (reader->section->eh)
+		return entry->id == 0;
+	return entry->id == (entry->wide ? UINT64_MAX : UINT32_MAX);
+}
+
+static int read_encoded(const struct reader *reader, struct fnp_cursor *c, uint8_t encoding, uint8_t address_size,
+			uint64_t *ret)
+{
+	const uint8_t *at = c->pos;
+	uint64_t value = 0;
+	int64_t signed_value;
+	uint32_t u32;
+	uint16_t u16;
+	int r;
+
+	switch (encoding & 0x0f) {
+	case DW_EH_PE_absptr:
+		if (address_size == 4) {
+			r = fnp_cursor_u32(c, &u32);
+			value = r < 0 ? 0 : u32;
+			break;
+		}
+		/* fall through */
+	case DW_EH_PE_udata8:
+	case DW_EH_PE_sdata8:
+		r = fnp_cursor_u64(c, &value);
+		break;
+	case DW_EH_PE_uleb128:
+		r = fnp_cursor_uleb128(c, &value);
+		break;
+	case DW_EH_PE_sleb128:
+		r = fnp_cursor_sleb128(c, &signed_value);
+		value = r < 0 ? 0 : (uint64_t)signed_value;
+		break;
+	case DW_EH_PE_udata2:
+		r = fnp_cursor_u16(c, &u16);
+		value = r < 0 ? 0 : u16;
+		break;
+	case DW_EH_PE_sdata2:
+		r = fnp_cursor_u16(c, &u16);
+		value = r < 0 ? 0 : (uint64_t)(int64_t)(int16_t)u16;
+		break;
+	case DW_EH_PE_udata4:
+		r = fnp_cursor_u32(c, &u32);
+		value = r < 0 ? 0 : u32;
+		break;
+	case DW_EH_PE_sdata4:
+		r = fnp_cursor_u32(c, &u32);
+		value = r < 0 ? 0 : (uint64_t)(int64_t)(int32_t)u32;
+		break;
+	default:
+		return -EBADMSG;
+	}
+	if (r < 0)
+		return r;
+	switch (encoding & 0x70) {
+	case DW_EH_PE_absptr:
+		break;
+	case DW_EH_PE_pcrel:
+		value += address_of(reader, at);
+		break;
+	default:
+		return -EBADMSG; /* relative to text, data or function: nobody writes these into .eh_frame */
+	}
+	if (encoding & DW_EH_PE_indirect)
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
+static int read_augmentation(const struct reader *reader, struct fnp_cursor *c, const char *text,
+			     struct fnp_cfi_cie *cie)
+{
+	struct fnp_cursor data;
+	uint64_t size, personality;
+	uint8_t encoding;
+
+	if (*text == '\0')
+		return 0;
+	if (*text != 'z')
+		return -EBADMSG; /* "eh" and others of old: their length is not known */
+	if (fnp_cursor_uleb128(c, &size) < 0 || fnp_cursor_sub(c, size, &data) < 0)
+		return -EBADMSG;
+	cie->has_augmentation_size = true;
+	for (text++; *text; text++) {
+		switch (*text) {
+		case 'R':
+			if (fnp_cursor_u8(&data, &cie->pointer_encoding) < 0)
+				return -EBADMSG;
+			break;
+		case 'P':
+			if (fnp_cursor_u8(&data, &encoding) < 0 ||
+			    read_encoded(reader, &data, encoding & 0x0f, 8, &personality) < 0)
+				return -EBADMSG;
+			break;
+		case 'L':
+			if (fnp_cursor_u8(&data, &encoding) < 0)
+				return -EBADMSG;
+			break;
+		case 'S':
+			cie->signal = true;
+			break;
+		case 'B': /* arm64: signed with key B */
+		case 'G': /* arm64: memory tagging */
+			break;
+		default:
+			return 0; /* what is not known is skipped by its size */
+		}
+	}
+	return 0;
+}
+
+static int read_cie(const struct reader *reader, struct entry *entry, struct fnp_cfi_cie *ret)
+{
+	struct fnp_cfi_cie cie = {.address_size = 8};
+	struct fnp_cursor *c = &entry->body;
+	const char *augmentation;
+	uint8_t version, segment_size, ra8;
+	uint64_t ra;
+
+	if (fnp_cursor_u8(c, &version) < 0 || fnp_cursor_string(c, &augmentation) < 0)
+		return -EBADMSG;
+	if (version != 1 && version != 3 && version != 4)
+		return -EBADMSG;
+	if (version == 4 && (fnp_cursor_u8(c, &cie.address_size) < 0 || fnp_cursor_u8(c, &segment_size) < 0 ||
+			     segment_size != 0 || (cie.address_size != 8 && cie.address_size != 4)))
+		return -EBADMSG;
+	if (fnp_cursor_uleb128(c, &cie.code_align) < 0 || fnp_cursor_sleb128(c, &cie.data_align) < 0)
+		return -EBADMSG;
+	if (version == 1) {
+		if (fnp_cursor_u8(c, &ra8) < 0)
+			return -EBADMSG;
+		ra = ra8;
+	} else if (fnp_cursor_uleb128(c, &ra) < 0) {
+		return -EBADMSG;
+	}
+	if (ra != reader->cfi->machine.ra)
+		return -EBADMSG;
+	if (read_augmentation(reader, c, augmentation, &cie) < 0)
+		return -EBADMSG;
+	cie.instructions = fnp_cursor_of(c->pos, fnp_cursor_left(c));
+	fnp_cfa_initial(&reader->cfi->machine, &cie);
+	*ret = cie;
+	return 0;
+}
+
+static int cie_at(struct reader *reader, uint64_t offset, uint32_t *ret)
+{
+	uint64_t *known = fnp_map_find(&reader->cie_by_offset, offset);
+	struct fnp_cursor c = reader->section->bytes;
+	struct fnp_cfi_cie cie = {0};
+	struct entry entry;
+	int r;
+
+	if (known) {
+		*ret = (uint32_t)*known;
+		return 0;
+	}
+	if (fnp_cursor_seek(&c, offset) < 0 || next_entry(reader, &c, &entry) != 1 || entry.offset != offset ||
+	    !is_cie(reader, &entry) || read_cie(reader, &entry, &cie) < 0)
+		cie.bad = true;
+	r = fnp_vec_push(&reader->cfi->cies, cie);
+	if (r == 0)
+		r = fnp_map_set(&reader->cie_by_offset, offset, reader->cfi->cies.len - 1);
+	if (r < 0)
+		return r;
+	*ret = (uint32_t)(reader->cfi->cies.len - 1);
+	return 0;
+}
+
+/* 0: added or skipped; -ENOMEM. */
+static int read_fde(struct reader *reader, struct entry *entry)
+{
+	struct fnp_cfi_fde fde = {0};
+	const struct fnp_cfi_cie *cie;
+	struct fnp_cursor *c = &entry->body;
+	uint64_t cie_offset = entry->id, length, size;
+	int r;
+
+	if (reader->section->eh) {
+		if (entry->id > entry->id_offset)
+			return 0;
+		cie_offset = entry->id_offset - entry->id;
+	}
+	r = cie_at(reader, cie_offset, &fde.cie);
+	if (r < 0)
+		return r;
+	cie = &reader->cfi->cies.items[fde.cie];
+	reader->cfi->skipped++;
+	if (cie->bad || read_encoded(reader, c, cie->pointer_encoding, cie->address_size, &fde.start) < 0 ||
+	    read_encoded(reader, c, cie->pointer_encoding & 0x0f, cie->address_size, &length) < 0)
+		return 0;
+	if (cie->has_augmentation_size && (fnp_cursor_uleb128(c, &size) < 0 || fnp_cursor_skip(c, size) < 0))
+		return 0;
+	if (length > UINT64_MAX - fde.start || fnp_cursor_left(c) > UINT32_MAX)
+		return 0;
+	reader->cfi->skipped--;
+	if (length == 0)
+		return 0;
+	fde.end = fde.start + length;
+	fde.instructions = c->pos;
+	fde.size = (uint32_t)fnp_cursor_left(c);
+	return fnp_vec_push(&reader->cfi->fdes, fde);
+}
+
+int fnp_cfi_read(struct fnp_cfi *cfi, const struct fnp_cfi_section *section)
+{
+	struct reader reader = {.cfi = cfi, .section = section};
+	struct fnp_cursor c = section->bytes;
+	struct entry entry;
+	int r = 0, more;
+
+	while (r == 0 && (more = next_entry(&reader, &c, &entry)) > 0) {
+		if (more == 2)
+			cfi->skipped++;
+		else if (!is_cie(&reader, &entry))
+			r = read_fde(&reader, &entry);
+	}
+	fnp_map_deinit(&reader.cie_by_offset);
+	return r;
+}
+
+void fnp_cfi_deinit(struct fnp_cfi *cfi)
+{
+	fnp_vec_deinit(&cfi->cies);
+	fnp_vec_deinit(&cfi->fdes);
+}
