@@ -5,8 +5,12 @@
  * The timer runs on idle CPUs too, so that the time since the last tick is the time that a tick stands for. A tick is
  * counted before anything else is tried; what becomes of it is counted by others (a record by its reader, a loss by
  * cause), and the two sides must agree in the end.
+ *
+ * The record is made in place in the walk's own memory: fixed part, user stack, then, where that ends, the kernel's
+ * stack and what user space needs to go on with the walk.
  */
 #include "bpf/targets.h"
+#include "bpf/walk/walk.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -29,19 +33,23 @@ struct {
 	__type(value, struct tick_state);
 } tick_states SEC(".maps");
 
-/* A record as it is sent: user stack first, then the kernel's, whose place depends on the first one's length. */
-struct sample_scratch {
-	struct fnp_sample_record record;
-	struct fnp_section user;
-	fnp_u64 words[2 * FNP_USER_WORDS_MAX];
-};
+FNP_WALK_MAP(fnp_cpu_walks);
 
+int fnp_tick_continued(struct bpf_perf_event_data *ctx);
+
+/* A deep stack is walked by several programs. */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY); /* one a CPU: values of per-CPU maps end at 32 KiB */
-	__uint(max_entries, 1);		  /* user space: number of CPUs */
-	__type(key, fnp_u32);
-	__type(value, struct sample_scratch);
-} sample_scratch SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(fnp_u32));
+	__array(values, int(void *));
+} fnp_cpu_programs SEC(".maps") = {.values = {[0] = (void *)&fnp_tick_continued}};
+
+struct sample_head {
+	struct fnp_sample_record record;
+	struct fnp_wire_section user;
+};
+_Static_assert(sizeof(struct sample_head) == 8 * FNP_WALK_HEAD_WORDS, "the record begins where the walk leaves room");
 
 static __always_inline fnp_u64 weight_of_tick(fnp_u64 now_ns, fnp_u64 period_ns)
 {
@@ -59,14 +67,91 @@ static __always_inline fnp_u64 weight_of_tick(fnp_u64 now_ns, fnp_u64 period_ns)
 	return weight > WEIGHT_PERIODS_MAX * period_ns ? WEIGHT_PERIODS_MAX * period_ns : weight;
 }
 
-static __always_inline void send(struct fnp_target *target, struct sample_scratch *scratch, fnp_u32 size)
+static __always_inline struct fnp_walk *current_walk(void)
+{
+	fnp_u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&fnp_cpu_walks, &cpu);
+}
+
+/*
+ * Kernel threads have no user stack, nor has a process whose memory is gone (exit) or not yet its own (in the middle of
+ * an exec the registers still belong to the old image).
+ */
+static __always_inline bool has_user_stack(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (!BPF_CORE_READ(task, mm) || (BPF_CORE_READ(task, flags) & FNP_PF_KTHREAD))
+		return false;
+	return !bpf_core_field_exists(task->in_execve) || !BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
+}
+
+static __always_inline void head_fill(struct fnp_walk *walk, struct fnp_target *target, fnp_u32 pid, fnp_u64 now_ns)
+{
+	struct sample_head *head = (void *)walk->head;
+
+	if (!target->process)
+		target->process = process_of((void *)bpf_get_current_task());
+	head->record.head.type = FNP_RECORD_SAMPLE;
+	head->record.head.time_ns = now_ns;
+	head->record.head.pid = pid;
+	head->record.head.tid = current_tid();
+	head->record.head.process = target->process;
+	head->record.head.seq = target->seq;
+	head->record.cpu = bpf_get_smp_processor_id();
+	bpf_get_current_comm(head->record.comm, sizeof(head->record.comm));
+}
+
+/* The kernel's stack as a section at words[at]; the number of words. */
+static __always_inline fnp_u32 put_kernel_stack(void *ctx, struct fnp_walk *walk, fnp_u32 at)
+{
+	struct fnp_wire_section *section = (void *)&walk->words[at & (2 * FNP_USER_WORDS_MAX - 1)];
+	long n;
+
+	if (at > FNP_USER_WORDS_MAX)
+		return 0;
+	n = bpf_get_stack(ctx, section + 1, FNP_KERNEL_FRAMES_MAX * 8, 0);
+	section->type = FNP_SECTION_KERNEL_STACK;
+	section->truncated = n == FNP_KERNEL_FRAMES_MAX * 8;
+	section->size = n > 0 ? n : 0;
+	return 1 + section->size / 8;
+}
+
+static __always_inline void send(struct fnp_walk *walk, fnp_u32 pid, fnp_u32 size)
 {
 	fnp_u64 flags = BPF_RB_NO_WAKEUP;
+	struct fnp_target *target;
 
 	if (bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&samples, BPF_RB_RING_SIZE) / 4)
 		flags = BPF_RB_FORCE_WAKEUP;
-	if (bpf_ringbuf_output(&samples, scratch, size, flags) != 0)
+	if (bpf_ringbuf_output(&samples, walk->head, size, flags) == 0)
+		return;
+	target = bpf_map_lookup_elem(&targets, &pid);
+	if (target)
 		__sync_fetch_and_add(&target->lost[FNP_LOSS_RING_FULL], 1);
+}
+
+/* The walk is over: everything behind the user stack, and off it goes. */
+static __always_inline int finish(void *ctx, struct fnp_walk *walk)
+{
+	struct sample_head *head = (void *)walk->head;
+	fnp_u32 words = walk->n_words, resume, size;
+
+	head->user.type = FNP_SECTION_USER_STACK;
+	head->user.truncated = 0;
+	head->user.size = 8 * words;
+	head->record.truncation = walk->truncation;
+	words += put_kernel_stack(ctx, walk, words);
+	resume = fnp_walk_resume(walk, words);
+	words += resume;
+	head->record.head.n_sections = resume ? 3 : 2;
+	size = sizeof(*head) + 8 * words;
+	if (size > sizeof(walk->head) + sizeof(walk->words))
+		size = sizeof(walk->head) + sizeof(walk->words); /* cannot be; the verifier wants to see it */
+	head->record.head.size = size;
+	send(walk, head->record.head.pid, size);
+	return 0;
 }
 
 SEC("perf_event")
@@ -74,47 +159,38 @@ int fnp_tick(struct bpf_perf_event_data *ctx)
 {
 	fnp_u64 now_ns = bpf_ktime_get_ns();
 	fnp_u64 weight_ns = weight_of_tick(now_ns, ctx->sample_period);
-	fnp_u32 pid = current_pid(), cpu = bpf_get_smp_processor_id(), user_bytes, size;
+	fnp_u32 pid = current_pid();
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
-	struct sample_scratch *scratch;
-	struct fnp_section *kernel;
-	long n;
+	struct fnp_walk *walk;
 
 	if (!target || !(target->flags & FNP_TARGET_SAMPLED) || (target->flags & FNP_TARGET_WAIT_EXEC))
 		return 0;
 	__sync_fetch_and_add(&target->ticks, 1);
-	scratch = bpf_map_lookup_elem(&sample_scratch, &cpu);
-	if (!scratch)
+	walk = current_walk();
+	if (!walk)
 		return 0;
-	if (!target->process)
-		target->process = process_of((void *)bpf_get_current_task());
-	scratch->record.head.type = FNP_RECORD_SAMPLE;
-	scratch->record.head.n_sections = 2;
-	scratch->record.head.time_ns = now_ns;
-	scratch->record.head.pid = pid;
-	scratch->record.head.tid = current_tid();
-	scratch->record.head.process = target->process;
-	scratch->record.head.seq = target->seq;
-	scratch->record.weight_ns = weight_ns;
-	scratch->record.cpu = cpu;
-	scratch->record.truncation = FNP_TRUNCATION_NONE;
-	bpf_get_current_comm(scratch->record.comm, sizeof(scratch->record.comm));
+	head_fill(walk, target, pid, now_ns);
+	((struct sample_head *)walk->head)->record.weight_ns = weight_ns;
+	if (!has_user_stack()) {
+		walk->n_words = walk->truncation = walk->resumable = 0;
+		return finish(ctx, walk);
+	}
+	fnp_walk_begin(walk, pid);
+	if (fnp_walk_run(walk))
+		bpf_tail_call(ctx, &fnp_cpu_programs, 0);
+	fnp_walk_end(walk);
+	return finish(ctx, walk);
+}
 
-	n = bpf_get_stack(ctx, scratch->words, FNP_KERNEL_FRAMES_MAX * 8, BPF_F_USER_STACK);
-	user_bytes = n > 0 ? n : 0;
-	scratch->user.type = FNP_SECTION_USER_STACK;
-	scratch->user.truncated = 0;
-	scratch->user.size = user_bytes;
+SEC("perf_event")
+int fnp_tick_continued(struct bpf_perf_event_data *ctx)
+{
+	struct fnp_walk *walk = current_walk();
 
-	kernel = (void *)scratch->words + (user_bytes & (8 * FNP_USER_WORDS_MAX - 1));
-	n = bpf_get_stack(ctx, kernel + 1, FNP_KERNEL_FRAMES_MAX * 8, 0);
-	kernel->type = FNP_SECTION_KERNEL_STACK;
-	kernel->truncated = n == FNP_KERNEL_FRAMES_MAX * 8;
-	kernel->size = n > 0 ? n : 0;
-	size = sizeof(scratch->record) + sizeof(scratch->user) + user_bytes + sizeof(*kernel) + kernel->size;
-	if (size > sizeof(*scratch))
+	if (!walk)
 		return 0;
-	scratch->record.head.size = size;
-	send(target, scratch, size);
-	return 0;
+	if (fnp_walk_run(walk))
+		bpf_tail_call(ctx, &fnp_cpu_programs, 0);
+	fnp_walk_end(walk);
+	return finish(ctx, walk);
 }

@@ -104,6 +104,7 @@ struct task_struct {
 	int pid, tgid;
 	unsigned int __state; /* `state` before 5.14 */
 	unsigned int flags;
+	unsigned int in_execve : 1; /* gone in later kernels: ask whether it exists */
 	int exit_code;
 	fnp_u64 start_time;
 	struct task_struct *group_leader;

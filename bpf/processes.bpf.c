@@ -7,6 +7,7 @@
  * provisionally is sampled until user space has read its environment and decided.
  */
 #include "bpf/targets.h"
+#include "bpf/walk/walk.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -17,7 +18,7 @@ char LICENSE[] SEC("license") = "GPL";
 /* An exec record of full size; one a CPU, because it does not fit the stack. */
 struct exec_scratch {
 	struct fnp_exec_record record;
-	char sections[3 * sizeof(struct fnp_section) + FILE_NAME_MAX + ARGUMENTS_MAX + 2 * ENVIRONMENT_MAX];
+	char sections[3 * sizeof(struct fnp_wire_section) + FILE_NAME_MAX + ARGUMENTS_MAX + 2 * ENVIRONMENT_MAX];
 };
 
 struct {
@@ -53,6 +54,7 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 		if (target->flags & FNP_TARGET_WAIT_EXEC)
 			return 0;
 		bpf_map_update_elem(&targets, &child_pid, &fresh, BPF_ANY);
+		fnp_space_fork(pid, child_pid);
 	}
 	head_init(&record.head, FNP_RECORD_FORK, sizeof(record));
 	event_begin(target, pid, &record.head, &record.cpu);
@@ -64,7 +66,7 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 static __always_inline fnp_u32 put_user_section(char *at, fnp_u16 type, unsigned long start, unsigned long end,
 						fnp_u32 max)
 {
-	struct fnp_section *section = (void *)at;
+	struct fnp_wire_section *section = (void *)at;
 	unsigned long want = end - start;
 	fnp_u32 size;
 
@@ -87,7 +89,7 @@ static __always_inline fnp_u32 put_user_section(char *at, fnp_u16 type, unsigned
 
 static __always_inline fnp_u32 put_file_name(char *at, struct linux_binprm *bprm)
 {
-	struct fnp_section *section = (void *)at;
+	struct fnp_wire_section *section = (void *)at;
 	long n = bpf_probe_read_kernel_str(at + sizeof(*section), FILE_NAME_MAX, BPF_CORE_READ(bprm, filename));
 
 	section->type = FNP_SECTION_FILE_NAME;
@@ -119,6 +121,7 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 		return 0;
 	if (target->flags & FNP_TARGET_WAIT_EXEC)
 		target->flags &= ~FNP_TARGET_WAIT_EXEC;
+	fnp_space_exec(pid);
 	head_init(&scratch->record.head, FNP_RECORD_EXEC, 0);
 	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
 	scratch->record.parent_pid = pid_of(BPF_CORE_READ(task, real_parent));
@@ -153,5 +156,19 @@ int BPF_PROG(fnp_process_exit, struct task_struct *task)
 	head_init(&record.head, FNP_RECORD_EXIT, sizeof(record));
 	event_begin(target, pid, &record.head, &record.cpu);
 	event_send(target, &record.head, sizeof(record), record.last);
+	return 0;
+}
+
+/* Run by user space, never attached: a target's filter is changed in place, beside the counters. */
+SEC("syscall")
+int fnp_set_filter(struct fnp_filter_request *request)
+{
+	fnp_u32 pid = request->pid;
+	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
+
+	if (!target)
+		return 0;
+	target->flags = request->flags | (target->flags & FNP_TARGET_WAIT_EXEC);
+	target->port = request->port;
 	return 0;
 }

@@ -39,7 +39,7 @@ enum { NR_READ = 63, NR_WRITE = 64, NR_READV = 65, NR_WRITEV = 66, NR_SENDTO = 2
 
 struct socket_scratch {
 	struct fnp_socket_record record;
-	struct fnp_section section;
+	struct fnp_wire_section section;
 	char data[2 * DATA_MAX];
 };
 

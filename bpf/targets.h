@@ -32,8 +32,8 @@ struct on_cpu {
 };
 
 /* Set by user space before the programs are loaded. */
-const volatile fnp_u32 own_pid_ns = 0; /* inode of our PID namespace; 0: the initial one, no translation */
-const volatile fnp_u32 n_cpus = 1;
+const volatile unsigned int own_pid_ns = 0; /* inode of our PID namespace; 0: the initial one, no translation */
+const volatile unsigned int n_cpus = 1;
 const volatile bool watch_every_exec = false; /* host-wide: processes are watched from exec until user space decides */
 
 struct {

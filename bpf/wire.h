@@ -118,7 +118,7 @@ enum fnp_section_type {
 	FNP_SECTION_DATA = 9, /* of a socket event: the bytes moved, from the first, cut at the section's size */
 };
 
-struct fnp_section {
+struct fnp_wire_section {
 	fnp_u16 type;
 	fnp_u16 truncated; /* 1: there was more than `size` */
 	fnp_u32 size;
@@ -224,8 +224,16 @@ struct fnp_target {
 	fnp_u32 deads;	     /* ... and that left their CPU for the last time: when equal after the last one, it is over */
 };
 
+/* What user space runs the program fnp_set_filter with: PROVISIONAL is cleared, the rest of the target stays. */
+struct fnp_filter_request {
+	fnp_u32 pid;
+	fnp_u32 flags;
+	fnp_u16 port;
+	fnp_u16 pad[3];
+};
+
 _Static_assert(sizeof(struct fnp_record) == 40, "wire");
-_Static_assert(sizeof(struct fnp_section) == 8, "wire");
+_Static_assert(sizeof(struct fnp_wire_section) == 8, "wire");
 _Static_assert(sizeof(struct fnp_sample_record) == 72, "wire");
 _Static_assert(sizeof(struct fnp_fork_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_exec_record) == 80, "wire");

@@ -33,7 +33,7 @@ function(fnp_bpf_object name)
     VERBATIM)
   add_custom_command(
     OUTPUT ${out}/${name}.skel.h
-    COMMAND sh -c "\"$1\" gen skeleton \"$2\" name $3 > \"$4\"" sh ${BPFTOOL} ${out}/${name}.bpf.o fnp_${name}
+    COMMAND sh -c "\"$1\" gen skeleton \"$2\" name $3 > \"$4\"" sh ${BPFTOOL} ${out}/${name}.bpf.o fnp_bpf_${name}
             ${out}/${name}.skel.h
     DEPENDS ${out}/${name}.bpf.o
     COMMENT "BPF skeleton ${name}"

@@ -66,7 +66,7 @@ int fnp_gzip_unpack(const void *data, size_t len, size_t max_bytes, struct fnp_b
 		bool is_last = room >= max_bytes;
 
 		room = FNP_MIN(room, max_bytes);
-		if (!fnp_buffer_room(&out, room))
+		if (!fnp_buffer_room(&out, FNP_MAX(room, (size_t)1)))
 			return -ENOMEM;
 		switch (libdeflate_gzip_decompress_ex(d, data, len, out.data, room, &n_in, &n_out)) {
 		case LIBDEFLATE_SUCCESS:

@@ -12,8 +12,8 @@
 
 /*
  * Decodes pprof bytes (gzip or plain), at most `max_bytes` once unpacked (-EFBIG past that). Kinds and tiers of
- * frames, which pprof does not have, are read back from the mapping's file name and the location's ways of our own
- * encoder. `ret` is the caller's.
+ * frames, which pprof does not have, are read back from the mapping's file name (mapping_names.h). Labels are all on
+ * the samples, none is common. `ret` is the caller's. Writing what was read of our own encoder gives its bytes again.
  */
 int fnp_pprof_read(const void *data, size_t len, size_t max_bytes, struct fnp_profile **ret);
 

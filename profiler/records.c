@@ -31,7 +31,7 @@ static int check_sections(const struct fnp_record *record, size_t fixed)
 	size_t left = record->size - fixed;
 
 	for (unsigned int i = 0; i < record->n_sections; i++) {
-		struct fnp_section section;
+		struct fnp_wire_section section;
 
 		if (sizeof(section) > left)
 			return -EBADMSG;
@@ -68,7 +68,7 @@ struct fnp_record_part fnp_record_section(const struct fnp_record *record, enum 
 	const uint8_t *at = (const uint8_t *)record + fnp_record_fixed_size(record->type);
 
 	for (unsigned int i = 0; i < record->n_sections; i++) {
-		const struct fnp_section *section = (const void *)at;
+		const struct fnp_wire_section *section = (const void *)at;
 
 		at += sizeof(*section);
 		if (section->type == type)

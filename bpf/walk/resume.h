@@ -13,7 +13,7 @@
 #define FNP_RESUME_PAGE 4096
 #define FNP_RESUME_PAGES (FNP_RESUME_STACK_MAX / FNP_RESUME_PAGE)
 /* Words before the copy: section head, struct fnp_resume. */
-#define FNP_RESUME_WORDS ((sizeof(struct fnp_section) + sizeof(struct fnp_resume)) / 8)
+#define FNP_RESUME_WORDS ((sizeof(struct fnp_wire_section) + sizeof(struct fnp_resume)) / 8)
 #define FNP_RESUME_AT_MAX (FNP_WALK_WORDS - FNP_RESUME_WORDS - FNP_RESUME_STACK_MAX / 8)
 
 /* Copies the stack to walk->words[at ...], page by page until one cannot be read; the number of bytes. */
@@ -41,7 +41,7 @@ FNP_SUBPROGRAM int fnp_walk_copy_stack(struct fnp_walk *walk, fnp_u32 at)
 /* Adds the section at walk->words[at]; the number of words that it takes, 0 when there is nothing to resume. */
 FNP_SUBPROGRAM int fnp_walk_resume(struct fnp_walk *walk, fnp_u32 at)
 {
-	struct fnp_section *section;
+	struct fnp_wire_section *section;
 	struct fnp_resume *resume;
 	fnp_u32 bytes;
 

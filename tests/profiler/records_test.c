@@ -10,9 +10,9 @@
 
 struct socket_with_data {
 	struct fnp_socket_record record;
-	struct fnp_section unknown;
+	struct fnp_wire_section unknown;
 	uint8_t unknown_data[8];
-	struct fnp_section data;
+	struct fnp_wire_section data;
 	uint8_t bytes[8];
 } __attribute__((aligned(8)));
 

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seam of collectors: a group of eBPF programs with its user-space half.
+ *
+ * A collector is bpf/NAME.bpf.c, profiler/collectors/NAME.c with `const struct fnp_collector_ops fnp_collector_NAME`,
+ * and one word in the list of profiler/collectors/CMakeLists.txt (and of bpf/). Its life, in order:
+ *   load     open its skeleton, choose programs by what the kernel has, fnp_kernel_prepare(), load, fnp_kernel_adopt();
+ *   attach   the programs are live;
+ *   poll     optional, in each round of the session (about ten times a second);
+ *   detach   nothing new comes any more; records that are in the rings are still read;
+ *   close    everything is freed; also after a load that failed half way.
+ * Who knows why something failed has said it. A collector that is not `required` costs only its feature.
+ */
+#ifndef FNP_PROFILER_COLLECTORS_COLLECTOR_H
+#define FNP_PROFILER_COLLECTORS_COLLECTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "profiler/collectors/kernel.h"
+
+struct fnp_collector_ops {
+	const char *name;
+	const char *description; /* one line, for people */
+	bool required;
+	int (*load)(struct fnp_kernel *kernel, void **ret_state);
+	int (*attach)(void *state);
+	void (*poll)(void *state, uint64_t now_ns);
+	void (*detach)(void *state);
+	void (*close)(void *state);
+	/* Ticks that never came, so far; NULL: none to tell. */
+	uint64_t (*ticks_missed)(void *state);
+};
+
+/* All collectors in the order in which they are loaded, ended by NULL. */
+extern const struct fnp_collector_ops *const fnp_collectors[];
+
+#endif

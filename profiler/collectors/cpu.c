@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sampler: one cpu-clock event on each CPU.
+ *
+ * A fixed grid of ticks falls in step with periodic work, and no prime rate helps. So every CPU's period is drawn
+ * anew, evenly from 75 % to 125 % of the asked one, each time the session polls (50 to 250 ms). The change also
+ * restarts the timer, which shifts its phase.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/vec.h"
+#include "bpf/cpu.skel.h"
+#include "profiler/collectors/attach.h"
+#include "profiler/collectors/collector.h"
+
+#include <fcntl.h>
+
+#define REDRAW_MIN_NS 50000000
+
+struct timer {
+	int fd;
+	struct bpf_link *link;
+	uint64_t redraw_ns; /* when its period is drawn next */
+};
+
+struct cpu_state {
+	struct fnp_kernel *kernel;
+	struct fnp_bpf_cpu *skeleton;
+	FNP_VEC(struct timer) timers;
+	uint64_t period_ns;
+	uint64_t random;
+};
+
+static uint64_t next_random(struct cpu_state *state)
+{
+	/* xorshift64: quick, and nobody's secret depends on it. */
+	state->random ^= state->random << 13;
+	state->random ^= state->random >> 7;
+	state->random ^= state->random << 17;
+	return state->random;
+}
+
+static uint64_t draw_period(struct cpu_state *state)
+{
+	return state->period_ns * 3 / 4 + next_random(state) % (state->period_ns / 2 + 1);
+}
+
+static int open_timer(struct cpu_state *state, int cpu)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = draw_period(state),
+		.disabled = 1,
+	};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int add_timer(struct cpu_state *state, int cpu)
+{
+	struct timer timer = {.fd = open_timer(state, cpu)};
+	int r;
+
+	if (timer.fd == -ENODEV)
+		return 0; /* the CPU is offline */
+	if (timer.fd < 0)
+		return fnp_error(timer.fd, "the kernel refuses a timer on CPU %d (perf_event_open: %s): run as root or with "
+					   "CAP_PERFMON", cpu, strerror(-timer.fd));
+	/* The link owns the event's descriptor from here on. */
+	timer.link = bpf_program__attach_perf_event(state->skeleton->progs.fnp_tick, timer.fd);
+	if (!timer.link) {
+		r = -errno;
+		close(timer.fd);
+		return fnp_error(r, "cannot attach the sampler to CPU %d: %s", cpu, strerror(-r));
+	}
+	r = fnp_vec_push(&state->timers, timer);
+	if (r < 0)
+		bpf_link__destroy(timer.link);
+	return r;
+}
+
+static void cpu_detach(void *self)
+{
+	struct cpu_state *state = self;
+
+	for (size_t i = 0; i < state->timers.len; i++)
+		bpf_link__destroy(state->timers.items[i].link);
+	state->timers.len = 0;
+}
+
+static void cpu_close(void *self)
+{
+	struct cpu_state *state = self;
+
+	cpu_detach(state);
+	fnp_vec_deinit(&state->timers);
+	fnp_bpf_cpu__destroy(state->skeleton);
+	free(state);
+}
+
+static int cpu_load(struct fnp_kernel *kernel, void **ret)
+{
+	struct cpu_state *state = calloc(1, sizeof(*state));
+	int r;
+
+	if (!state)
+		return -ENOMEM;
+	state->kernel = kernel;
+	state->period_ns = FNP_NS_PER_S / fnp_kernel_options(kernel)->rate_hz;
+	if (getrandom(&state->random, sizeof(state->random), 0) < 0 || !state->random)
+		state->random = fnp_clock_ns() | 1;
+	state->skeleton = fnp_bpf_cpu__open();
+	r = state->skeleton ? 0 : -errno;
+	if (r == 0) {
+		fnp_collector_configure(kernel, state->skeleton);
+		r = fnp_collector_load(kernel, state->skeleton->skeleton, "cpu");
+	}
+	if (r < 0)
+		cpu_close(state);
+	else
+		*ret = state;
+	return r;
+}
+
+static int cpu_attach(void *self)
+{
+	struct cpu_state *state = self;
+
+	for (uint32_t cpu = 0; cpu < fnp_kernel_n_cpus(state->kernel); cpu++) {
+		int r = add_timer(state, (int)cpu);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < state->timers.len; i++) {
+		if (ioctl(state->timers.items[i].fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
+			return fnp_error(-errno, "cannot start the sampler: %s", strerror(errno));
+	}
+	return 0;
+}
+
+static void cpu_poll(void *self, uint64_t now_ns)
+{
+	struct cpu_state *state = self;
+
+	for (size_t i = 0; i < state->timers.len; i++) {
+		struct timer *timer = &state->timers.items[i];
+		uint64_t period_ns;
+
+		if (now_ns < timer->redraw_ns)
+			continue;
+		period_ns = draw_period(state);
+		timer->redraw_ns = now_ns + REDRAW_MIN_NS;
+		if (ioctl(timer->fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0)
+			fnp_warning_once("cannot change the sampling period (%s): periodic work may be seen in step",
+					 strerror(errno));
+	}
+}
+
+static uint64_t cpu_ticks_missed(void *self)
+{
+	struct cpu_state *state = self;
+	struct tick_state {
+		uint64_t last_ns, missed;
+	};
+	uint32_t zero = 0, n_cpus = fnp_kernel_n_cpus(state->kernel);
+	fnp_autofree struct tick_state *states = calloc(n_cpus, sizeof(*states));
+	uint64_t sum = 0;
+
+	if (!states || bpf_map_lookup_elem(bpf_map__fd(state->skeleton->maps.tick_states), &zero, states) < 0)
+		return 0;
+	for (uint32_t i = 0; i < n_cpus; i++)
+		sum += states[i].missed;
+	return sum;
+}
+
+const struct fnp_collector_ops fnp_collector_cpu = {
+	.name = "cpu",
+	.description = "stacks on CPU, by a timer",
+	.required = true,
+	.load = cpu_load,
+	.attach = cpu_attach,
+	.poll = cpu_poll,
+	.detach = cpu_detach,
+	.close = cpu_close,
+	.ticks_missed = cpu_ticks_missed,
+};

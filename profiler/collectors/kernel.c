@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/collectors/kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/vec.h"
+
+#define INITIAL_PID_NS 0xEFFFFFFCU /* PROC_PID_INIT_INO */
+
+struct shared_map {
+	char name[32];
+	int fd; /* our own duplicate */
+};
+
+struct fnp_kernel {
+	struct fnp_kernel_options options;
+	uint32_t n_cpus;
+	uint32_t own_pid_ns;
+	int stats_fd;
+	int set_filter_fd; /* the program fnp_set_filter; owned by `programs` */
+	struct btf *btf; /* of the running kernel; loaded when first asked for */
+	FNP_VEC(struct shared_map) maps;
+	FNP_VEC(int) programs; /* duplicates, for what they cost */
+};
+
+static int print_of_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char line[1024];
+
+	/* We say ourselves what failed; libbpf's words help those who look closer. */
+	if (level > LIBBPF_WARN || !getenv("FNPROF_DEBUG"))
+		return 0;
+	vsnprintf(line, sizeof(line), format, args);
+	line[strcspn(line, "\n")] = '\0';
+	fnp_debug("%s", line);
+	return 0;
+}
+
+static uint32_t own_pid_ns(void)
+{
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) < 0 || st.st_ino == INITIAL_PID_NS)
+		return 0;
+	return (uint32_t)st.st_ino;
+}
+
+int fnp_kernel_create(const struct fnp_kernel_options *options, struct fnp_kernel **ret)
+{
+	FNP_CLEANUP(fnp_kernel_destroyp) struct fnp_kernel *kernel = calloc(1, sizeof(*kernel));
+	int n_cpus;
+
+	if (!kernel)
+		return -ENOMEM;
+	kernel->stats_fd = kernel->set_filter_fd = -1;
+	libbpf_set_print(print_of_libbpf);
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	n_cpus = libbpf_num_possible_cpus();
+	if (n_cpus < 0)
+		return fnp_error(n_cpus, "cannot read /sys/devices/system/cpu/possible: %s", strerror(-n_cpus));
+	kernel->options = *options;
+	kernel->n_cpus = (uint32_t)n_cpus;
+	kernel->own_pid_ns = own_pid_ns();
+	kernel->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	*ret = TAKE_PTR(kernel);
+	return 0;
+}
+
+void fnp_kernel_destroy(struct fnp_kernel *kernel)
+{
+	if (!kernel)
+		return;
+	for (size_t i = 0; i < kernel->maps.len; i++)
+		close(kernel->maps.items[i].fd);
+	for (size_t i = 0; i < kernel->programs.len; i++)
+		close(kernel->programs.items[i]);
+	fnp_vec_deinit(&kernel->maps);
+	fnp_vec_deinit(&kernel->programs);
+	fnp_closep(&kernel->stats_fd);
+	btf__free(kernel->btf);
+	free(kernel);
+}
+
+const struct fnp_kernel_options *fnp_kernel_options(const struct fnp_kernel *kernel)
+{
+	return &kernel->options;
+}
+
+uint32_t fnp_kernel_n_cpus(const struct fnp_kernel *kernel)
+{
+	return kernel->n_cpus;
+}
+
+uint32_t fnp_kernel_own_pid_ns(const struct fnp_kernel *kernel)
+{
+	return kernel->own_pid_ns;
+}
+
+/* Maps whose size depends on the machine or on the options; 0: as the object says. */
+static uint32_t entries_of(const struct fnp_kernel *kernel, const char *name)
+{
+	static const char *const one_a_cpu[] = {"on_cpus", "fnp_cpu_walks", "exec_scratch", "socket_scratch"};
+
+	if (strcmp(name, "events") == 0)
+		return (uint32_t)kernel->options.events_ring_bytes;
+	if (strcmp(name, "samples") == 0)
+		return (uint32_t)kernel->options.samples_ring_bytes;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(one_a_cpu); i++) {
+		if (strcmp(name, one_a_cpu[i]) == 0)
+			return kernel->n_cpus;
+	}
+	return 0;
+}
+
+/* Maps of libbpf's own (.rodata, .bss) belong to one object each. */
+static bool is_shared(const struct bpf_map *map)
+{
+	return !bpf_map__is_internal(map);
+}
+
+int fnp_kernel_prepare(struct fnp_kernel *kernel, struct bpf_object *object)
+{
+	struct bpf_map *map;
+	int r = 0;
+
+	bpf_object__for_each_map(map, object) {
+		const char *name = bpf_map__name(map);
+		uint32_t entries = entries_of(kernel, name);
+		int fd;
+
+		if (!is_shared(map))
+			continue;
+		fd = fnp_kernel_map_fd(kernel, name);
+		if (fd >= 0)
+			r = bpf_map__reuse_fd(map, fd);
+		else if (entries)
+			r = bpf_map__set_max_entries(map, entries);
+		if (r < 0)
+			return fnp_error(r, "cannot prepare the BPF map %s: %s", name, strerror(-r));
+	}
+	return 0;
+}
+
+static int adopt_map(struct fnp_kernel *kernel, struct bpf_map *map)
+{
+	struct shared_map shared = {.fd = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0)};
+	int r;
+
+	if (shared.fd < 0)
+		return -errno;
+	snprintf(shared.name, sizeof(shared.name), "%s", bpf_map__name(map));
+	r = fnp_vec_push(&kernel->maps, shared);
+	if (r < 0)
+		close(shared.fd);
+	return r;
+}
+
+static int adopt_program(struct fnp_kernel *kernel, struct bpf_program *program)
+{
+	int fd = bpf_program__fd(program), own, r;
+
+	if (fd < 0)
+		return 0; /* not loaded: its kernel feature is not there */
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		return -errno;
+	r = fnp_vec_push(&kernel->programs, own);
+	if (r < 0)
+		close(own);
+	else if (strcmp(bpf_program__name(program), "fnp_set_filter") == 0)
+		kernel->set_filter_fd = own;
+	return r;
+}
+
+int fnp_kernel_adopt(struct fnp_kernel *kernel, struct bpf_object *object)
+{
+	struct bpf_program *program;
+	struct bpf_map *map;
+	int r = 0;
+
+	bpf_object__for_each_map(map, object) {
+		if (r == 0 && is_shared(map) && fnp_kernel_map_fd(kernel, bpf_map__name(map)) < 0)
+			r = adopt_map(kernel, map);
+	}
+	bpf_object__for_each_program(program, object) {
+		if (r == 0)
+			r = adopt_program(kernel, program);
+	}
+	return r;
+}
+
+int fnp_kernel_map_fd(const struct fnp_kernel *kernel, const char *name)
+{
+	for (size_t i = 0; i < kernel->maps.len; i++) {
+		if (strcmp(kernel->maps.items[i].name, name) == 0)
+			return kernel->maps.items[i].fd;
+	}
+	return -ENOENT;
+}
+
+bool fnp_kernel_has_btf_func(struct fnp_kernel *kernel, const char *name)
+{
+	char typedef_name[128];
+
+	if (!kernel->btf)
+		kernel->btf = btf__load_vmlinux_btf();
+	if (!kernel->btf || libbpf_get_error(kernel->btf)) {
+		kernel->btf = NULL;
+		return false;
+	}
+	/* Every tracepoint has a typedef btf_trace_NAME (include/trace/bpf_probe.h). */
+	snprintf(typedef_name, sizeof(typedef_name), "btf_trace_%s", name);
+	return btf__find_by_name_kind(kernel->btf, typedef_name, BTF_KIND_TYPEDEF) > 0;
+}
+
+int fnp_kernel_watch(struct fnp_kernel *kernel, uint32_t pid, uint32_t flags, uint16_t port)
+{
+	struct fnp_target target = {.flags = flags, .port = port};
+	int r = bpf_map_update_elem(fnp_kernel_map_fd(kernel, "targets"), &pid, &target, BPF_NOEXIST) ? -errno : 0;
+
+	if (r < 0 && r != -EEXIST)
+		return fnp_error(r, "cannot watch process %u: %s", pid, strerror(-r));
+	return r;
+}
+
+/* The kernel side counts in the same value, so it is changed in place, by a program that is run once for it. */
+int fnp_kernel_set_filter(struct fnp_kernel *kernel, uint32_t pid, uint32_t flags, uint16_t port)
+{
+	struct fnp_filter_request request = {.pid = pid, .flags = flags, .port = port};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &request, .ctx_size_in = sizeof(request));
+
+	if (kernel->set_filter_fd < 0)
+		return -ENOENT;
+	return bpf_prog_test_run_opts(kernel->set_filter_fd, &opts) < 0 ? -errno : 0;
+}
+
+int fnp_kernel_read_target(struct fnp_kernel *kernel, uint32_t pid, struct fnp_target *ret)
+{
+	return bpf_map_lookup_elem(fnp_kernel_map_fd(kernel, "targets"), &pid, ret) ? -errno : 0;
+}
+
+int fnp_kernel_unwatch(struct fnp_kernel *kernel, uint32_t pid)
+{
+	return bpf_map_delete_elem(fnp_kernel_map_fd(kernel, "targets"), &pid) ? -errno : 0;
+}
+
+bool fnp_kernel_run_time_ns(const struct fnp_kernel *kernel, uint64_t *ret)
+{
+	uint64_t sum = 0;
+
+	if (kernel->stats_fd < 0)
+		return false;
+	for (size_t i = 0; i < kernel->programs.len; i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t size = sizeof(info);
+		if (bpf_obj_get_info_by_fd(kernel->programs.items[i], &info, &size) == 0)
+			sum += info.run_time_ns;
+	}
+	*ret = sum;
+	return true;
+}
+
+uint64_t fnp_kernel_map_bytes(const struct fnp_kernel *kernel)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < kernel->maps.len; i++) {
+		fnp_autobuffer struct fnp_buffer text = {0};
+		const char *at;
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", kernel->maps.items[i].fd);
+		if (fnp_file_read_at(AT_FDCWD, path, 65536, &text) < 0)
+			continue;
+		at = strstr((char *)text.data, "memlock:");
+		if (at)
+			sum += strtoull(at + strlen("memlock:"), NULL, 10);
+	}
+	return sum;
+}

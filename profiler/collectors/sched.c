@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Exact CPU time at context switches. */
+#include <errno.h>
+
+#include "bpf/sched.skel.h"
+#include "profiler/collectors/attach.h"
+#include "profiler/collectors/collector.h"
+
+static int sched_load(struct fnp_kernel *kernel, void **ret)
+{
+	struct fnp_bpf_sched *skeleton = fnp_bpf_sched__open();
+	int r;
+
+	if (!skeleton)
+		return -errno;
+	fnp_collector_configure(kernel, skeleton);
+	r = fnp_collector_load(kernel, skeleton->skeleton, "sched");
+	if (r < 0)
+		fnp_bpf_sched__destroy(skeleton);
+	else
+		*ret = skeleton;
+	return r;
+}
+
+static int sched_attach(void *self)
+{
+	struct fnp_bpf_sched *s = self;
+
+	return fnp_collector_attach(s->progs.fnp_sched_switch, &s->links.fnp_sched_switch);
+}
+
+static void sched_detach(void *self)
+{
+	fnp_bpf_sched__detach(self);
+}
+
+static void sched_close(void *self)
+{
+	fnp_bpf_sched__destroy(self);
+}
+
+const struct fnp_collector_ops fnp_collector_sched = {
+	.name = "sched",
+	.description = "exact CPU time, at context switches",
+	.required = true,
+	.load = sched_load,
+	.attach = sched_attach,
+	.detach = sched_detach,
+	.close = sched_close,
+};
