@@ -93,6 +93,17 @@ static void set_number(struct state *s, const struct fnp_option *o, const char *
 						(unsigned long long)o->min, (unsigned long long)o->max, text);
 }
 
+static void append(struct state *s, const struct fnp_option *o, const char *text)
+{
+	struct fnp_option_list *list = o->value;
+
+	if (list->n == FNP_OPTION_LIST_MAX)
+		s->status = fnp_options_mistake(s->options->command, "--%s may be given at most %d times",
+						o->name, FNP_OPTION_LIST_MAX);
+	else
+		list->items[list->n++] = text;
+}
+
 /* `value` is what stood in the same word, or NULL: then it is the next word. */
 static void set(struct state *s, const struct fnp_option *o, const char *value)
 {
@@ -110,6 +121,8 @@ static void set(struct state *s, const struct fnp_option *o, const char *value)
 						o->argument);
 	else if (o->type == FNP_OPTION_NUMBER)
 		set_number(s, o, value);
+	else if (o->type == FNP_OPTION_LIST)
+		append(s, o, value);
 	else
 		*(const char **)o->value = value;
 }

@@ -18,6 +18,13 @@ enum fnp_option_type {
 	FNP_OPTION_FLAG,   /* value: bool */
 	FNP_OPTION_TEXT,   /* value: const char *, points into argv */
 	FNP_OPTION_NUMBER, /* value: uint64_t, whole, from min to max */
+	FNP_OPTION_LIST,   /* value: struct fnp_option_list; may be given several times */
+};
+
+#define FNP_OPTION_LIST_MAX 16
+struct fnp_option_list {
+	const char *items[FNP_OPTION_LIST_MAX]; /* point into argv */
+	size_t n;
 };
 
 struct fnp_option {

@@ -9,7 +9,7 @@
 #include "base/map.h"
 #include "profiler/output/summary.h"
 
-#define FNP_PROCESSES_MAX 100000
+#define FNP_PROCESSES_MAX 10000
 
 /* In the caller's storage; all zero is empty. */
 struct fnp_processes {

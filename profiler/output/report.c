@@ -132,12 +132,16 @@ void fnp_report_hottest(const struct fnp_tally *tally, size_t max, struct fnp_bu
 {
 	struct fnp_tally_frame frames[HOTTEST_MAX];
 	size_t n = fnp_tally_hottest(tally, FNP_MIN(max, (size_t)HOTTEST_MAX), frames);
-	uint64_t total = sum(tally->self_ns.items, tally->self_ns.len) + tally->other_ns;
+	uint64_t total = tally->other_ns;
 	char duration[16];
 
 	if (n == 0)
 		return;
-	fnp_buffer_text(ret, "\nHottest functions, by their own CPU time\n");
+	for (size_t i = 0; i < tally->times.len; i++)
+		total += tally->times.items[i].self_ns;
+	total = FNP_MAX(total, (uint64_t)1);
+	fnp_buffer_text(ret, "\nHottest functions, by their own CPU time");
+	fnp_buffer_text(ret, tally->with_totals ? " (then: with all that they called)\n" : "\n");
 	for (size_t i = 0; i < n; i++) {
 		fnp_buffer_printf(ret, "  %5.1f %%  %8s  %-6s  ",
 				  100.0 * (double)frames[i].self_ns / (double)total,

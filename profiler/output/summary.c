@@ -148,7 +148,7 @@ int fnp_summary_encode(const struct fnp_summary *summary, const struct fnp_summa
 	r = r ?: json_object_set_new(root, "processes", processes_of(counts));
 	if (r == 0 && counts->processes_omitted)
 		r = set_u64(root, "processes_omitted", counts->processes_omitted);
-	text = r == 0 ? json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+	text = r == 0 ? json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
 	if (!text)
 		return -ENOMEM;
 	*ret = text;

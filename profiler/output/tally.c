@@ -12,7 +12,7 @@ void fnp_tally_deinit(struct fnp_tally *tally)
 	}
 	fnp_intern_destroy(tally->names);
 	tally->names = NULL;
-	fnp_vec_deinit(&tally->self_ns);
+	fnp_vec_deinit(&tally->times);
 }
 
 /* Keeps `slowest` sorted; the last one falls out. */
@@ -53,7 +53,8 @@ static bool is_address_only(const char *name, uint8_t kind)
 	return kind != FNP_FRAME_MARKER && name[0] == '[' && strstr(name, "+0x");
 }
 
-static int add_self(struct fnp_tally *tally, const char *name, uint8_t kind, uint64_t ns)
+/* The times of a name; NULL in `ret` past the bound of names. */
+static int times_of(struct fnp_tally *tally, const char *name, uint8_t kind, struct fnp_tally_time **ret)
 {
 	size_t len = FNP_MIN(strlen(name), (size_t)510);
 	uint8_t key[512];
@@ -62,32 +63,63 @@ static int add_self(struct fnp_tally *tally, const char *name, uint8_t kind, uin
 
 	key[0] = kind;
 	memcpy(key + 1, name, len);
-	if (is_address_only(name, kind))
-		tally->unnamed_ns += ns;
 	r = fnp_intern_add(tally->names, key, len + 1, &id);
 	if (r == -ENOSPC) {
-		tally->other_ns += ns;
+		*ret = NULL;
 		return 0;
 	}
+	if (r == 0 && id >= tally->times.len)
+		r = fnp_vec_push(&tally->times, (struct fnp_tally_time){0});
 	if (r < 0)
 		return r;
-	if (id >= tally->self_ns.len) {
-		r = fnp_vec_push(&tally->self_ns, 0);
-		if (r < 0) {
-			tally->other_ns += ns;
-			return r;
-		}
-	}
-	tally->self_ns.items[id] += ns;
+	*ret = &tally->times.items[id];
 	return 0;
 }
 
-/* The innermost function of a location. */
-static const char *leaf_name(const struct fnp_profile *profile, const struct fnp_profile_location *location)
+static const char *line_name(const struct fnp_profile *profile, uint32_t line)
 {
-	uint32_t function = profile->lines.items[location->first_line].function;
+	uint32_t function = profile->lines.items[line].function;
 
 	return fnp_profile_string(profile, profile->functions.items[function].name);
+}
+
+static int add_self(struct fnp_tally *tally, const char *name, uint8_t kind, uint64_t ns)
+{
+	struct fnp_tally_time *times;
+	int r = times_of(tally, name, kind, &times);
+
+	if (r < 0)
+		return r;
+	if (is_address_only(name, kind))
+		tally->unnamed_ns += ns;
+	if (times)
+		times->self_ns += ns;
+	else
+		tally->other_ns += ns;
+	return 0;
+}
+
+/* Adds to the total of every function in the stack, inlined ones, too. */
+static int add_totals(struct fnp_tally *tally, const struct fnp_profile *profile,
+		      const struct fnp_profile_sample *sample, uint64_t ns)
+{
+	const uint32_t *stack = profile->stacks.items + sample->first_location;
+
+	for (uint32_t i = 0; i < sample->n_locations; i++) {
+		const struct fnp_profile_location *location = &profile->locations.items[stack[i]];
+		for (uint32_t l = 0; l < location->n_lines; l++) {
+			struct fnp_tally_time *times;
+			int r = times_of(tally, line_name(profile, location->first_line + l), location->kind,
+					 &times);
+			if (r < 0)
+				return r;
+			if (!times || times->last_sample == tally->n_samples_seen)
+				continue;
+			times->last_sample = tally->n_samples_seen;
+			times->total_ns += ns;
+		}
+	}
+	return 0;
 }
 
 int fnp_tally_add_profile(struct fnp_tally *tally, const struct fnp_profile *profile)
@@ -101,8 +133,11 @@ int fnp_tally_add_profile(struct fnp_tally *tally, const struct fnp_profile *pro
 
 		if (sample->n_locations == 0)
 			continue;
+		tally->n_samples_seen++;
 		leaf = &profile->locations.items[profile->stacks.items[sample->first_location]];
-		r = add_self(tally, leaf_name(profile, leaf), leaf->kind, ns);
+		r = add_self(tally, line_name(profile, leaf->first_line), leaf->kind, ns);
+		if (r == 0 && tally->with_totals)
+			r = add_totals(tally, profile, sample, ns);
 	}
 	return r;
 }
@@ -130,8 +165,8 @@ size_t fnp_tally_hottest(const struct fnp_tally *tally, size_t max, struct fnp_t
 {
 	size_t found = 0;
 
-	for (size_t id = 0; id < tally->self_ns.len; id++) {
-		uint64_t ns = tally->self_ns.items[id];
+	for (size_t id = 0; id < tally->times.len; id++) {
+		uint64_t ns = tally->times.items[id].self_ns;
 		size_t at = found;
 
 		if (ns == 0 || (found == max && ret[max - 1].self_ns >= ns))
@@ -143,6 +178,7 @@ size_t fnp_tally_hottest(const struct fnp_tally *tally, size_t max, struct fnp_t
 		for (; at > 0 && ret[at - 1].self_ns < ns; at--)
 			ret[at] = ret[at - 1];
 		ret[at].self_ns = ns;
+		ret[at].total_ns = tally->times.items[id].total_ns;
 		ret[at].name = (uint32_t)id;
 		ret[at].kind = *(const uint8_t *)fnp_intern_get(tally->names, (uint32_t)id, &(size_t){0});
 	}

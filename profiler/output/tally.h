@@ -21,8 +21,14 @@ struct fnp_tally_invocation {
 
 struct fnp_tally_frame {
 	uint64_t self_ns;
-	uint32_t name; /* number in `names` */
-	uint8_t kind;  /* enum fnp_frame_kind */
+	uint64_t total_ns; /* with all that it called; 0 unless `with_totals` */
+	uint32_t name;	   /* number in `names` */
+	uint8_t kind;	   /* enum fnp_frame_kind */
+};
+
+struct fnp_tally_time {
+	uint64_t self_ns, total_ns;
+	uint64_t last_sample; /* that was added to total_ns: a name counts once in a recursive stack */
 };
 
 /* In the caller's storage; all zero is empty. */
@@ -36,8 +42,10 @@ struct fnp_tally {
 	struct fnp_tally_invocation slowest[FNP_TALLY_SLOWEST]; /* longest first; id NULL: none */
 
 	/* Own time by name and kind of the leaf. Past the bound of names the rest is in other_ns. */
-	struct fnp_intern *names;  /* one byte for the kind, then the name */
-	FNP_VEC(uint64_t) self_ns; /* by number in names */
+	struct fnp_intern *names;	      /* one byte for the kind, then the name */
+	FNP_VEC(struct fnp_tally_time) times; /* by number in names */
+	bool with_totals; /* set it before the first row: every frame counts, not leaves alone */
+	uint64_t n_samples_seen;
 	uint64_t other_ns;
 	uint64_t unnamed_ns; /* leaves that have an address only */
 };

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `ls`: the invocations of a recording, a line each. */
+#include "base/log.h"
+#include "base/text.h"
+#include "profiler/commands/selection.h"
+#include "profiler/commands/suggest.h"
+#include "profiler/output/report.h"
+
+extern const struct fnp_command_ops fnp_command_ls;
+
+#define ID_WIDTH 200
+#define FLUSH_BYTES (64u << 10)
+
+/* By what lists are sorted, and which end comes first. */
+static int by_start(const void *a, const void *b)
+{
+	const struct fnp_recording_row *x = a, *y = b;
+
+	return x->start_ns < y->start_ns ? -1 : x->start_ns > y->start_ns;
+}
+
+#define LARGEST_FIRST(field)                                                                                 \
+	static int by_##field(const void *a, const void *b)                                                  \
+	{                                                                                                    \
+		const struct fnp_recording_row *x = a, *y = b;                                               \
+		return x->field > y->field ? -1 : x->field < y->field;                                       \
+	}
+LARGEST_FIRST(duration_ns)
+LARGEST_FIRST(cpu_ns)
+LARGEST_FIRST(samples)
+
+static const struct {
+	const char *name;
+	int (*compare)(const void *, const void *);
+} orders[] = {
+	{"start", by_start},
+	{"duration", by_duration_ns},
+	{"cpu", by_cpu_ns},
+	{"samples", by_samples},
+};
+
+static void order_rows(struct fnp_recording_rows *rows, int (*compare)(const void *, const void *))
+{
+	if (rows->list.len > 0)
+		qsort(rows->list.items, rows->list.len, sizeof(rows->list.items[0]), compare);
+}
+
+static int sort(struct fnp_recording_rows *rows, const char *order)
+{
+	const char *names[FNP_ARRAY_SIZE(orders)];
+
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(orders); i++) {
+		names[i] = orders[i].name;
+		if (strcmp(order, orders[i].name) != 0)
+			continue;
+		order_rows(rows, orders[i].compare);
+		return FNP_OPTIONS_GO_ON;
+	}
+	const char *near = fnp_suggest(order, names, FNP_ARRAY_SIZE(names));
+	return fnp_options_mistake(&fnp_command_ls, "cannot sort by \"%s\"; write %s", order,
+				   near ? near : "start, duration, cpu or samples");
+}
+
+/* "10:15:30.123" of "2026-11-22T10:15:30.123456789Z". */
+static void time_of_day(const char *start, char ret[static 16])
+{
+	size_t len = start ? strlen(start) : 0;
+
+	snprintf(ret, 16, "%.12s", len >= 23 ? start + 11 : "?");
+}
+
+static void print_row(const json_t *line, const struct fnp_recording_row *row, struct fnp_buffer *b)
+{
+	const char *outcome = fnp_recording_get_text(line, "outcome");
+	const char *function = fnp_recording_get_text(line, "function");
+	bool cold = json_is_true(json_object_get(line, "cold"));
+	char start[16], duration[16], cpu[16], what[40];
+
+	time_of_day(fnp_recording_get_text(line, "start"), start);
+	snprintf(what, sizeof(what), "%s%s",
+		 row->kind != FNP_ROW_INVOCATION ? fnp_row_kind_name(row->kind)
+		 : outcome			 ? outcome
+						 : "-",
+		 cold ? ",cold" : "");
+	fnp_report_name(b, start, 12, true);
+	fnp_buffer_printf(b, "  %8s  %8s  %6llu  ", fnp_text_duration(row->duration_ns, duration),
+			  fnp_text_duration(row->cpu_ns, cpu), (unsigned long long)row->samples);
+	fnp_report_name(b, what, 14, true);
+	fnp_buffer_text(b, "  ");
+	fnp_report_name(b, function ? function : "-", 24, true);
+	fnp_buffer_text(b, "  ");
+	fnp_report_name(b, fnp_recording_get_text(line, "id") ?: "-", ID_WIDTH, false);
+	fnp_buffer_byte(b, '\n');
+}
+
+/* JSON has no raw control characters but those of the C1 range, which only a terminal minds. */
+static void print_line(const struct fnp_selection *selection, const struct fnp_recording_row *row,
+		       struct fnp_buffer *b)
+{
+	size_t before = b->len;
+
+	if (fnp_recording_text(&selection->recording, row, b) < 0)
+		return;
+	if (isatty(STDOUT_FILENO))
+		fnp_text_make_printable((char *)b->data + before, b->len - before);
+	fnp_buffer_byte(b, '\n');
+}
+
+static int print(const struct fnp_selection *selection, size_t limit, bool json)
+{
+	fnp_autobuffer struct fnp_buffer b = {0};
+	size_t n = FNP_MIN(limit, selection->rows.list.len);
+
+	if (!json && isatty(STDOUT_FILENO))
+		printf("%-12s  %8s  %8s  %6s  %-14s  %-24s  %s\n", "start (UTC)", "duration", "CPU",
+		       "samples", "outcome", "function", "id");
+	for (size_t i = 0; i < n; i++) {
+		const struct fnp_recording_row *row = &selection->rows.list.items[i];
+		json_auto_t *line = NULL;
+
+		if (json)
+			print_line(selection, row, &b);
+		else if (!json && fnp_recording_line(&selection->recording, row, &line) == 0)
+			print_row(line, row, &b);
+		if (b.error)
+			return FNP_EXIT_FAILED;
+		if (b.len < FLUSH_BYTES && i + 1 < n)
+			continue;
+		if (fwrite(b.data, 1, b.len, stdout) != b.len)
+			return FNP_EXIT_FAILED; /* said when the program ends */
+		b.len = 0;
+	}
+	return FNP_EXIT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+	struct fnp_selection_request request = {.default_kind = "invocation"};
+	const char *order = NULL;
+	uint64_t slowest = 0, limit = SIZE_MAX;
+	bool json = false;
+	const struct fnp_option table[] = {
+		{0, "sort", "KEY", "by start, duration, cpu or samples (default: as they closed)",
+		 FNP_OPTION_TEXT, &order},
+		{0, "slowest", "N", "the N that took longest", FNP_OPTION_NUMBER, &slowest, 1, SIZE_MAX},
+		{'n', "limit", "N", "at most N lines", FNP_OPTION_NUMBER, &limit, 1, SIZE_MAX},
+		FNP_SELECTION_OPTIONS(&request),
+		{0, "json", NULL, "the lines of the index as they are", FNP_OPTION_FLAG, &json},
+	};
+	const struct fnp_options options = {
+		.command = &fnp_command_ls, .table = table, .n = FNP_ARRAY_SIZE(table), .max_arguments = 1};
+	FNP_CLEANUP(fnp_selection_deinit) struct fnp_selection selection = {0};
+	struct fnp_arguments words;
+	int status = fnp_options_parse(&options, argc, argv, &words);
+
+	if (status != FNP_OPTIONS_GO_ON)
+		return status;
+	status = fnp_selection_open(&fnp_command_ls, &words, &request, &selection);
+	if (status != FNP_OPTIONS_GO_ON)
+		return status;
+	if (slowest) {
+		order = order ?: "duration";
+		order_rows(&selection.rows, by_duration_ns);
+		selection.rows.list.len = FNP_MIN(selection.rows.list.len, slowest);
+	}
+	status = order ? sort(&selection.rows, order) : FNP_OPTIONS_GO_ON;
+	if (status != FNP_OPTIONS_GO_ON)
+		return status;
+	if (selection.rows.list.len == 0 && !request.kind && request.filters.n == 0)
+		fnp_info("no invocations in \"%s\"; --kind all lists its other rows", selection.recording.path);
+	return print(&selection, limit, json);
+}
+
+const struct fnp_command_ops fnp_command_ls = {
+	.name = "ls",
+	.synopsis =
+		"fnprof ls [DIR] [--sort KEY] [--slowest N] [--filter KEY=TEXT]... [--kind KIND] [--json]",
+	.description = "the invocations of a recording, a line each",
+	.details = "DIR is a recording; without it, the newest fnprof-* in this folder. A line: start (UTC), "
+		   "duration,\n"
+		   "CPU time, samples, outcome (or kind), function, id. Filters go by the members of "
+		   "index.jsonl:\n"
+		   "--filter function=resize --filter outcome=error --filter \"duration_ns>50000000\".",
+	.run = run,
+};

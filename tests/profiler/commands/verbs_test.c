@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs that read a recording, run as the program runs them, on a recording made here. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "formats/pprof_reader.h"
+#include "profiler/commands/command.h"
+#include "profiler/output/directory.h"
+#include "tests/profiler/output/rows.h"
+
+static char base[64], place[96];
+static struct fnp_buffer out; /* what the last run printed, a NUL after it */
+
+static void write_row(struct fnp_directory *dir, const char *function, const char *id, uint64_t duration_ms)
+{
+	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = test_row(function, id);
+	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = test_profile();
+
+	row->duration_ns = duration_ms * 1000000;
+	row->start_ns += duration_ms;
+	if (strcmp(id, "proc") == 0)
+		row->kind = FNP_ROW_PROCESS;
+	if (strcmp(id, "bad-1") == 0)
+		row->outcome = FNP_OUTCOME_ERROR;
+	assert_int_equal(fnp_directory_write(dir, row, profile), 0);
+}
+
+static int set_up(void **state)
+{
+	FNP_CLEANUP(fnp_directory_destroyp) struct fnp_directory *dir = NULL;
+
+	(void)state;
+	snprintf(base, sizeof(base), "/tmp/fnprof-test-XXXXXX");
+	assert_non_null(mkdtemp(base));
+	snprintf(place, sizeof(place), "%s/fnprof-a", base);
+	assert_int_equal(fnp_directory_create(place, &dir), 0);
+	assert_int_equal(fnp_directory_begin(dir), 0);
+	write_row(dir, "resize", "req-1", 20);
+	write_row(dir, "resize", "req-2", 90);
+	write_row(dir, "thumb", "bad-1", 50);
+	write_row(dir, "thumb", "esc\x1b[31m\nape", 1);
+	write_row(dir, "sh", "proc", 200);
+	assert_int_equal(fnp_directory_finish(dir, &(struct fnp_summary){0}), 0);
+	assert_int_equal(chdir(base), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	char command[128];
+
+	(void)state;
+	fnp_buffer_deinit(&out);
+	snprintf(command, sizeof(command), "rm -rf -- '%s'", base);
+	return chdir("/") ?: system(command);
+}
+
+/* Runs the program with standard output in a file; its exit status. */
+static int run(char *const *words)
+{
+	char *argv[16] = {(char *)"fnprof"};
+	int argc = 1;
+
+	while (words[argc - 1]) {
+		argv[argc] = words[argc - 1];
+		argc++;
+	}
+	fflush(stdout);
+	int saved = dup(STDOUT_FILENO);
+	int fd = open(base, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && saved >= 0);
+	dup2(fd, STDOUT_FILENO);
+	int status = fnp_command_main(argc, argv);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	fnp_buffer_deinit(&out);
+	assert_int_equal(fnp_file_read_fd(fd, 1u << 24, &out), 0);
+	close(fd);
+	return status;
+}
+
+#define RUN(...) run((char *[]){__VA_ARGS__, NULL})
+
+static const char *text(void)
+{
+	return (const char *)out.data;
+}
+
+static size_t lines(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < out.len; i++)
+		n += out.data[i] == '\n';
+	return n;
+}
+
+static bool has(const char *part)
+{
+	return strstr(text(), part) != NULL;
+}
+
+static void ls_prints_a_line_for_each_invocation(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("ls", place), 0);
+	assert_int_equal(lines(), 4);
+	assert_true(has("req-1\n") && has("req-2\n") && has("bad-1\n"));
+	assert_false(has("proc"));
+	assert_true(has("?[31m?ape")); /* no control character of a file reaches a terminal */
+	assert_int_equal(RUN("ls", "--kind", "all", place), 0);
+	assert_int_equal(lines(), 5);
+}
+
+static void ls_takes_the_newest_recording_here(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("ls"), 0);
+	assert_int_equal(lines(), 4);
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(RUN("ls"), 1);
+	assert_int_equal(chdir(base), 0);
+}
+
+static void ls_sorts_and_cuts(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("ls", "--slowest", "2"), 0);
+	assert_int_equal(lines(), 2);
+	assert_true(strstr(text(), "req-2") < strstr(text(), "bad-1"));
+	assert_int_equal(RUN("ls", "--sort", "start", "-n", "1"), 0);
+	assert_true(has("ape") && lines() == 1);
+	assert_int_equal(RUN("ls", "--sort", "colour"), 2);
+}
+
+static void ls_filters(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("ls", "--filter", "function=resize"), 0);
+	assert_int_equal(lines(), 2);
+	assert_int_equal(RUN("ls", "--filter", "function=resize", "--filter", "duration_ns>50000000"), 0);
+	assert_true(lines() == 1 && has("req-2"));
+	assert_int_equal(RUN("ls", "--filter", "id~-1"), 0);
+	assert_int_equal(lines(), 2);
+	assert_int_equal(RUN("ls", "--filter", "outcome=nothing"), 0);
+	assert_int_equal(lines(), 0);
+	assert_int_equal(RUN("ls", "--filter", "nonsense"), 2);
+	assert_int_equal(RUN("ls", "--kind", "invocaton"), 2);
+}
+
+static void ls_json_prints_the_index_itself(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("ls", "--json", "--kind", "all"), 0);
+	fnp_autobuffer struct fnp_buffer index = {0};
+	assert_int_equal(fnp_file_read_at(AT_FDCWD, "fnprof-a/index.jsonl", 1u << 20, &index), 0);
+	assert_int_equal(out.len, index.len);
+	assert_memory_equal(out.data, index.data, index.len);
+}
+
+static void last_line_without_newline_and_broken_lines_are_no_rows(void **state)
+{
+	static const char junk[] =
+		"{\"kind\":\"invocation\"}\nnot json\n{\"kind\":\"invocation\",\"id\":\"half\"";
+	int fd = open("fnprof-a/index.jsonl", O_WRONLY | O_APPEND);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, junk, strlen(junk)), strlen(junk));
+	close(fd);
+	assert_int_equal(RUN("ls"), 0);
+	assert_int_equal(lines(), 4);
+}
+
+static void show_one_prints_its_facts_and_frames(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("show", place, "req-2"), 0);
+	assert_true(has("invocation req-2\n"));
+	assert_true(has("90.0 ms"));
+	assert_true(has("2 exact"));
+	assert_true(has("work") && has("50.0 %"));
+}
+
+static void show_finds_ids_by_their_beginning_when_it_is_one(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("show", "bad"), 0);
+	assert_true(has("invocation bad-1\n"));
+	assert_int_equal(RUN("show", "req"), 1);
+	assert_int_equal(RUN("show", "no-such-id"), 1);
+}
+
+static void show_of_a_function_puts_its_invocations_together(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("show", "--filter", "function=resize"), 0);
+	assert_true(has("resize\n"));
+	assert_false(has("thumb"));
+	assert_true(has("20.0 ms   90.0 ms   90.0 ms")); /* p50, p95, longest */
+	assert_int_equal(RUN("show"), 0);
+	assert_true(has("resize\n") && has("thumb\n"));
+}
+
+static void show_refuses_what_is_no_recording(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("show", "/"), 1);
+	assert_int_equal(RUN("show", "/no/such/place"), 1);
+	assert_int_equal(RUN("show", place, "req-1", "more"), 2);
+}
+
+static void paths_of_an_index_never_lead_out_of_it(void **state)
+{
+	static const char *const bad[] = {"../fnprof-a/secret", "/etc/passwd", "profiles/../secret",
+					  "secret-link"};
+	int secret = open("secret", O_CREAT | O_WRONLY, 0600);
+
+	(void)state;
+	close(secret);
+	assert_int_equal(symlink("../secret", "fnprof-a/secret-link"), 0);
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(bad); i++) {
+		FILE *f = fopen("fnprof-a/index.jsonl", "w");
+		fprintf(f, "{\"kind\":\"invocation\",\"id\":\"x\",\"samples\":1,\"pprof\":\"%s\"}\n", bad[i]);
+		fclose(f);
+		assert_int_equal(RUN("export", "fnprof-a", "x", "--format", "folded"), 1);
+		assert_int_equal(out.len, 0);
+	}
+}
+
+static void export_of_one_row_is_its_folded_file(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("export", place, "req-1", "--format", "folded"), 0);
+	assert_true(has("work 10000000\n") && has("main 10000000\n") && lines() == 2);
+}
+
+static void export_puts_rows_together_and_adds_up(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("export", place, "--format=folded", "--filter", "function=resize"), 0);
+	assert_true(has("work 20000000\n") && has("main 20000000\n") && lines() == 2);
+	assert_int_equal(RUN("export", place, "--format=pprof", "-o", "all.pb.gz"), 0);
+
+	fnp_autobuffer struct fnp_buffer bytes = {0};
+	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
+	assert_int_equal(fnp_file_read_at(AT_FDCWD, "all.pb.gz", 1u << 20, &bytes), 0);
+	assert_int_equal(fnp_pprof_read(bytes.data, bytes.len, 1u << 24, &profile), 0);
+	assert_int_equal(fnp_profile_sum(profile, 1), 5 * 20000000);
+	assert_int_equal(fnp_profile_sum(profile, 0), 10);
+}
+
+static void export_says_what_it_cannot(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("export", place), 2);
+	assert_int_equal(RUN("export", place, "--format", "pproof"), 2);
+	assert_int_equal(RUN("export", place, "--format", "folded", "-o", "/no/such/folder/x"), 1);
+	assert_int_equal(RUN("export", place, "--format", "folded", "--filter", "id=none"), 1);
+}
+
+static void export_to_a_device_does_not_replace_it(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(mkfifo("pipe", 0600), 0);
+	int reader = open("pipe", O_RDONLY | O_NONBLOCK);
+	assert_true(reader >= 0);
+	assert_int_equal(RUN("export", place, "req-1", "--format", "folded", "-o", "pipe"), 0);
+	assert_int_equal(stat("pipe", &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	char bytes[16];
+	assert_true(read(reader, bytes, sizeof(bytes)) > 0);
+	close(reader);
+}
+
+static void words_that_are_no_verb_are_bad_use(void **state)
+{
+	(void)state;
+	assert_int_equal(RUN("recrod"), 2);
+	assert_int_equal(run((char *[]){NULL}), 2);
+	assert_int_equal(RUN("--nonsense"), 2);
+	assert_int_equal(RUN("--version"), 0);
+	assert_true(strncmp(text(), "fnprof ", 7) == 0);
+	assert_int_equal(RUN("help", "ls"), 0);
+	assert_true(has("--slowest"));
+}
+
+static void every_verb_has_help_that_names_its_synopsis(void **state)
+{
+	(void)state;
+	for (size_t i = 0; fnp_commands[i]; i++) {
+		assert_int_equal(RUN((char *)fnp_commands[i]->name, "--help"), 0);
+		assert_memory_equal(text(), fnp_commands[i]->synopsis, strlen(fnp_commands[i]->synopsis));
+	}
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(ls_prints_a_line_for_each_invocation),
+		TEST(ls_takes_the_newest_recording_here),
+		TEST(ls_sorts_and_cuts),
+		TEST(ls_filters),
+		TEST(ls_json_prints_the_index_itself),
+		TEST(last_line_without_newline_and_broken_lines_are_no_rows),
+		TEST(show_one_prints_its_facts_and_frames),
+		TEST(show_finds_ids_by_their_beginning_when_it_is_one),
+		TEST(show_of_a_function_puts_its_invocations_together),
+		TEST(show_refuses_what_is_no_recording),
+		TEST(paths_of_an_index_never_lead_out_of_it),
+		TEST(export_of_one_row_is_its_folded_file),
+		TEST(export_puts_rows_together_and_adds_up),
+		TEST(export_says_what_it_cannot),
+		TEST(export_to_a_device_does_not_replace_it),
+		TEST(words_that_are_no_verb_are_bad_use),
+		TEST(every_verb_has_help_that_names_its_synopsis),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
