@@ -90,27 +90,42 @@ static __always_inline fnp_u32 copy_user(struct socket_scratch *scratch, fnp_u32
 	return n;
 }
 
-static __noinline fnp_u32 copy_iovecs(struct socket_scratch *scratch, const struct iovec *iovecs, fnp_u64 count,
-				      fnp_u32 want)
+/*
+ * One iovec's bytes to data[at], `want` at most in all; where the next ones go, or negative. A global function, because
+ * the verifier takes it once by itself, not with everything that may have come before each call.
+ */
+__noinline int fnp_copy_iovec(struct socket_scratch *scratch, fnp_u64 iovec, fnp_u32 at, fnp_u32 want)
+{
+	struct iovec one = {};
+	fnp_u64 n;
+
+	if (!scratch || at >= want || at >= DATA_MAX)
+		return -1;
+	if (bpf_probe_read_user(&one, sizeof(one), (const void *)iovec) != 0)
+		return -1;
+	n = want - at;
+	if (one.iov_len < n)
+		n = one.iov_len;
+	if (n > DATA_MAX)
+		n = DATA_MAX;
+	if (n && bpf_probe_read_user(scratch->data + at, n, one.iov_base) != 0)
+		return -1;
+	return at + n;
+}
+
+static __always_inline fnp_u32 copy_iovecs(struct socket_scratch *scratch, fnp_u64 iovecs, fnp_u64 count, fnp_u32 want)
 {
 	fnp_u32 at = 0;
 
 	for (fnp_u32 i = 0; i < IOVECS_MAX; i++) {
-		struct iovec one = {};
-		fnp_u32 n;
+		int next;
 
-		if (i >= count || at >= want)
+		if (i >= count)
 			break;
-		if (bpf_probe_read_user(&one, sizeof(one), iovecs + i) != 0)
+		next = fnp_copy_iovec(scratch, iovecs + i * sizeof(struct iovec), at, want);
+		if (next < 0)
 			break;
-		if (one.iov_len == 0)
-			continue;
-		if (one.iov_len > want - at)
-			one.iov_len = want - at;
-		n = copy_user(scratch, at, one.iov_base, one.iov_len);
-		if (n == 0)
-			break;
-		at += n;
+		at = next;
 	}
 	return at;
 }
@@ -130,12 +145,12 @@ static __always_inline fnp_u32 copy_data(struct socket_scratch *scratch, struct 
 		return copy_user(scratch, 0, buffer, want);
 	case NR_READV:
 	case NR_WRITEV:
-		return copy_iovecs(scratch, buffer, REGS_COUNT(regs), want);
+		return copy_iovecs(scratch, (fnp_u64)buffer, REGS_COUNT(regs), want);
 	case NR_SENDMSG:
 	case NR_RECVMSG:
 		if (bpf_probe_read_user(&message, sizeof(message), buffer) != 0)
 			return 0;
-		return copy_iovecs(scratch, message.msg_iov, message.msg_iovlen, want);
+		return copy_iovecs(scratch, (fnp_u64)message.msg_iov, message.msg_iovlen, want);
 	}
 	return 0;
 }

@@ -18,7 +18,8 @@ PROFILER_STEPS = [
     ["profiler/main"],
     ["profiler/commands"],
     ["profiler/session"],
-    ["profiler/collectors", "profiler/samples", "profiler/output"],
+    ["profiler/watch", "profiler/launch"],
+    ["profiler/collectors", "profiler/samples", "profiler/profiles", "profiler/runtimes", "profiler/output"],
     ["profiler/sources", "profiler/invocations", "profiler/targets"],
     ["profiler/records"],
 ]
@@ -120,7 +121,7 @@ def licences(tree):
         if not match:
             yield f"{name}:1: no SPDX-License-Identifier in the first five lines"
             continue
-        in_kernel = name.startswith("bpf/") and name.endswith((".c", ".h"))
+        in_kernel = (name.startswith("bpf/") and name.endswith((".c", ".h"))) or name.endswith(".bpf.c")
         if in_kernel and "GPL-2.0-only" not in match.group(1):
             yield f"{name}:1: bpf/ is GPL-2.0-only (what both sides read: Apache-2.0 OR GPL-2.0-only)"
         if not in_kernel and match.group(1) != "Apache-2.0":
