@@ -8,10 +8,7 @@
  * that a stack is a run of copies.
  */
 #include "formats/format.h"
-
-#include "base/text.h"
-
-#define NO_NAME "[unknown]"
+#include "formats/frame_text.h"
 
 struct fragment {
 	size_t start, len; /* in encoder.texts; len 0: not made yet */
@@ -35,52 +32,26 @@ static void encoder_deinit(struct encoder *e)
 	fnp_vec_deinit(&e->values);
 }
 
-static const char *suffix(const struct fnp_profile_location *location, bool is_inlined)
+/* A `;` separates frames, so names have none. */
+static void put_frame(struct encoder *e, const struct fnp_profile_location *location, uint32_t line)
 {
-	if (is_inlined)
-		return "_[i]";
-	if (location->kind == FNP_FRAME_KERNEL)
-		return "_[k]";
-	switch ((enum fnp_frame_tier)location->tier) {
-	case FNP_TIER_JIT:
-		return "_[j]";
-	case FNP_TIER_INTERPRETED:
-		return "_[0]";
-	case FNP_TIER_AWAITING:
-		return "_[a]";
-	case FNP_TIER_NONE:
-		break;
-	}
-	return "";
-}
-
-static void put_name(struct fnp_buffer *b, const char *name)
-{
+	struct fnp_buffer *b = &e->texts;
 	size_t start = b->len;
 
-	fnp_buffer_text(b, *name ? name : NO_NAME);
-	if (b->error)
-		return;
-	char *text = (char *)b->data + start;
-	size_t len = b->len - start;
-	fnp_text_make_printable(text, len);
-	for (char *p = text; (p = memchr(p, ';', len - (size_t)(p - text)));)
-		*p = ':';
+	fnp_frame_text(e->profile, location, line, b);
+	for (size_t i = start; i < b->len; i++) {
+		if (b->data[i] == ';')
+			b->data[i] = ':';
+	}
+	fnp_buffer_byte(b, ';');
 }
 
 static struct fragment fragment_make(struct encoder *e, const struct fnp_profile_location *location)
 {
-	const struct fnp_profile *profile = e->profile;
 	size_t start = e->texts.len;
 
-	for (uint32_t i = location->n_lines; i-- > 0;) {
-		const struct fnp_profile_line *line = &profile->lines.items[location->first_line + i];
-		const struct fnp_profile_function *function = &profile->functions.items[line->function];
-
-		put_name(&e->texts, fnp_profile_string(profile, function->name));
-		fnp_buffer_text(&e->texts, suffix(location, i + 1 < location->n_lines));
-		fnp_buffer_byte(&e->texts, ';');
-	}
+	for (uint32_t i = location->n_lines; i-- > 0;)
+		put_frame(e, location, i);
 	return (struct fragment){start, e->texts.len - start};
 }
 

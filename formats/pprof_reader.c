@@ -14,6 +14,7 @@
 
 #include "base/cursor.h"
 #include "base/map.h"
+#include "formats/frame_text.h"
 #include "formats/gzip.h"
 #include "formats/mapping_names.h"
 #include "formats/pprof_fields.h"
@@ -21,7 +22,6 @@
 
 #define LABELS_MAX 64 /* of one sample; ours have four */
 
-#define NO_NAME "[unknown]"
 #define NO_STACK "[truncated: no stack]"
 #define NOT_READ UINT32_MAX /* in string_ids */
 
@@ -268,7 +268,7 @@ static int take_line(struct reader *r, struct fnp_cursor message)
 	if (number)
 		line.function = (uint32_t)*number;
 	else
-		e = add_named_function(r, NO_NAME, &line.function);
+		e = add_named_function(r, FNP_FRAME_NO_NAME, &line.function);
 	if (e < 0)
 		return e;
 	line.line = as_line(v[PPROF_LINE_LINE]);
@@ -321,7 +321,7 @@ static int find_mapping(struct reader *r, uint64_t id, uint64_t address, uint32_
 	}
 	if (id != 0)
 		return -EBADMSG;
-	e = fnp_profile_add_string(r->profile, NO_NAME, &none.file);
+	e = fnp_profile_add_string(r->profile, FNP_FRAME_NO_NAME, &none.file);
 	if (e == 0)
 		e = fnp_profile_add_mapping(r->profile, &none, ret);
 	return as_file_error(e);
