@@ -413,7 +413,7 @@ class Check:
                 own = "_[k]" if re.fullmatch(r"\[kernel\..*\]", file, re.S) else SUFFIXES.get(file, "")
                 for depth, frame in enumerate(frames):
                     stack.append(folded_name(frame) + ("_[i]" if depth else own))
-            lines[";".join(stack)] += signed(s["value"][1])
+            lines[";".join(stack)] += signed(s["value"][1]) if len(s["value"]) > 1 else 0
         return lines
 
 
