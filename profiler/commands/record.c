@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "profiler/commands/options.h"
 #include "profiler/commands/pids.h"
+#include "profiler/features.h"
 #include "profiler/session.h"
 
 extern const struct fnp_command_ops fnp_command_record;
@@ -65,6 +66,8 @@ static int run(int argc, char **argv)
 	status = check_pids(&pids);
 	if (status != FNP_EXIT_OK)
 		return status;
+	if (fnp_features_check() < 0)
+		return FNP_EXIT_NOT_RECORDED;
 	return record(&(struct fnp_session_options){
 		.dir = dir,
 		.rate_hz = (uint32_t)rate_hz,

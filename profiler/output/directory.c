@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "formats/format.h"
 #include "profiler/output/index.h"
-#include "profiler/output/processes.h"
+#include "profiler/output/process_sums.h"
 #include "profiler/output/syncer.h"
 
 struct fnp_directory {
@@ -31,7 +31,7 @@ struct fnp_directory {
 	const struct fnp_format_ops *pprof, *folded;
 	struct fnp_syncer *syncer;
 	struct fnp_tally tally;
-	struct fnp_processes processes;
+	struct fnp_process_sums processes;
 	struct fnp_buffer line;
 };
 
@@ -178,7 +178,7 @@ void fnp_directory_destroy(struct fnp_directory *dir)
 	if (dir->fd >= 0)
 		close(dir->fd);
 	fnp_tally_deinit(&dir->tally);
-	fnp_processes_deinit(&dir->processes);
+	fnp_process_sums_deinit(&dir->processes);
 	fnp_buffer_deinit(&dir->line);
 	free(dir->path);
 	free(dir);
@@ -294,13 +294,13 @@ int fnp_directory_write(struct fnp_directory *dir, const struct fnp_row *row, co
 	}
 	r = fnp_tally_add(&dir->tally, row, profile);
 	if (r == 0)
-		r = fnp_processes_add_row(&dir->processes, row);
+		r = fnp_process_sums_add_row(&dir->processes, row);
 	return r < 0 ? fail(dir, r, "summary.json") : 0;
 }
 
 int fnp_directory_add_process(struct fnp_directory *dir, uint32_t pid, uint64_t process, uint64_t cpu_ns)
 {
-	int r = fnp_processes_set_cpu(&dir->processes, pid, process, cpu_ns);
+	int r = fnp_process_sums_set_cpu(&dir->processes, pid, process, cpu_ns);
 
 	return r < 0 ? fail(dir, r, "summary.json") : 0;
 }

@@ -21,7 +21,7 @@ PROFILER_STEPS = [
     ["profiler/watch", "profiler/launch"],
     ["profiler/collectors", "profiler/samples", "profiler/profiles", "profiler/runtimes", "profiler/output"],
     ["profiler/sources", "profiler/invocations", "profiler/targets"],
-    ["profiler/records"],
+    ["profiler/records", "profiler/features"],
 ]
 OUTSIDE = {
     "base": ["base"],

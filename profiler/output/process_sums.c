@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "profiler/output/processes.h"
+#include "profiler/output/process_sums.h"
 
-void fnp_processes_deinit(struct fnp_processes *processes)
+void fnp_process_sums_deinit(struct fnp_process_sums *processes)
 {
 	for (size_t i = 0; i < processes->list.len; i++) {
 		free(processes->list.items[i].function);
@@ -18,7 +18,7 @@ static uint64_t key_of(uint32_t pid, uint64_t process)
 }
 
 /* The entry of this process; a new one where there is none. NULL in `ret` past the bound. */
-static int find_or_add(struct fnp_processes *processes, uint32_t pid, uint64_t process,
+static int find_or_add(struct fnp_process_sums *processes, uint32_t pid, uint64_t process,
 		       struct fnp_summary_process **ret)
 {
 	uint64_t key = key_of(pid, process);
@@ -29,7 +29,7 @@ static int find_or_add(struct fnp_processes *processes, uint32_t pid, uint64_t p
 		*ret = &processes->list.items[*index];
 		return 0;
 	}
-	if (processes->list.len >= FNP_PROCESSES_MAX) {
+	if (processes->list.len >= FNP_PROCESS_SUMS_MAX) {
 		*ret = NULL;
 		return 0;
 	}
@@ -51,7 +51,7 @@ static int keep_text(char **kept, const char *text)
 	return *kept ? 0 : -ENOMEM;
 }
 
-int fnp_processes_add_row(struct fnp_processes *processes, const struct fnp_row *row)
+int fnp_process_sums_add_row(struct fnp_process_sums *processes, const struct fnp_row *row)
 {
 	struct fnp_summary_process *one;
 	int r = find_or_add(processes, row->pid, row->process, &one);
@@ -68,7 +68,7 @@ int fnp_processes_add_row(struct fnp_processes *processes, const struct fnp_row 
 	return r < 0 ? r : keep_text(&one->runtime, row->runtime);
 }
 
-int fnp_processes_set_cpu(struct fnp_processes *processes, uint32_t pid, uint64_t process, uint64_t cpu_ns)
+int fnp_process_sums_set_cpu(struct fnp_process_sums *processes, uint32_t pid, uint64_t process, uint64_t cpu_ns)
 {
 	struct fnp_summary_process *one;
 	int r = find_or_add(processes, pid, process, &one);
