@@ -7,7 +7,7 @@
  * provisionally is sampled until user space has read its environment and decided.
  */
 #include "bpf/targets.h"
-#include "bpf/walk/walk.h"
+#include "bpf/walk/spaces.h"
 
 char LICENSE[] SEC("license") = "GPL";
 

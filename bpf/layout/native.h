@@ -101,10 +101,15 @@ struct fnp_block {
 	};
 };
 
-/* Page index, blocks and rules of one object, as numbers of cache lines in its arena. `pages` == 0: not loaded. */
+/* Instead of a number of pages. */
+#define FNP_TABLE_NOT_LOADED 0U
+#define FNP_TABLE_REFUSED 0xfffffffeU	     /* there will be none */
+#define FNP_TABLE_FRAME_POINTERS 0xffffffffU /* the object has no call frame information: frame pointers are believed */
+
+/* Page index, blocks and rules of one object, as numbers of cache lines in its arena. */
 struct fnp_table {
 	fnp_u64 base;	 /* address (as the ELF file counts) where the first page begins */
-	fnp_u32 pages;	 /* pages of code; the index has one entry more */
+	fnp_u32 pages;	 /* pages of code (the index has one entry more), or one of the above */
 	fnp_u32 arena;
 	fnp_u32 index;	 /* first cache line of the page index */
 	fnp_u32 blocks;	 /* first block */
@@ -136,8 +141,10 @@ struct fnp_code_range {
 #define FNP_SPACE_RUNTIME_WORDS 6
 
 struct fnp_space {
-	fnp_u32 first; /* of its mappings */
+	fnp_u32 first; /* of its code ranges */
 	fnp_u32 count;
+	fnp_u32 version; /* 0: not in use; a reference with another one is too old */
+	fnp_u32 pad;
 	/*
 	 * What a runtime's walker must know of this address space (a thread state's place, a heap's bounds, the number
 	 * of a layout in the walker's own map), by enum fnp_code_kind - FNP_CODE_PYTHON. The layout header says what.
@@ -154,13 +161,13 @@ struct fnp_space_ref {
 #define FNP_CODE_RANGES_MAX 32768
 #define FNP_TABLES_MAX 4096
 #define FNP_ARENAS_MAX 64
-#define FNP_ARENA_BYTES (4U << 20) /* bigger when one object needs more */
+#define FNP_ARENA_BYTES (2U << 20) /* bigger when one object needs more */
 #define FNP_PIDS_MAX 8192
 
 _Static_assert(sizeof(struct fnp_rule) == 16, "layout");
 _Static_assert(sizeof(struct fnp_block) == FNP_BLOCK_BYTES, "layout");
 _Static_assert(sizeof(struct fnp_table) == 32, "layout");
 _Static_assert(sizeof(struct fnp_code_range) == 32, "layout");
-_Static_assert(sizeof(struct fnp_space) == 200, "layout");
+_Static_assert(sizeof(struct fnp_space) == 208, "layout");
 
 #endif

@@ -101,6 +101,19 @@ FNP_INLINE fnp_u32 fnp_native_rule_of(const struct fnp_block *block, fnp_u32 off
 	return i < FNP_BLOCK_NARROW ? block->narrow.rule[i] : 0;
 }
 
+/* Code without rows that keeps frame pointers. */
+FNP_INLINE void fnp_native_frame_pointer_rule(struct fnp_walk *walk)
+{
+	struct fnp_rule rule = {.cfa_kind = FNP_CFA_REG,
+				.cfa_reg = FNP_REG_FP,
+				.cfa_offset = 16,
+				.fp_offset = -16,
+				.ra_offset = -8,
+				.saved = FNP_SAVED_AT_CFA | FNP_SAVED_AT_CFA << 4};
+
+	walk->rule = rule;
+}
+
 /* Leaves the rule that holds at an address (as the ELF file counts) of an object in walk->rule. 0 or a cause. */
 FNP_SUBPROGRAM int fnp_native_find_row(struct fnp_walk *walk, fnp_u32 object, fnp_u64 address)
 {
@@ -109,8 +122,17 @@ FNP_SUBPROGRAM int fnp_native_find_row(struct fnp_walk *walk, fnp_u32 object, fn
 	fnp_u32 first, last, rule;
 	fnp_u64 offset;
 
-	if (!walk || !table || object == 0 || table->pages == 0)
+	if (!walk || !table || object == 0 || table->pages == FNP_TABLE_NOT_LOADED) {
+		if (walk)
+			walk->resumable = 1;
 		return FNP_TRUNCATION_NO_TABLE;
+	}
+	if (table->pages == FNP_TABLE_REFUSED)
+		return FNP_TRUNCATION_NO_TABLE;
+	if (table->pages == FNP_TABLE_FRAME_POINTERS) {
+		fnp_native_frame_pointer_rule(walk);
+		return 0;
+	}
 	offset = address - table->base;
 	if (table->page_shift > 16 || offset >> table->page_shift >= table->pages)
 		return FNP_TRUNCATION_NO_ROW;
@@ -148,21 +170,14 @@ FNP_SUBPROGRAM int fnp_native_find(struct fnp_walk *walk, fnp_u64 address)
 	walk->kind = walk->here.kind;
 	walk->data = walk->here.data;
 	if (walk->kind == FNP_CODE_FRAME_POINTER) {
-		struct fnp_rule rule = {.cfa_kind = FNP_CFA_REG,
-					.cfa_reg = FNP_REG_FP,
-					.cfa_offset = 16,
-					.fp_offset = -16,
-					.ra_offset = -8,
-					.saved = FNP_SAVED_AT_CFA | FNP_SAVED_AT_CFA << 4};
-		walk->rule = rule;
+		fnp_native_frame_pointer_rule(walk);
 		walk->kind = FNP_CODE_NATIVE;
 		return 0;
 	}
 	cause = fnp_native_find_row(walk, walk->here.object, address - walk->here.bias);
-	if (cause == FNP_TRUNCATION_NO_TABLE)
-		walk->resumable = 1;
 	/* Kinds that have their own walker may do without rows. */
 	if (cause && walk->kind != FNP_CODE_NATIVE) {
+		walk->resumable = 0;
 		walk->rule.cfa_kind = FNP_CFA_NONE;
 		return 0;
 	}

@@ -57,29 +57,6 @@
 #define fnp_hash_at(map, key) bpf_map_lookup_elem(&map, key)
 #define fnp_read_user(to, size, address) bpf_probe_read_user(to, size, (const void *)(address))
 
-/* Arenas of rows: an array of arrays of cache lines, so that memory is held for the objects that are in use alone. */
-struct fnp_arena_map {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
-	__uint(max_entries, FNP_ARENA_BYTES / FNP_BLOCK_BYTES);
-	__uint(key_size, sizeof(fnp_u32)); /* clang leaves types of inner maps undefined in BTF */
-	__uint(value_size, FNP_BLOCK_BYTES);
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, FNP_ARENAS_MAX);
-	__type(key, fnp_u32);
-	__array(values, struct fnp_arena_map);
-} fnp_arenas SEC(".maps");
-
-FNP_INLINE const struct fnp_block *fnp_block_at(fnp_u32 arena, fnp_u32 line)
-{
-	void *map = bpf_map_lookup_elem(&fnp_arenas, &arena);
-
-	return map ? bpf_map_lookup_elem(map, &line) : NULL;
-}
-
 struct thread_struct___tls {
 	unsigned long fsbase;
 	struct {
@@ -175,17 +152,6 @@ static inline __attribute__((unused)) const struct fnp_walk_map *fnp_walk_map_na
 #define fnp_thread_pointer() (fnp_walk_env->thread_pointer)
 #define fnp_pac_mask() (fnp_walk_env->pac_mask)
 
-FNP_INLINE const struct fnp_block *fnp_block_at(fnp_u32 arena, fnp_u32 line)
-{
-	const struct fnp_walk_env *e = fnp_walk_env;
-
-	return arena < e->n_arenas && line < e->arenas[arena].n ? &e->arenas[arena].blocks[line] : NULL;
-}
-
 #endif
-
-FNP_ARRAY(fnp_code_ranges, struct fnp_code_range, FNP_CODE_RANGES_MAX);
-FNP_ARRAY(fnp_spaces, struct fnp_space, FNP_SPACES_MAX);
-FNP_ARRAY(fnp_native_tables, struct fnp_table, FNP_TABLES_MAX);
 
 #endif

@@ -35,7 +35,9 @@
 #ifndef FNP_BPF_WALK_WALK_H
 #define FNP_BPF_WALK_WALK_H
 
+#include "bpf/walk/maps.h"
 #include "bpf/walk/seam.h"
+#include "bpf/walk/spaces.h"
 
 #define FNP_WALK_TURNS 64	   /* frames a program takes before it must continue by a tail call */
 #define FNP_WALK_CONTINUATIONS 31  /* the kernel ends a chain of tail calls at 33, 32 before 5.16 */
@@ -102,8 +104,6 @@ struct fnp_walk {
 		__type(key, fnp_u32);                                                                        \
 		__type(value, struct fnp_walk);                                                              \
 	} name_ SEC(".maps")
-
-FNP_HASH(fnp_pid_spaces, fnp_u32, struct fnp_space_ref, FNP_PIDS_MAX);
 
 /* Ends the walk for a reason; room for the marker is always left. Returns what a walker returns then. */
 FNP_INLINE int fnp_walk_stop(struct fnp_walk *walk, fnp_u32 cause)
@@ -202,7 +202,7 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 	walk->count = 0;
 	walk->first = 0;
 	walk->version = 0;
-	if (!space)
+	if (!space || space->version != ref->version)
 		return;
 	walk->space = ref->space;
 	walk->version = ref->version;
@@ -231,23 +231,6 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid)
 }
 
 #include "bpf/walk/resume.h"
-
-/* A process forked: the child has its parent's address space. Not to be called for threads. */
-FNP_INLINE void fnp_space_fork(fnp_u32 parent_pid, fnp_u32 child_pid)
-{
-	struct fnp_space_ref *ref = bpf_map_lookup_elem(&fnp_pid_spaces, &parent_pid);
-
-	if (ref) {
-		struct fnp_space_ref copy = *ref;
-		bpf_map_update_elem(&fnp_pid_spaces, &child_pid, &copy, BPF_ANY);
-	}
-}
-
-/* A process has a new image: nothing that was known of its memory holds. */
-FNP_INLINE void fnp_space_exec(fnp_u32 pid)
-{
-	bpf_map_delete_elem(&fnp_pid_spaces, &pid);
-}
 #endif
 
 #endif

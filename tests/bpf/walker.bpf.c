@@ -1,34 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The frame loop by itself, for tests and bench: walks a process on each tick and keeps the last result. */
+/* The frame loop by itself, for tests and bench: walks one process on each tick, and sends the words when asked to. */
 #include "bpf/walk/walk.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile fnp_u32 watched_pid = 0;
+const volatile bool send_words = false;
 
 FNP_WALK_MAP(walks);
 
-fnp_u64 n_walks, n_frames, n_whole, n_by_cause[16];
-fnp_u32 last_resume_words;
+fnp_u64 n_walks, n_words, n_by_cause[16], n_resumable;
+fnp_u64 get_stack_buffer[128];
 
 int walk_on(struct bpf_perf_event_data *ctx);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, fnp_u32);
+	__uint(key_size, sizeof(fnp_u32));
 	__array(values, int(void *));
-} programs SEC(".maps") = {
-	.values = {[0] = (void *)&walk_on},
-};
+} programs SEC(".maps") = {.values = {[0] = (void *)&walk_on}};
 
-static __always_inline void finish(struct fnp_walk *walk)
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} stacks SEC(".maps");
+
+static __always_inline int finish(struct fnp_walk *walk)
 {
-	fnp_walk_end(walk);
-	last_resume_words = fnp_walk_resume(walk, walk->n_words & (FNP_USER_WORDS_MAX - 1));
-	__sync_fetch_and_add(&n_walks, 1);
-	__sync_fetch_and_add(&n_frames, walk->n_words);
-	__sync_fetch_and_add(&n_by_cause[walk->truncation & 15], 1);
+	fnp_u32 words = walk->n_words, resume = 0, size;
+
+	n_walks++;
+	n_words += words;
+	n_by_cause[walk->truncation & 15]++;
+	if (!send_words)
+		return 0;
+	if (words > FNP_USER_WORDS_MAX)
+		return 0;
+	resume = fnp_walk_resume(walk, words);
+	n_resumable += resume != 0;
+	walk->head[0] = words;
+	walk->head[1] = walk->truncation;
+	walk->head[2] = resume;
+	walk->head[3] = walk->regs[FNP_WALK_SLOT_SP];
+	size = sizeof(walk->head) + 8 * (words + resume);
+	if (size > sizeof(walk->head) + sizeof(walk->words))
+		return 0;
+	bpf_ringbuf_output(&stacks, walk->head, size, 0);
+	return 0;
 }
 
 SEC("perf_event")
@@ -41,8 +60,8 @@ int walk_on(struct bpf_perf_event_data *ctx)
 		return 0;
 	if (fnp_walk_run(walk))
 		bpf_tail_call(ctx, &programs, 0);
-	finish(walk);
-	return 0;
+	fnp_walk_end(walk);
+	return finish(walk);
 }
 
 SEC("perf_event")
@@ -59,6 +78,17 @@ int walk_begin(struct bpf_perf_event_data *ctx)
 	fnp_walk_begin(walk, pid);
 	if (fnp_walk_run(walk))
 		bpf_tail_call(ctx, &programs, 0);
-	finish(walk);
+	fnp_walk_end(walk);
+	return finish(walk);
+}
+
+/* What the walk is compared with: the kernel's own walk by frame pointers. */
+SEC("perf_event")
+int get_stack(struct bpf_perf_event_data *ctx)
+{
+	if (bpf_get_current_pid_tgid() >> 32 != watched_pid)
+		return 0;
+	n_walks++;
+	bpf_get_stack(ctx, get_stack_buffer, sizeof(get_stack_buffer) - 8, BPF_F_USER_STACK);
 	return 0;
 }

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/targets/resume.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "bpf/walk/walk.h"
+
+/* Programs of FNP_WALK_TURNS frames; as many as the kernel side would have run. */
+#define ROUNDS (FNP_WALK_CONTINUATIONS + 1)
+#define TABLES_MAX 64 /* that a single walk waits for */
+
+struct fnp_resumer {
+	struct fnp_spaces *spaces;
+	fnp_code_range_vec ranges;
+	struct fnp_walk walk;
+	/* The copy of the stack that is walked. */
+	uint64_t stack_start;
+	const uint8_t *stack;
+	size_t stack_size;
+};
+
+int fnp_resumer_create(struct fnp_spaces *spaces, struct fnp_resumer **ret)
+{
+	struct fnp_resumer *resumer = calloc(1, sizeof(*resumer));
+
+	if (!resumer)
+		return -ENOMEM;
+	resumer->spaces = spaces;
+	*ret = resumer;
+	return 0;
+}
+
+void fnp_resumer_destroy(struct fnp_resumer *resumer)
+{
+	if (!resumer)
+		return;
+	fnp_vec_deinit(&resumer->ranges);
+	free(resumer);
+}
+
+static int read_stack(void *context, void *to, size_t size, fnp_u64 address)
+{
+	const struct fnp_resumer *resumer = context;
+	uint64_t offset = address - resumer->stack_start;
+
+	if (address < resumer->stack_start || offset > resumer->stack_size || size > resumer->stack_size - offset)
+		return -1;
+	memcpy(to, resumer->stack + offset, size);
+	return 0;
+}
+
+/* Checks the section and sets the state of the walk that it describes. */
+static int take_section(struct fnp_resumer *resumer, const void *section, size_t size, struct fnp_resume *ret)
+{
+	struct fnp_resume resume;
+
+	if (size < sizeof(resume))
+		return -EBADMSG;
+	memcpy(&resume, section, sizeof(resume));
+	if (resume.stack_bytes > size - sizeof(resume))
+		return -EBADMSG;
+	resumer->stack_start = resume.stack;
+	resumer->stack = (const uint8_t *)section + sizeof(resume);
+	resumer->stack_size = resume.stack_bytes;
+	*ret = resume;
+	return 0;
+}
+
+static void *find_space_ref(const struct fnp_walk_map *map, const void *key)
+{
+	(void)key;
+	return map->values;
+}
+
+static void restore(struct fnp_walk *walk, const struct fnp_resume *resume, uint32_t pid, const uint64_t *words,
+		    uint32_t n_words)
+{
+	fnp_walk_init(walk, pid);
+	walk->pc = resume->pc;
+	walk->sp = resume->sp;
+	walk->fp = resume->fp;
+	walk->lr = resume->lr;
+	walk->regs_at = resume->regs_at;
+	walk->exact = resume->exact != 0;
+	walk->leaf = resume->leaf != 0;
+	memcpy(walk->regs, resume->regs, sizeof(walk->regs));
+	memcpy(walk->words, words, n_words * sizeof(words[0]));
+	walk->n_words = n_words;
+}
+
+static void run(struct fnp_walk *walk)
+{
+	for (int i = 0; i < ROUNDS && fnp_walk_run(walk); i++)
+		;
+	fnp_walk_end(walk);
+}
+
+/* One attempt with what is loaded now. */
+static int attempt(struct fnp_resumer *resumer, const struct fnp_process *process, const struct fnp_resume *resume,
+		   const uint64_t *words, uint32_t n_words)
+{
+	struct fnp_space space = {.first = 0, .count = (uint32_t)resumer->ranges.len, .version = 1};
+	struct fnp_space_ref ref = {.space = 0, .version = 1};
+	struct fnp_tables *tables = fnp_spaces_tables(resumer->spaces);
+	const struct fnp_table *shown;
+	const struct fnp_walk_arena *arenas;
+	size_t n_shown, n_arenas;
+	int r;
+
+	fnp_spaces_runtime_words(resumer->spaces, process->pid, space.runtime);
+	r = fnp_tables_lock(tables, &shown, &n_shown, &arenas, &n_arenas);
+	if (r < 0)
+		return r;
+	struct fnp_walk_map maps[] = {
+		{"fnp_pid_spaces", &ref, 1, sizeof(ref), find_space_ref},
+		{"fnp_spaces", &space, 1, sizeof(space), NULL},
+		{"fnp_code_ranges", resumer->ranges.items, resumer->ranges.len, sizeof(struct fnp_code_range), NULL},
+		{"fnp_native_tables", (void *)(uintptr_t)shown, n_shown, sizeof(*shown), NULL},
+	};
+	struct fnp_walk_env env = {.maps = maps,
+				   .n_maps = FNP_ARRAY_SIZE(maps),
+				   .arenas = arenas,
+				   .n_arenas = n_arenas,
+				   .read = read_stack,
+				   .context = resumer};
+	fnp_walk_env = &env;
+	restore(&resumer->walk, resume, process->pid, words, n_words);
+	run(&resumer->walk);
+	fnp_walk_env = NULL;
+	fnp_tables_unlock(tables);
+	return 0;
+}
+
+/* The slot of the table that the walk ended for; 0 when it ended for another reason. */
+static uint32_t missing_table(const struct fnp_resumer *resumer)
+{
+	const struct fnp_walk *walk = &resumer->walk;
+
+	return walk->resumable && walk->truncation == FNP_TRUNCATION_NO_TABLE ? walk->here.object : 0;
+}
+
+int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *process, uint64_t time_ns,
+		     const void *section, size_t size, struct fnp_resume_stack *stack)
+{
+	struct fnp_resume resume;
+	uint32_t kept, missing = 0, before;
+	int r = take_section(resumer, section, size, &resume);
+
+	if (r < 0)
+		return r;
+	if (resume.drop > stack->n_words || stack->n_words > FNP_USER_WORDS_MAX)
+		return -EBADMSG;
+	kept = stack->n_words - resume.drop;
+	r = fnp_spaces_ranges_at(resumer->spaces, process, time_ns, &resumer->ranges);
+	for (int i = 0; r == 0 && i < TABLES_MAX; i++) {
+		before = missing;
+		/* A walk that was cached under this version would be of another time. */
+		memset(resumer->walk.cache, 0, sizeof(resumer->walk.cache));
+		r = attempt(resumer, process, &resume, stack->words, kept);
+		missing = r == 0 ? missing_table(resumer) : 0;
+		if (missing == 0 || missing == before)
+			break;
+		fnp_tables_wait(fnp_spaces_tables(resumer->spaces), missing);
+	}
+	fnp_spaces_release_ranges(resumer->spaces, &resumer->ranges);
+	if (r < 0)
+		return r;
+	stack->words = resumer->walk.words;
+	stack->n_words = resumer->walk.n_words;
+	stack->truncation = resumer->walk.truncation;
+	return 0;
+}

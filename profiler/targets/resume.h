@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Going on with a walk that the kernel side had to leave because code was not loaded yet: the same walkers, compiled
+ * for user space, over the copy of the stack that came with the sample, with the mappings as they were at its time.
+ */
+#ifndef FNP_PROFILER_TARGETS_RESUME_H
+#define FNP_PROFILER_TARGETS_RESUME_H
+
+#include "bpf/wire.h"
+#include "profiler/targets/spaces.h"
+
+struct fnp_resumer;
+
+int fnp_resumer_create(struct fnp_spaces *spaces, struct fnp_resumer **ret);
+void fnp_resumer_destroy(struct fnp_resumer *resumer);
+FNP_DEFINE_CLEANUP(fnp_resumer_destroyp, struct fnp_resumer *, fnp_resumer_destroy)
+
+/* A user stack as a sample brings it. */
+struct fnp_resume_stack {
+	const uint64_t *words;
+	uint32_t n_words;
+	uint32_t truncation; /* enum fnp_truncation_cause */
+};
+
+/*
+ * Goes on from `section` (the bytes of FNP_SECTION_RESUME, of `size`, not trusted) for a sample of `process` taken at
+ * `time_ns`. Waits for unwind tables that are being compiled. `stack` is what the sample has, and becomes the whole
+ * stack, in memory of the resumer that is valid until the next call; untouched on failure. 0, -EBADMSG, -ENOMEM.
+ */
+int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *process, uint64_t time_ns,
+		     const void *section, size_t size, struct fnp_resume_stack *stack);
+
+#endif

@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/targets/spaces.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+
+#define REUSE_AFTER_NS FNP_NS_PER_S
+#define NO_ADDRESS UINT16_MAX /* in fnp_code_range.data: a mapping of a file's part that no segment has */
+
+/* A space in use, or waiting to be used again. */
+struct space {
+	uint32_t users;
+	uint32_t first, count; /* of its code ranges */
+	uint64_t hash;
+	uint64_t free_since_ns;
+};
+
+/* A watched process. */
+struct member {
+	uint32_t pid;
+	uint32_t space; /* index; of meaning when `published` */
+	bool published;
+	uint64_t image_ns; /* the image that `special` was said of */
+	uint64_t told_image_ns; /* the image that the kernel side was told of last */
+	uint64_t generation;
+	FNP_VEC(struct fnp_code_special) special;
+	uint64_t words[FNP_SPACE_RUNTIMES][FNP_SPACE_RUNTIME_WORDS];
+};
+
+struct run {
+	uint32_t first, count;
+	uint64_t free_since_ns;
+};
+
+struct fnp_spaces {
+	struct fnp_objects *objects;
+	struct fnp_tables *tables;
+	int pids_fd;
+	struct fnp_space *shown; /* as the kernel side sees them */
+	struct fnp_code_range *ranges;
+	struct space items[FNP_SPACES_MAX];
+	uint32_t n_items; /* ever used */
+	uint32_t version;
+	FNP_VEC(struct run) free_runs;
+	uint32_t ranges_used; /* from the array's start on */
+	struct fnp_map members; /* pid -> struct member */
+	struct fnp_map by_hash; /* hash -> space */
+	fnp_code_range_vec scratch;
+};
+
+static void *map_array(int fd, size_t bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return mmap(NULL, (bytes + page - 1) / page * page, PROT_READ | PROT_WRITE,
+		    fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+}
+
+static void unmap_array(void *p, size_t bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (p && p != MAP_FAILED)
+		munmap(p, (bytes + page - 1) / page * page);
+}
+
+int fnp_spaces_create(const struct fnp_spaces_fds *fds, struct fnp_objects *objects, struct fnp_spaces **ret)
+{
+	FNP_CLEANUP(fnp_spaces_destroyp) struct fnp_spaces *spaces = calloc(1, sizeof(*spaces));
+	int r;
+
+	if (!spaces)
+		return -ENOMEM;
+	spaces->objects = objects;
+	spaces->pids_fd = fds->fnp_pid_spaces;
+	spaces->shown = map_array(fds->fnp_spaces, FNP_SPACES_MAX * sizeof(*spaces->shown));
+	spaces->ranges = map_array(fds->fnp_code_ranges, FNP_CODE_RANGES_MAX * sizeof(*spaces->ranges));
+	if (spaces->shown == MAP_FAILED || spaces->ranges == MAP_FAILED)
+		return fnp_error(-errno, "cannot map the maps of code ranges: %s", strerror(errno));
+	r = fnp_tables_create(fds->fnp_native_tables, fds->fnp_arenas, FNP_SPACES_TABLE_BYTES_MAX, &spaces->tables);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(spaces);
+	return 0;
+}
+
+static void member_destroy(struct member *member)
+{
+	if (!member)
+		return;
+	fnp_vec_deinit(&member->special);
+	free(member);
+}
+
+void fnp_spaces_destroy(struct fnp_spaces *spaces)
+{
+	if (!spaces)
+		return;
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&spaces->members, s));)
+		member_destroy((struct member *)(uintptr_t)s->value);
+	fnp_map_deinit(&spaces->members);
+	fnp_map_deinit(&spaces->by_hash);
+	fnp_vec_deinit(&spaces->free_runs);
+	fnp_vec_deinit(&spaces->scratch);
+	fnp_tables_destroy(spaces->tables);
+	unmap_array(spaces->shown, FNP_SPACES_MAX * sizeof(*spaces->shown));
+	unmap_array(spaces->ranges, FNP_CODE_RANGES_MAX * sizeof(*spaces->ranges));
+	free(spaces);
+}
+
+struct fnp_tables *fnp_spaces_tables(struct fnp_spaces *spaces)
+{
+	return spaces->tables;
+}
+
+/* ---- from mappings to code ranges ---- */
+
+static bool same_code(const struct fnp_code_range *a, const struct fnp_code_range *b)
+{
+	return a->object == b->object && a->bias == b->bias && a->kind == b->kind && a->data == b->data;
+}
+
+/* Puts a range over what is there; `ranges` stay ascending and apart. */
+static int paint(fnp_code_range_vec *ranges, const struct fnp_code_range *new)
+{
+	struct fnp_code_range tail = {0};
+	size_t low = 0, high = ranges->len, from, to;
+	size_t n_new = 1;
+
+	if (fnp_vec_reserve(ranges, ranges->len + 2) < 0)
+		return -ENOMEM;
+	while (low < high) { /* the first one that ends after the new one begins */
+		size_t middle = (low + high) / 2;
+		if (ranges->items[middle].end <= new->start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	from = to = low;
+	if (from < ranges->len && ranges->items[from].start < new->start) {
+		tail = ranges->items[from];
+		ranges->items[from].end = new->start;
+		from++;
+		to++;
+		/* The new one may lie in the middle of it. */
+		if (tail.end <= new->end)
+			tail.end = 0;
+	}
+	while (to < ranges->len && ranges->items[to].end <= new->end)
+		to++;
+	if (to < ranges->len && ranges->items[to].start < new->end)
+		ranges->items[to].start = new->end;
+	n_new += tail.end != 0;
+	memmove(&ranges->items[from + n_new], &ranges->items[to], (ranges->len - to) * sizeof(*new));
+	ranges->len = ranges->len - (to - from) + n_new;
+	ranges->items[from] = *new;
+	if (tail.end) {
+		tail.start = new->end;
+		ranges->items[from + 1] = tail;
+	}
+	return 0;
+}
+
+/* Which code a mapping shows: rows of its object, or, where it has no file, code that a JIT wrote. */
+static struct fnp_code_range range_of(const struct fnp_spaces *spaces, const struct fnp_mapping *mapping)
+{
+	struct fnp_code_range range = {.start = mapping->start, .end = mapping->end};
+	const struct fnp_target_object *object = fnp_objects_get(spaces->objects, mapping->object);
+	uint64_t address;
+
+	if (!object) {
+		range.kind = FNP_CODE_FRAME_POINTER;
+		return range;
+	}
+	range.kind = FNP_CODE_NATIVE;
+	range.object = mapping->object; /* becomes the table's slot once the ranges are final */
+	if (object->elf && fnp_object_address_of_offset(object->elf, mapping->offset, &address) == 0)
+		range.bias = mapping->start - address;
+	else if (object->elf)
+		range.data = NO_ADDRESS;
+	return range;
+}
+
+/* Adjacent pieces of the same code become one: JITs map their memory page by page. */
+static void merge(fnp_code_range_vec *ranges)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ranges->len; i++) {
+		if (n > 0 && ranges->items[n - 1].end == ranges->items[i].start &&
+		    same_code(&ranges->items[n - 1], &ranges->items[i]))
+			ranges->items[n - 1].end = ranges->items[i].end;
+		else
+			ranges->items[n++] = ranges->items[i];
+	}
+	ranges->len = n;
+}
+
+static int paint_special(fnp_code_range_vec *ranges, const struct member *member)
+{
+	for (size_t i = 0; i < member->special.len; i++) {
+		const struct fnp_code_special *s = &member->special.items[i];
+		struct fnp_code_range new = {.start = s->start, .end = s->end, .kind = s->kind, .data = s->data};
+
+		for (size_t k = 0; k < ranges->len; k++) {
+			const struct fnp_code_range *r = &ranges->items[k];
+			if (r->start <= s->start && s->start < r->end) {
+				new.object = r->object;
+				new.bias = r->bias;
+				break;
+			}
+		}
+		if (s->end > s->start && paint(ranges, &new) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* From numbers of objects to slots of tables, with a user each. */
+static void use_tables(struct fnp_spaces *spaces, fnp_code_range_vec *ranges)
+{
+	for (size_t i = 0; i < ranges->len; i++) {
+		struct fnp_code_range *range = &ranges->items[i];
+		const struct fnp_target_object *object = fnp_objects_get(spaces->objects, range->object);
+
+		if (range->data == NO_ADDRESS && object)
+			range->object = FNP_TABLES_SLOT_NEVER;
+		else
+			range->object = object ? fnp_tables_use(spaces->tables, range->object, object->elf) : 0;
+	}
+}
+
+void fnp_spaces_release_ranges(struct fnp_spaces *spaces, fnp_code_range_vec *ranges)
+{
+	for (size_t i = 0; i < ranges->len; i++)
+		fnp_tables_release(spaces->tables, ranges->items[i].object);
+	ranges->len = 0;
+}
+
+int fnp_spaces_ranges_at(struct fnp_spaces *spaces, const struct fnp_process *process, uint64_t time_ns,
+			 fnp_code_range_vec *ret)
+{
+	const struct member *member = fnp_map_find_ptr(&spaces->members, process->pid);
+	int r = 0;
+
+	ret->len = 0;
+	for (size_t i = 0; r == 0 && i < process->mappings.len; i++) {
+		const struct fnp_mapping *m = &process->mappings.items[i];
+		struct fnp_code_range range;
+
+		if (m->from_ns > time_ns || m->end <= m->start ||
+		    (m->from_ns < process->image_ns && process->image_ns <= time_ns))
+			continue;
+		range = range_of(spaces, m);
+		r = paint(ret, &range);
+	}
+	if (r == 0 && member && member->image_ns == process->image_ns)
+		r = paint_special(ret, member);
+	if (r < 0) {
+		ret->len = 0;
+		return r;
+	}
+	merge(ret);
+	use_tables(spaces, ret);
+	return 0;
+}
+
+void fnp_spaces_runtime_words(const struct fnp_spaces *spaces, uint32_t pid,
+			      uint64_t ret[FNP_SPACE_RUNTIMES][FNP_SPACE_RUNTIME_WORDS])
+{
+	const struct member *member = fnp_map_find_ptr(&spaces->members, pid);
+
+	memset(ret, 0, sizeof(member->words));
+	if (member)
+		memcpy(ret, member->words, sizeof(member->words));
+}
+
+/* ---- spaces ---- */
+
+/* A run of the array of code ranges. */
+static int take_run(struct fnp_spaces *spaces, uint32_t count, uint32_t *ret)
+{
+	uint64_t now_ns = fnp_clock_ns();
+
+	for (size_t i = 0; i < spaces->free_runs.len; i++) {
+		struct run *run = &spaces->free_runs.items[i];
+
+		if (run->count < count || now_ns - run->free_since_ns < REUSE_AFTER_NS)
+			continue;
+		*ret = run->first;
+		run->first += count;
+		run->count -= count;
+		if (run->count == 0)
+			*run = spaces->free_runs.items[--spaces->free_runs.len];
+		return 0;
+	}
+	if (count > FNP_CODE_RANGES_MAX - spaces->ranges_used)
+		return -ENOSPC;
+	*ret = spaces->ranges_used;
+	spaces->ranges_used += count;
+	return 0;
+}
+
+static void give_run(struct fnp_spaces *spaces, uint32_t first, uint32_t count)
+{
+	struct run run = {.first = first, .count = count, .free_since_ns = fnp_clock_ns()};
+
+	/* Neighbours grow together, so that long runs come back. */
+	for (size_t i = 0; i < spaces->free_runs.len; i++) {
+		struct run *other = &spaces->free_runs.items[i];
+
+		if (other->first + other->count != run.first && run.first + run.count != other->first)
+			continue;
+		run.first = FNP_MIN(run.first, other->first);
+		run.count += other->count;
+		*other = spaces->free_runs.items[--spaces->free_runs.len];
+		i = (size_t)-1;
+	}
+	if (run.count && fnp_vec_push(&spaces->free_runs, run) < 0)
+		fnp_warning_once("no memory: some room for code ranges is lost");
+}
+
+static uint32_t take_space(struct fnp_spaces *spaces)
+{
+	uint64_t now_ns = fnp_clock_ns();
+
+	for (uint32_t i = 0; i < spaces->n_items; i++) {
+		if (spaces->items[i].users == 0 && now_ns - spaces->items[i].free_since_ns >= REUSE_AFTER_NS)
+			return i;
+	}
+	return spaces->n_items < FNP_SPACES_MAX ? spaces->n_items++ : UINT32_MAX;
+}
+
+static void release_space(struct fnp_spaces *spaces, uint32_t index)
+{
+	struct space *space = &spaces->items[index];
+	uint64_t *known;
+
+	if (--space->users > 0)
+		return;
+	__atomic_store_n(&spaces->shown[index].version, 0, __ATOMIC_RELEASE);
+	known = fnp_map_find(&spaces->by_hash, space->hash);
+	if (known && *known == index)
+		fnp_map_remove(&spaces->by_hash, space->hash);
+	for (uint32_t i = 0; i < space->count; i++)
+		fnp_tables_release(spaces->tables, spaces->ranges[space->first + i].object);
+	give_run(spaces, space->first, space->count);
+	space->free_since_ns = fnp_clock_ns();
+}
+
+static bool space_is(const struct fnp_spaces *spaces, uint32_t index, const fnp_code_range_vec *ranges,
+		     const struct member *member)
+{
+	const struct space *space = &spaces->items[index];
+
+	return space->users > 0 && space->count == ranges->len &&
+	       memcmp(&spaces->ranges[space->first], ranges->items, ranges->len * sizeof(ranges->items[0])) == 0 &&
+	       memcmp(spaces->shown[index].runtime, member->words, sizeof(member->words)) == 0;
+}
+
+/* A space with these ranges: one that is there, or a new one. Takes over the ranges' uses of tables. */
+static int find_space(struct fnp_spaces *spaces, fnp_code_range_vec *ranges, const struct member *member, uint32_t *ret)
+{
+	uint64_t hash = XXH3_64bits_withSeed(ranges->items, ranges->len * sizeof(ranges->items[0]),
+					     XXH3_64bits(member->words, sizeof(member->words)));
+	uint64_t *known = fnp_map_find(&spaces->by_hash, hash);
+	uint32_t index, first = 0;
+	struct fnp_space *shown;
+	int r;
+
+	if (known && space_is(spaces, (uint32_t)*known, ranges, member)) {
+		*ret = (uint32_t)*known;
+		spaces->items[*ret].users++;
+		fnp_spaces_release_ranges(spaces, ranges);
+		return 0;
+	}
+	r = take_run(spaces, (uint32_t)ranges->len, &first);
+	if (r < 0)
+		return r;
+	index = take_space(spaces);
+	if (index == UINT32_MAX) {
+		give_run(spaces, first, (uint32_t)ranges->len);
+		return -ENOSPC;
+	}
+	memcpy(&spaces->ranges[first], ranges->items, ranges->len * sizeof(ranges->items[0]));
+	spaces->items[index] = (struct space){.users = 1, .first = first, .count = (uint32_t)ranges->len, .hash = hash};
+	shown = &spaces->shown[index];
+	shown->first = first;
+	shown->count = (uint32_t)ranges->len;
+	memcpy(shown->runtime, member->words, sizeof(shown->runtime));
+	spaces->version += spaces->version == UINT32_MAX ? 2 : 1; /* 0 is nobody's */
+	__atomic_store_n(&shown->version, spaces->version, __ATOMIC_RELEASE);
+	if (fnp_map_set(&spaces->by_hash, hash, index) < 0)
+		fnp_warning_once("no memory: address spaces are not shared");
+	ranges->len = 0;
+	*ret = index;
+	return 0;
+}
+
+/* ---- members ---- */
+
+static struct member *member_of(struct fnp_spaces *spaces, uint32_t pid)
+{
+	struct member *member = fnp_map_find_ptr(&spaces->members, pid);
+
+	if (member)
+		return member;
+	member = calloc(1, sizeof(*member));
+	if (!member)
+		return NULL;
+	member->pid = pid;
+	if (fnp_map_set_ptr(&spaces->members, pid, member) < 0) {
+		free(member);
+		return NULL;
+	}
+	return member;
+}
+
+/*
+ * The kernel side copies a parent's reference at fork and leaves a tombstone at exec. What we learn about an image late
+ * must not bring it back: for the image that was told of before, only a reference that is missing is put there.
+ */
+static int tell_kernel(struct fnp_spaces *spaces, struct member *member, uint32_t index, bool only_missing)
+{
+	struct fnp_space_ref ref = {.space = index, .version = spaces->shown[index].version};
+
+	member->told_image_ns = member->image_ns;
+	if (spaces->pids_fd < 0)
+		return 0;
+	if (bpf_map_update_elem(spaces->pids_fd, &member->pid, &ref, only_missing ? BPF_NOEXIST : BPF_ANY) < 0)
+		return only_missing && errno == EEXIST ? 0 : -errno;
+	return 0;
+}
+
+static int publish(struct fnp_spaces *spaces, struct member *member, fnp_code_range_vec *ranges)
+{
+	uint32_t index, old = member->space;
+	bool had = member->published;
+	int r;
+
+	if (had && space_is(spaces, old, ranges, member)) {
+		fnp_spaces_release_ranges(spaces, ranges);
+		return tell_kernel(spaces, member, old, member->told_image_ns == member->image_ns);
+	}
+	r = find_space(spaces, ranges, member, &index);
+	if (r < 0)
+		return r;
+	r = tell_kernel(spaces, member, index, false);
+	if (r < 0) {
+		release_space(spaces, index);
+		return r;
+	}
+	member->space = index;
+	member->published = true;
+	if (had)
+		release_space(spaces, old);
+	return 0;
+}
+
+/* Nothing to do when only the last mapping is new, and it shows what was there already (JITs change protections). */
+static bool nothing_new(const struct fnp_spaces *spaces, const struct member *member, const struct fnp_process *process)
+{
+	const struct fnp_mapping *last;
+	const struct space *space = &spaces->items[member->space];
+	struct fnp_code_range range;
+
+	if (!member->published || process->maps_generation != member->generation + 1 || process->mappings.len == 0 ||
+	    member->image_ns != process->image_ns)
+		return false;
+	last = &process->mappings.items[process->mappings.len - 1];
+	if (last->object != FNP_OBJECT_NONE)
+		return false;
+	range = range_of(spaces, last);
+	for (uint32_t i = 0; i < space->count; i++) {
+		const struct fnp_code_range *r = &spaces->ranges[space->first + i];
+		if (r->start <= range.start && range.end <= r->end)
+			return r->object == 0 && r->kind != FNP_CODE_NATIVE;
+	}
+	return false;
+}
+
+void fnp_spaces_update(void *self, struct fnp_process *process)
+{
+	struct fnp_spaces *spaces = self;
+	struct member *member = member_of(spaces, process->pid);
+	bool same;
+	int r;
+
+	if (!member) {
+		fnp_warning_once("no memory for the code ranges of process %u", process->pid);
+		return;
+	}
+	same = nothing_new(spaces, member, process);
+	member->generation = process->maps_generation;
+	if (same)
+		return;
+	if (member->image_ns != process->image_ns) {
+		member->special.len = 0;
+		memset(member->words, 0, sizeof(member->words));
+		member->image_ns = process->image_ns;
+	}
+	r = fnp_spaces_ranges_at(spaces, process, UINT64_MAX, &spaces->scratch);
+	if (r == 0)
+		r = publish(spaces, member, &spaces->scratch);
+	fnp_spaces_release_ranges(spaces, &spaces->scratch);
+	if (r < 0)
+		fnp_warning_once("no room for the code ranges of process %u (%s): its stacks are walked in user space",
+				 process->pid, strerror(-r));
+}
+
+void fnp_spaces_fork(struct fnp_spaces *spaces, uint32_t pid, uint32_t child_pid)
+{
+	const struct member *parent;
+	struct member *child = fnp_map_find_ptr(&spaces->members, child_pid);
+
+	if (child) { /* of an older process with this number */
+		if (child->published)
+			release_space(spaces, child->space);
+		fnp_map_remove(&spaces->members, child_pid);
+		member_destroy(child);
+	}
+	child = member_of(spaces, child_pid);
+	parent = fnp_map_find_ptr(&spaces->members, pid);
+	if (!parent || !child || fnp_vec_append(&child->special, parent->special.items, parent->special.len) < 0)
+		return;
+	memcpy(child->words, parent->words, sizeof(child->words));
+	child->image_ns = parent->image_ns;
+	if (parent->published) {
+		child->space = parent->space;
+		child->published = true;
+		spaces->items[child->space].users++;
+		tell_kernel(spaces, child, child->space, true);
+	}
+}
+
+void fnp_spaces_remove(struct fnp_spaces *spaces, uint32_t pid)
+{
+	struct member *member = fnp_map_find_ptr(&spaces->members, pid);
+
+	if (spaces->pids_fd >= 0)
+		bpf_map_delete_elem(spaces->pids_fd, &pid);
+	if (!member)
+		return;
+	if (member->published)
+		release_space(spaces, member->space);
+	fnp_map_remove(&spaces->members, pid);
+	member_destroy(member);
+}
+
+int fnp_spaces_set_runtime(struct fnp_spaces *spaces, struct fnp_process *process, uint16_t kind,
+			   const uint64_t words[FNP_SPACE_RUNTIME_WORDS], const struct fnp_code_special *special,
+			   size_t n)
+{
+	struct member *member = member_of(spaces, process->pid);
+	size_t kept = 0;
+
+	if (!member)
+		return -ENOMEM;
+	if (kind < FNP_CODE_PYTHON || kind - FNP_CODE_PYTHON >= FNP_SPACE_RUNTIMES)
+		return -EINVAL;
+	if (member->image_ns != process->image_ns) {
+		member->special.len = 0;
+		memset(member->words, 0, sizeof(member->words));
+		member->image_ns = process->image_ns;
+	}
+	for (size_t i = 0; i < member->special.len; i++) {
+		if (member->special.items[i].kind != kind)
+			member->special.items[kept++] = member->special.items[i];
+	}
+	member->special.len = kept;
+	if (fnp_vec_append(&member->special, special, n) < 0)
+		return -ENOMEM;
+	memcpy(member->words[kind - FNP_CODE_PYTHON], words, sizeof(member->words[0]));
+	member->generation = UINT64_MAX - 1; /* whatever the mappings say, this is new */
+	fnp_spaces_update(spaces, process);
+	return 0;
+}
