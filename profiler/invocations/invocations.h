@@ -21,6 +21,7 @@
 #ifndef FNP_PROFILER_INVOCATIONS_INVOCATIONS_H
 #define FNP_PROFILER_INVOCATIONS_INVOCATIONS_H
 
+#include "base/buffer.h"
 #include "profiler/invocations/row.h"
 
 struct fnp_invocations;
@@ -38,6 +39,8 @@ struct fnp_invocations_host {
 	/*
 	 * The kernel side's filter of a process is to be this: `flags` are of enum fnp_target_flags (without
 	 * FNP_TARGET_PROVISIONAL: it is decided), `port` as in struct fnp_target. Children inherit it in the kernel.
+	 * Every attach and every exec is answered by this or by `unwatch`: until then the kernel side should let all
+	 * TCP sockets through (FNP_TARGET_SOCKETS, port 0), so that the first request of a quick client is seen.
 	 */
 	void (*set_filter)(void *self, uint32_t pid, uint32_t flags, uint16_t port);
 
@@ -53,8 +56,11 @@ struct fnp_invocations_host {
 	/* CPU time of a process that still lives, as its target counts it now. 0 or -errno. */
 	int (*cpu_now)(void *self, uint32_t pid, uint64_t process, uint64_t *ret_ns);
 
-	/* Told once for each process of which a source knows what it is for, e.g. to print or to load a walker. */
-	void (*claimed)(void *self, uint32_t pid, uint64_t process, const char *source, const char *function);
+	/*
+	 * The environment of a process that lives, as /proc/PID/environ has it; asked when a record's copy was cut, and
+	 * for a process whose first records were lost. 0 or -errno.
+	 */
+	int (*environment)(void *self, uint32_t pid, uint64_t process, struct fnp_buffer *ret);
 };
 
 struct fnp_invocations_options {
