@@ -17,29 +17,32 @@
 #define FNP_NATIVE_BLOCK_STEPS 13   /* a page of 64 KiB holds at most 4,682 blocks */
 #define FNP_NATIVE_MAPPING_STEPS 15 /* log2(FNP_CODE_RANGES_MAX) */
 
+/* 1 when a <= b, for numbers below 2^63; without a jump, because the verifier follows both ways of each jump. */
+#define FNP_NATIVE_LE(a, b) (((fnp_u64)(a) - (fnp_u64)(b) - 1) >> 63)
+
 /* Finds the mapping of an address and leaves it in walk->here. 0 or a truncation cause. */
 FNP_SUBPROGRAM int fnp_native_find_mapping(struct fnp_walk *walk, fnp_u64 address)
 {
 	const struct fnp_code_range *m;
-	fnp_u32 low = 0, high;
+	fnp_u32 low, left;
 
-	if (!walk)
+	if (!walk || address >> 63)
 		return FNP_TRUNCATION_NO_MAPPING;
-	high = walk->count;
-	for (int i = 0; i < FNP_NATIVE_MAPPING_STEPS && low < high; i++) {
-		fnp_u32 middle = (low + high) / 2;
+	low = walk->first; /* among [low, low + left) the first that begins after the address is looked for */
+	left = walk->count;
+	for (int i = 0; i < FNP_NATIVE_MAPPING_STEPS && left > 0; i++) {
+		fnp_u32 half = left / 2, after;
 
-		m = fnp_array_at(fnp_code_ranges, walk->first + middle);
+		m = fnp_array_at(fnp_code_ranges, low + half);
 		if (!m)
 			return FNP_TRUNCATION_NO_MAPPING;
-		if (m->start <= address)
-			low = middle + 1;
-		else
-			high = middle;
+		after = FNP_NATIVE_LE(m->start, address);
+		low += after * (half + 1);
+		left = half - (after & ~left & 1);
 	}
-	if (low == 0)
+	if (low == walk->first)
 		return FNP_TRUNCATION_NO_MAPPING;
-	m = fnp_array_at(fnp_code_ranges, walk->first + low - 1);
+	m = fnp_array_at(fnp_code_ranges, low - 1);
 	if (!m || address < m->start || address >= m->end)
 		return FNP_TRUNCATION_NO_MAPPING;
 	walk->here = *m;
@@ -61,44 +64,50 @@ FNP_INLINE int fnp_native_word(fnp_u32 arena, fnp_u32 line, fnp_u32 n, fnp_u32 *
 FNP_INLINE const struct fnp_block *fnp_native_block(fnp_u32 arena, fnp_u32 blocks, fnp_u32 low, fnp_u32 high,
 						    fnp_u32 offset)
 {
-	for (int i = 0; i < FNP_NATIVE_BLOCK_STEPS && low < high; i++) {
-		fnp_u32 middle = low + (high - low + 1) / 2;
-		const struct fnp_block *block = fnp_block_at(arena, blocks + middle);
+	fnp_u32 left = high - low; /* among (low, low + left] the last that does not begin after it is looked for */
+
+	for (int i = 0; i < FNP_NATIVE_BLOCK_STEPS && left > 0; i++) {
+		fnp_u32 half = (left + 1) / 2, before;
+		const struct fnp_block *block = fnp_block_at(arena, blocks + low + half);
 
 		if (!block)
 			return NULL;
-		if ((block->base & ~FNP_BLOCK_IS_WIDE) <= offset)
-			low = middle;
-		else
-			high = middle - 1;
+		before = FNP_NATIVE_LE(block->base & ~FNP_BLOCK_IS_WIDE, offset);
+		low += before * half;
+		left = before * (left - half) + (1 - before) * (half - 1);
 	}
 	return fnp_block_at(arena, blocks + low);
 }
 
-#define FNP_NATIVE_LE(a, b) ((fnp_u32)((a) <= (b)))
+/* Masks an index that is in bounds already, where the verifier sees it and the compiler does not undo it. */
+#define FNP_NATIVE_BOUND(i, mask)                                                                            \
+	({                                                                                                   \
+		fnp_u64 i_ = (i);                                                                            \
+		__asm__ volatile("" : "+r"(i_));                                                             \
+		i_ & (mask);                                                                                 \
+	})
+/* The block as 16-bit cells, and as the distances in them. */
+#define FNP_NATIVE_CELL(block, i) (((const fnp_u16 *)(block))[FNP_NATIVE_BOUND(i, 31)])
+#define FNP_NATIVE_DISTANCE(block, i) FNP_NATIVE_CELL(block, (i) + 2)
 
 /* The rule number of the row that holds at `offset` in its block: two steps of four comparisons, no jumps. */
 FNP_INLINE fnp_u32 fnp_native_rule_of(const struct fnp_block *block, fnp_u32 offset)
 {
-	const fnp_u16 *distance = block->narrow.distance;
-	fnp_u32 d = offset - (block->base & ~FNP_BLOCK_IS_WIDE), i;
+	const fnp_u16 *distance = block->narrow.distance; /* the wide form has them in the same place */
+	fnp_u64 d = (fnp_u32)(offset - (block->base & ~FNP_BLOCK_IS_WIDE));
+	fnp_u64 i;
 
 	if (d > FNP_BLOCK_DISTANCE_MAX)
 		d = FNP_BLOCK_DISTANCE_MAX;
 	i = FNP_NATIVE_LE(distance[4], d) + FNP_NATIVE_LE(distance[8], d) + FNP_NATIVE_LE(distance[12], d);
-	if (block->base & FNP_BLOCK_IS_WIDE) {
-		i = 4 * (i & 3);
-		i += FNP_NATIVE_LE(distance[i + 1], d) + FNP_NATIVE_LE(distance[i + 2], d) +
-		     FNP_NATIVE_LE(distance[i + 3], d);
-		return i < FNP_BLOCK_WIDE ? block->wide.rule[i] : 0;
-	}
-	i += FNP_NATIVE_LE(distance[16], d);
-	if (i > 4)
-		return 0;
+	if (!(block->base & FNP_BLOCK_IS_WIDE))
+		i += FNP_NATIVE_LE(distance[16], d);
 	i *= 4;
-	i += FNP_NATIVE_LE(distance[i + 1], d) + FNP_NATIVE_LE(distance[i + 2], d) +
-	     FNP_NATIVE_LE(distance[i + 3], d);
-	return i < FNP_BLOCK_NARROW ? block->narrow.rule[i] : 0;
+	i += FNP_NATIVE_LE(FNP_NATIVE_DISTANCE(block, i + 1), d) + FNP_NATIVE_LE(FNP_NATIVE_DISTANCE(block, i + 2), d) +
+	     FNP_NATIVE_LE(FNP_NATIVE_DISTANCE(block, i + 3), d);
+	if (block->base & FNP_BLOCK_IS_WIDE)
+		return FNP_NATIVE_CELL(block, 2 + FNP_BLOCK_WIDE + 2 + i);
+	return ((const fnp_u8 *)block)[FNP_NATIVE_BOUND(4 + 2 * FNP_BLOCK_NARROW + i, FNP_BLOCK_BYTES - 1)];
 }
 
 /* Code without rows that keeps frame pointers. */
