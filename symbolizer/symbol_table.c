@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "symbolizer/dynamic.h"
 #include "symbolizer/plt.h"
+#include "symbolizer/ranges.h"
 #include "symbolizer/section_data.h"
 
 #define NAME_MAX_BYTES 16384 /* longer names count as none: nobody reads them, and comparing them costs */
@@ -42,13 +43,7 @@ struct region {
 	uint32_t start, end;
 };
 
-struct range {
-	uint32_t start, end;
-	uint32_t symbol;
-};
-
 typedef FNP_VEC(struct symbol) symbol_vec;
-typedef FNP_VEC(struct range) range_vec;
 
 struct fnp_symbol_table {
 	uint64_t base;
@@ -58,7 +53,7 @@ struct fnp_symbol_table {
 	struct fnp_buffer plt_names;
 	FNP_VEC(struct region) regions; /* sorted; may touch, do not overlap */
 	symbol_vec symbols;
-	range_vec ranges;
+	fnp_ranges ranges; /* value: number of the symbol */
 };
 
 static int compare_regions(const void *a, const void *b)
@@ -257,55 +252,21 @@ static int compare_symbols(const void *a, const void *b)
 	return x->name > y->name ? -1 : x->name < y->name;
 }
 
-struct painter {
-	const symbol_vec *symbols;
-	FNP_VEC(uint32_t) open; /* symbols whose range has begun, the innermost last */
-	uint32_t cursor;	/* everything before is painted */
-	range_vec *out;
-};
-
-static uint32_t end_of(const struct painter *painter, uint32_t number)
+static int paint_sized(const symbol_vec *symbols, fnp_ranges *ret)
 {
-	return painter->symbols->items[number].start + painter->symbols->items[number].size;
-}
-
-/* Paints [cursor, until) with the open symbols, and closes those that end there. */
-static int paint_until(struct painter *painter, uint32_t until)
-{
-	while (painter->open.len > 0) {
-		uint32_t top = painter->open.items[painter->open.len - 1];
-		uint32_t end = FNP_MIN(end_of(painter, top), until);
-
-		if (end > painter->cursor) {
-			struct range range = {.start = painter->cursor, .end = end, .symbol = top};
-			int r = fnp_vec_push(painter->out, range);
-			if (r < 0)
-				return r;
-			painter->cursor = end;
-		}
-		if (end_of(painter, top) > until)
-			break;
-		painter->open.len--;
-	}
-	painter->cursor = FNP_MAX(painter->cursor, until);
-	return 0;
-}
-
-static int paint_sized(const symbol_vec *symbols, range_vec *ret)
-{
-	struct painter painter = {.symbols = symbols, .out = ret};
+	fnp_ranges intervals = {0};
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < symbols->len; i++) {
-		if (!(symbols->items[i].flags & IS_SIZED))
-			continue;
-		r = paint_until(&painter, symbols->items[i].start);
-		if (r == 0)
-			r = fnp_vec_push(&painter.open, i);
+		const struct symbol *symbol = &symbols->items[i];
+		struct fnp_range interval = {
+			.start = symbol->start, .end = symbol->start + symbol->size, .value = i};
+		if (symbol->flags & IS_SIZED)
+			r = fnp_vec_push(&intervals, interval);
 	}
 	if (r == 0)
-		r = paint_until(&painter, UINT32_MAX);
-	fnp_vec_deinit(&painter.open);
+		r = fnp_ranges_paint(intervals.items, intervals.len, ret);
+	fnp_vec_deinit(&intervals);
 	return r;
 }
 
@@ -323,7 +284,7 @@ static uint32_t sizeless_end(const struct fnp_symbol_table *table, uint32_t numb
 }
 
 /* Puts the symbols without a size into the gaps between painted ranges. */
-static int fill_gaps(struct fnp_symbol_table *table, const range_vec *painted)
+static int fill_gaps(struct fnp_symbol_table *table, const fnp_ranges *painted)
 {
 	size_t next = 0; /* of the painted ranges */
 	int r = 0;
@@ -336,7 +297,7 @@ static int fill_gaps(struct fnp_symbol_table *table, const range_vec *painted)
 			continue;
 		for (; r == 0 && next < painted->len && painted->items[next].start <= symbol->start; next++)
 			r = fnp_vec_push(&table->ranges, painted->items[next]);
-		struct range range = {.start = symbol->start, .end = sizeless_end(table, i), .symbol = i};
+		struct fnp_range range = {.start = symbol->start, .end = sizeless_end(table, i), .value = i};
 		bool covered = next > 0 && painted->items[next - 1].end > symbol->start;
 		if (r == 0 && !covered && range.end > range.start)
 			r = fnp_vec_push(&table->ranges, range);
@@ -348,7 +309,7 @@ static int fill_gaps(struct fnp_symbol_table *table, const range_vec *painted)
 
 static int paint(struct fnp_symbol_table *table)
 {
-	range_vec painted = {0};
+	fnp_ranges painted = {0};
 	int r;
 
 	if (table->symbols.len > 0)
@@ -415,22 +376,14 @@ void fnp_symbol_table_destroy(struct fnp_symbol_table *table)
 
 int fnp_symbol_table_find(const struct fnp_symbol_table *table, uint64_t address, struct fnp_table_symbol *ret)
 {
-	uint64_t offset = address - table->base;
-	size_t low = 0, high = table->ranges.len;
+	const struct fnp_range *range;
 
 	if (address < table->base)
 		return -ENOENT;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (table->ranges.items[middle].start <= offset)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == 0 || offset >= table->ranges.items[low - 1].end)
+	range = fnp_ranges_find(table->ranges.items, table->ranges.len, address - table->base);
+	if (!range)
 		return -ENOENT;
-	const struct range *range = &table->ranges.items[low - 1];
-	const struct symbol *symbol = &table->symbols.items[range->symbol];
+	const struct symbol *symbol = &table->symbols.items[range->value];
 	ret->name = (const char *)table->names[symbol->source].start + symbol->name;
 	ret->start = table->base + symbol->start;
 	ret->end = table->base + range->end;
@@ -439,6 +392,6 @@ int fnp_symbol_table_find(const struct fnp_symbol_table *table, uint64_t address
 
 size_t fnp_symbol_table_bytes(const struct fnp_symbol_table *table)
 {
-	return table->symbols.cap * sizeof(struct symbol) + table->ranges.cap * sizeof(struct range) +
+	return table->symbols.cap * sizeof(struct symbol) + table->ranges.cap * sizeof(struct fnp_range) +
 	       table->regions.cap * sizeof(struct region) + table->plt_names.cap;
 }

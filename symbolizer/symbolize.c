@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "symbolizer/demangle.h"
+#include "symbolizer/dwarf.h"
 #include "symbolizer/symbol_table.h"
 
 #define STRINGS_MAX ((size_t)48 << 20)
@@ -27,7 +28,10 @@ struct fnp_symbolizer {
 struct names {
 	struct fnp_object *debug; /* separate debug file, or NULL */
 	struct fnp_symbol_table *table;
+	struct fnp_dwarf *dwarf; /* NULL: no debug data */
 	struct fnp_intern *strings;
+	FNP_VEC(uint32_t) shown; /* by a string's number: the number of its name for people, plus 1 */
+	struct fnp_map paths;	 /* file of a unit -> number of its path */
 	struct fnp_map chains; /* address -> first frame in `frames` << 16 | their number */
 	FNP_VEC(struct fnp_symbol) frames;
 };
@@ -37,8 +41,11 @@ static void destroy_names(void *attachment)
 	struct names *names = attachment;
 
 	fnp_symbol_table_destroy(names->table);
+	fnp_dwarf_destroy(names->dwarf);
 	fnp_object_unref(names->debug);
 	fnp_intern_destroy(names->strings);
+	fnp_vec_deinit(&names->shown);
+	fnp_map_deinit(&names->paths);
 	fnp_map_deinit(&names->chains);
 	fnp_vec_deinit(&names->frames);
 	free(names);
@@ -84,6 +91,23 @@ void fnp_symbolizer_destroy(struct fnp_symbolizer *symbolizer)
 	free(symbolizer);
 }
 
+/* From the first to the last executable segment. */
+static struct fnp_dwarf_code code_of(const struct fnp_object *object)
+{
+	struct fnp_dwarf_code code = {.start = UINT64_MAX};
+	const struct fnp_segment *segments;
+	size_t n = fnp_object_segments(object, &segments);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!(segments[i].flags & PF_X) || segments[i].memory_size > UINT64_MAX - segments[i].address)
+			continue;
+		code.start = FNP_MIN(code.start, segments[i].address);
+		code.end = FNP_MAX(code.end, segments[i].address + segments[i].memory_size);
+	}
+	code.end = FNP_MAX(code.start, code.end);
+	return code;
+}
+
 static int names_of(const struct fnp_symbolizer *symbolizer, struct fnp_object *object, struct names **ret)
 {
 	struct fnp_debug_roots roots = {.paths = (const char *const *)symbolizer->roots.items,
@@ -106,62 +130,140 @@ static int names_of(const struct fnp_symbolizer *symbolizer, struct fnp_object *
 	if (r < 0)
 		fnp_warning("%s: its symbol tables cannot be read (%s); frames in it stay without names",
 			    fnp_object_name(object), strerror(-r));
+	if (!symbolizer->no_debug_data)
+		(void)fnp_dwarf_create(names->debug ? names->debug : object, code_of(object), roots, &names->dwarf);
 	*ret = names;
 	fnp_object_set_attachment(object, TAKE_PTR(names), destroy_names);
 	return 0;
 }
 
-/* The name for people, interned. */
-static int display_name(struct fnp_symbolizer *symbolizer, struct names *names, const char *system_name,
-			const char **ret)
+/* Demangles; the PLT's own names are not mangled as a whole: `_Zfoo@plt`. */
+static int show(struct fnp_symbolizer *symbolizer, const char *system_name)
 {
-	uint32_t id;
+	size_t len = strlen(system_name);
 	int r;
 
 	symbolizer->scratch.len = 0;
 	r = fnp_demangle(system_name, &symbolizer->scratch);
-	if (r == 0)
-		r = fnp_intern_add(names->strings, symbolizer->scratch.data, symbolizer->scratch.len - 1, &id);
+	if (r == 0 && len > 4 && strcmp(system_name + len - 4, "@plt") == 0) {
+		symbolizer->scratch.len--;
+		fnp_buffer_append(&symbolizer->scratch, "@plt", 5);
+		r = symbolizer->scratch.error;
+	}
+	return r;
+}
+
+/* Both names of a function, interned; each is demangled once. */
+static int take_names(struct fnp_symbolizer *symbolizer, struct names *names, const char *system_name,
+		      struct fnp_symbol *ret)
+{
+	uint32_t system_id, shown_id;
+	int r = fnp_intern_text(names->strings, system_name, &system_id);
+
+	while (r == 0 && names->shown.len <= system_id)
+		r = fnp_vec_push(&names->shown, 0);
 	if (r < 0)
 		return r;
-	*ret = fnp_intern_get_text(names->strings, id);
+	if (names->shown.items[system_id] == 0) {
+		r = show(symbolizer, system_name);
+		if (r == 0)
+			r = fnp_intern_text(names->strings, (const char *)symbolizer->scratch.data, &shown_id);
+		if (r < 0)
+			return r;
+		names->shown.items[system_id] = shown_id + 1;
+	}
+	ret->system_name = fnp_intern_get_text(names->strings, system_id);
+	ret->name = fnp_intern_get_text(names->strings, names->shown.items[system_id] - 1);
 	return 0;
 }
 
-/* The PLT's own names are not mangled as a whole: `_Zfoo@plt`. */
-static int table_name(struct fnp_symbolizer *symbolizer, struct names *names, const char *name, const char **ret)
+static const char *take_path(struct fnp_symbolizer *symbolizer, struct names *names, uint64_t unit, uint64_t file)
 {
-	size_t len = strlen(name);
-	const char *plain;
-	uint32_t id;
-	int r = display_name(symbolizer, names, name, &plain);
+	/* Units lie at least 12 bytes apart, so this is one key for each file of each unit. */
+	uint64_t key = unit << 20 ^ file, *known = file < 1 << 20 ? fnp_map_find(&names->paths, key) : NULL;
+	uint32_t id = 0;
 
-	if (r < 0 || len < 4 || strcmp(name + len - 4, "@plt") != 0) {
-		if (r == 0)
-			*ret = plain;
-		return r;
-	}
+	if (known)
+		return fnp_intern_get_text(names->strings, (uint32_t)*known);
 	symbolizer->scratch.len = 0;
-	fnp_buffer_printf(&symbolizer->scratch, "%s@plt", plain);
-	r = symbolizer->scratch.error;
+	if (fnp_dwarf_path(names->dwarf, unit, file, &symbolizer->scratch) < 0 ||
+	    fnp_intern_text(names->strings, (const char *)symbolizer->scratch.data, &id) < 0)
+		return "";
+	if (file < 1 << 20)
+		(void)fnp_map_set(&names->paths, key, id); /* it is only found again, then */
+	return fnp_intern_get_text(names->strings, id);
+}
+
+/*
+ * The linker's name of a function: its DWARF name; where that is only the plain name of something that is mangled, the
+ * symbol's.
+ */
+static const char *system_name_of(const struct fnp_dwarf_frame *frame, const char *table_name)
+{
+	if (frame->linkage_name)
+		return frame->linkage_name;
+	if (table_name && (!frame->name || fnp_demangle_is_mangled(table_name)))
+		return table_name;
+	return frame->name;
+}
+
+/* In C a linkage name is what an alias was bound to (`__GI_memcpy`); people know the function by its plain name. */
+static int take_frame_names(struct fnp_symbolizer *symbolizer, struct names *names,
+			    const struct fnp_dwarf_frame *frame, const char *table_name, struct fnp_symbol *ret)
+{
+	const char *system_name = system_name_of(frame, table_name);
+	uint32_t plain;
+	int r;
+
+	if (!system_name || !system_name[0])
+		system_name = "(anonymous)"; /* inlined code of a function without a name */
+	r = take_names(symbolizer, names, system_name, ret);
+	if (r < 0 || !frame->name || !frame->name[0] || fnp_demangle_is_mangled(system_name))
+		return r;
+	r = fnp_intern_text(names->strings, frame->name, &plain);
 	if (r == 0)
-		r = fnp_intern_add(names->strings, symbolizer->scratch.data, symbolizer->scratch.len, &id);
-	if (r == 0)
-		*ret = fnp_intern_get_text(names->strings, id);
+		ret->name = fnp_intern_get_text(names->strings, plain);
 	return r;
+}
+
+static int add_dwarf_frames(struct fnp_symbolizer *symbolizer, struct names *names,
+			    const struct fnp_dwarf_location *location, const char *table_name)
+{
+	for (size_t i = 0; i < location->n; i++) {
+		const struct fnp_dwarf_frame *frame = &location->frames[i];
+		const char *exists = i + 1 == location->n ? table_name : NULL;
+		struct fnp_symbol symbol = {.file = "", .line = frame->line, .start_line = frame->start_line};
+		int r = take_frame_names(symbolizer, names, frame, exists, &symbol);
+
+		if (frame->line != 0)
+			symbol.file = take_path(symbolizer, names, location->unit, frame->file);
+		if (r == 0)
+			r = fnp_vec_push(&names->frames, symbol);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int look_up(struct fnp_symbolizer *symbolizer, struct names *names, uint64_t address)
 {
-	struct fnp_table_symbol found;
+	struct fnp_dwarf_location location = {.n = 0};
+	struct fnp_table_symbol found = {0};
 	struct fnp_symbol symbol = {.file = ""};
 	int r = names->table ? fnp_symbol_table_find(names->table, address, &found) : -ENOENT;
 
+	if (names->dwarf && fnp_dwarf_find(names->dwarf, address, &location) < 0)
+		location = (struct fnp_dwarf_location){.n = 0};
+	if (location.n > 0)
+		return add_dwarf_frames(symbolizer, names, &location, found.name);
 	if (r == 0)
-		r = table_name(symbolizer, names, found.name, &symbol.name);
+		r = take_names(symbolizer, names, found.name, &symbol);
 	if (r < 0)
 		return r;
-	symbol.system_name = found.name;
+	if (location.line != 0) {
+		symbol.line = location.line;
+		symbol.file = take_path(symbolizer, names, location.unit, location.file);
+	}
 	return fnp_vec_push(&names->frames, symbol);
 }
 
