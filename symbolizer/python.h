@@ -6,6 +6,7 @@
 #ifndef FNP_SYMBOLIZER_PYTHON_H
 #define FNP_SYMBOLIZER_PYTHON_H
 
+#include "bpf/layout/python.h"
 #include "symbolizer/runtime.h"
 
 /* As fnp_runtime_ops.recognise. */
@@ -13,5 +14,55 @@ int fnp_python_recognise(const struct fnp_object *object, struct fnp_runtime_id 
 
 /* `_PyRuntime`: by its name, else by its section (3.11 and later). -ENOENT. */
 int fnp_python_find_runtime(const struct fnp_object *object, struct fnp_object_symbol *ret);
+
+/*
+ * Fills the walker's layout for this interpreter, which was recognised as `id`. -EOPNOTSUPP: a version or build whose
+ * structs are not known.
+ */
+int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_runtime_id *id,
+			   struct fnp_python_layout *ret);
+
+#define FNP_PYTHON_LOOP_PARTS 8
+
+/* Ranges of the interpreter's loop, as the file counts addresses. */
+struct fnp_python_loop {
+	struct fnp_runtime_range parts[FNP_PYTHON_LOOP_PARTS];
+	size_t n;
+};
+
+/* -ENOENT: the file does not say where its loop is. */
+int fnp_python_find_loop(const struct fnp_object *object, struct fnp_python_loop *ret);
+
+/* A process and where the interpreter's file lies in it. */
+struct fnp_python_place {
+	pid_t pid;
+	uint64_t bias;
+};
+
+/* What a code object says of itself; owned texts. All zero is empty. */
+struct fnp_python_code_info {
+	char *name, *file; /* UTF-8 */
+	uint8_t *table;
+	size_t table_size;
+	uint32_t first_line;
+	bool cut;     /* there was more than could be copied */
+	bool is_read; /* for the cache: the process's memory was asked */
+};
+
+void fnp_python_code_info_deinit(struct fnp_python_code_info *info);
+
+/* One struct fnp_python_code with its texts at the cursor, which moves on. -EBADMSG; -ENODATA: it lacks a text. */
+int fnp_python_code_info_take(struct fnp_cursor *c, struct fnp_python_code *ret_head,
+			      struct fnp_python_code_info *ret);
+
+/* From the process's memory. -ESRCH: there is no such code object any more. */
+int fnp_python_code_info_read(const struct fnp_python_place *place, const struct fnp_python_layout *l,
+			      uint64_t code, uint32_t cookie, struct fnp_python_code_info *ret);
+
+/* `n_bytes` of units of `kind` bytes to UTF-8, with "..." after it when it was cut; NULL without memory. */
+char *fnp_python_text_to_utf8(const void *units, size_t n_bytes, uint8_t kind, bool cut);
+
+/* The line of the instruction at a byte offset, for Python 3.`minor`; 0 when it has none. */
+uint32_t fnp_python_line(const struct fnp_python_code_info *code, uint16_t minor, int32_t instruction);
 
 #endif

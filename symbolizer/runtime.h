@@ -51,6 +51,11 @@ struct fnp_runtime_match {
 	uint64_t bias; /* add it to addresses as the object counts them to get the process's */
 };
 
+/* Code that does not stand for itself, but for a runtime's frames; addresses as the object counts them. */
+struct fnp_runtime_range {
+	uint64_t start, end;
+};
+
 /* What one attached process is to its runtime; each runtime has its own. */
 struct fnp_runtime;
 
@@ -79,9 +84,18 @@ struct fnp_runtime_frame {
 	uint64_t address;    /* in that mapping; equal for equal places in code */
 };
 
+/* How a native frame is shown in a process of a runtime. */
+enum fnp_runtime_native {
+	FNP_RUNTIME_NATIVE_SHOWN,
+	FNP_RUNTIME_NATIVE_HIDDEN, /* the runtime's own machinery: not shown unless asked for */
+	FNP_RUNTIME_NATIVE_GC,	   /* its collector: a run of them is one marker "[gc]" */
+};
+
 struct fnp_runtime_ops {
-	const char *name;  /* of the file and of the walker: "python" */
-	uint8_t word_kind; /* enum fnp_word_kind of its frames; 0: has none */
+	const char *name;    /* of the file and of the walker: "python" */
+	uint8_t word_kind;   /* enum fnp_word_kind of its frames; 0: has none */
+	uint8_t code_kind;   /* enum fnp_code_kind of its ranges and of its words in struct fnp_space */
+	const char *layouts; /* the walker's map of layouts: "fnp_python_layouts" */
 	/* Is this object the runtime? 0 and `ret`, -ENOENT when it is not. Reads the file alone. */
 	int (*recognise)(const struct fnp_object *object, struct fnp_runtime_id *ret);
 	/*
@@ -91,8 +105,14 @@ struct fnp_runtime_ops {
 	int (*attach)(const struct fnp_runtime_process *process, const struct fnp_runtime_match *match,
 		      struct fnp_runtime **ret);
 	void (*detach)(struct fnp_runtime *runtime);
-	/* What the walker reads for this process: a struct of bpf/layout/NAME.h; it lives as long as the runtime. */
+	/*
+	 * What the walker reads, a struct of bpf/layout/NAME.h: the same bytes for every process of this file, so it is
+	 * put once into the map `layouts`. The space's words of this runtime are then {its number there, the match's
+	 * bias, 0, ...}. Lives as long as the runtime.
+	 */
 	const void *(*layout)(const struct fnp_runtime *runtime, size_t *ret_size);
+	/* Ranges of the match's object that have the kind `code_kind`; their number. Lives as long as the runtime. */
+	size_t (*ranges)(const struct fnp_runtime *runtime, const struct fnp_runtime_range **ret);
 	/*
 	 * A record of the kernel side about names (see the layout header), without its fnp_record head: kept for
 	 * frames that come after it. 0, -EBADMSG.
@@ -105,10 +125,11 @@ struct fnp_runtime_ops {
 	int (*name_frame)(struct fnp_runtime *runtime, const uint64_t *words, size_t n_words,
 			  struct fnp_runtime_frame *ret);
 	/*
-	 * True for a native frame that is the runtime's own machinery and is not shown unless asked for: `object`
-	 * is where its code lies, `name` its symbol or NULL. May be NULL.
+	 * What to do with a native frame of this process whose code lies in `object`; `name` is its symbol or NULL.
+	 * The slot may be NULL: all are shown.
 	 */
-	bool (*hides)(const struct fnp_runtime *runtime, const struct fnp_object *object, const char *name);
+	enum fnp_runtime_native (*native)(const struct fnp_runtime *runtime, const struct fnp_object *object,
+					  const char *name);
 };
 
 /* All runtimes that were built in, ended by NULL. */

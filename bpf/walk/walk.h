@@ -39,7 +39,7 @@
 #include "bpf/walk/seam.h"
 #include "bpf/walk/spaces.h"
 
-#define FNP_WALK_TURNS 64	   /* frames a program takes before it must continue by a tail call */
+#define FNP_WALK_TURNS 128	   /* frames a program takes before it must continue by a tail call */
 #define FNP_WALK_CONTINUATIONS 31  /* the kernel ends a chain of tail calls at 33, 32 before 5.16 */
 #define FNP_WALK_WINDOW 4096	   /* bytes; a power of two */
 #define FNP_WALK_CACHE 1024	   /* rules remembered by address; a power of two */
@@ -88,7 +88,8 @@ struct fnp_walk {
 	fnp_u32 window_size;
 	fnp_u64 window_base; /* user address of window[0], a multiple of 8 */
 	fnp_u64 value;	     /* what fnp_walk_load() read */
-	fnp_u64 scratch[32]; /* of a walker, for the time of one call */
+	fnp_u64 scratch[40]; /* of a walker, for the time of one call */
+	fnp_u64 chain[4];    /* of a runtime's walker, for the time of the walk; 0 at its start */
 	fnp_u64 regs[FNP_WALK_REGS];
 	fnp_u8 window[FNP_WALK_WINDOW];
 	struct fnp_walk_cached cache[FNP_WALK_CACHE]; /* outlives the walk */
@@ -198,6 +199,7 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 	walk->turns = 0;
 	walk->window_size = 0;
 	walk->window_base = 0;
+	__builtin_memset(walk->chain, 0, sizeof(walk->chain));
 	walk->here.start = walk->here.end = 0;
 	walk->count = 0;
 	walk->first = 0;

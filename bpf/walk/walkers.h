@@ -5,6 +5,8 @@
 #ifndef FNP_BPF_WALK_WALKERS_H
 #define FNP_BPF_WALK_WALKERS_H
 
+#include "bpf/walk/python.h"
+
 #ifdef FNP_WALK_TEST
 #include "bpf/walk/test.h"
 #define FNP_WALKERS_TEST(X) X(TEST, test)
@@ -12,6 +14,6 @@
 #define FNP_WALKERS_TEST(X)
 #endif
 
-#define FNP_WALKERS(X) FNP_WALKERS_TEST(X)
+#define FNP_WALKERS(X) FNP_WALKERS_TEST(X) X(PYTHON, python)
 
 #endif

@@ -38,7 +38,8 @@ static int take_stack(void *context, void *data, size_t size)
 {
 	struct fnp_sampler *sampler = context;
 	const uint64_t *head = data, *words = head + FNP_WALK_HEAD_WORDS;
-	struct fnp_resume_stack resumed = {.words = words, .n_words = (uint32_t)head[0], .truncation = (uint32_t)head[1]};
+	struct fnp_resume_stack resumed = {
+		.words = words, .n_words = (uint32_t)head[0], .truncation = (uint32_t)head[1]};
 	struct fnp_sampled_stack stack = {0};
 
 	(void)size;
@@ -46,7 +47,8 @@ static int take_stack(void *context, void *data, size_t size)
 		const struct fnp_wire_section *section = (const void *)(words + head[0]);
 
 		sampler->resumed++;
-		fnp_resumer_walk(sampler->resumer, sampler->process, UINT64_MAX, section + 1, section->size, &resumed);
+		fnp_resumer_walk(sampler->resumer, sampler->process, UINT64_MAX, section + 1, section->size,
+				 &resumed);
 		stack.resumed = true;
 	}
 	stack.words = resumed.words;
@@ -98,8 +100,8 @@ static int mirror(struct fnp_sampler *sampler)
 
 static int attach(struct fnp_sampler *sampler)
 {
-	struct bpf_program *program =
-	    sampler->options.get_stack ? sampler->skeleton->progs.get_stack : sampler->skeleton->progs.walk_begin;
+	struct bpf_program *program = sampler->options.get_stack ? sampler->skeleton->progs.get_stack
+								 : sampler->skeleton->progs.walk_begin;
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
@@ -111,7 +113,8 @@ static int attach(struct fnp_sampler *sampler)
 	if (sampler->n_cpus > CPUS_MAX)
 		sampler->n_cpus = CPUS_MAX;
 	for (int cpu = 0; cpu < sampler->n_cpus; cpu++) {
-		sampler->events[cpu] = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+		sampler->events[cpu] = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1,
+						    PERF_FLAG_FD_CLOEXEC);
 		if (sampler->events[cpu] < 0)
 			return -errno;
 		sampler->links[cpu] = bpf_program__attach_perf_event(program, sampler->events[cpu]);
@@ -134,7 +137,8 @@ int fnp_sampler_create(const struct fnp_sampler_options *options, struct fnp_sam
 	r = load(sampler);
 	r = r ?: mirror(sampler);
 	if (r == 0 && options->keep_words) {
-		sampler->ring = ring_buffer__new(bpf_map__fd(sampler->skeleton->maps.stacks), take_stack, sampler, NULL);
+		sampler->ring = ring_buffer__new(bpf_map__fd(sampler->skeleton->maps.stacks), take_stack,
+						 sampler, NULL);
 		r = sampler->ring ? 0 : -errno;
 	}
 	r = r ?: attach(sampler);
@@ -180,8 +184,8 @@ int fnp_sampler_run(struct fnp_sampler *sampler, unsigned int ms,
 
 void fnp_sampler_cost(const struct fnp_sampler *sampler, uint64_t *ret_samples, uint64_t *ret_ns)
 {
-	struct bpf_program *program =
-	    sampler->options.get_stack ? sampler->skeleton->progs.get_stack : sampler->skeleton->progs.walk_begin;
+	struct bpf_program *program = sampler->options.get_stack ? sampler->skeleton->progs.get_stack
+								 : sampler->skeleton->progs.walk_begin;
 	struct bpf_prog_info info = {0};
 	uint32_t size = sizeof(info);
 

@@ -20,7 +20,7 @@ struct fnp_sampler_options {
 	pid_t pid;
 	uint64_t period_ns;
 	bool keep_words;
-	bool get_stack; /* bpf_get_stack instead of the walker */
+	bool get_stack;	     /* bpf_get_stack instead of the walker */
 	bool without_tables; /* nothing is loaded: everything is left to user space */
 };
 

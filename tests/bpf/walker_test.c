@@ -51,9 +51,9 @@ static void sample(const char *depth, bool without_tables, struct seen *seen)
 	}
 	fnp_sampler_stop(pid);
 	assert_int_equal(r, 0);
-	fprintf(stderr, "depth %s: %u stacks, %u whole, %u as expected (%u), words %u..%u, %u resumed; causes", depth,
-		seen->stacks, seen->whole, seen->of_depth, seen->expected, seen->min_words, seen->max_words,
-		seen->resumed);
+	fprintf(stderr, "depth %s: %u stacks, %u whole, %u as expected (%u), words %u..%u, %u resumed; causes",
+		depth, seen->stacks, seen->whole, seen->of_depth, seen->expected, seen->min_words,
+		seen->max_words, seen->resumed);
 	for (int i = 0; i < 16; i++)
 		fprintf(stderr, " %u", seen->causes[i]);
 	fprintf(stderr, "\n");

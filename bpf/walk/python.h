@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The Python walker: in place of each native frame of the interpreter's loop, the Python frames that it ran.
+ *
+ * CPython keeps a chain of frames, newest first, in its thread's state. One native frame of the loop runs one of them
+ * (to 3.10), or a run of them (calls between Python functions need no C stack from 3.11 on) that ends as enum
+ * fnp_python_chain says. Taking just that run at each native frame puts C functions that call back into Python where
+ * they belong.
+ *
+ * A sample may fall between the moment when the native frame exists and the one when its first Python frame is linked,
+ * or after it was unlinked. What lies on the C stack tells: a struct or shim inside the native frame (between its sp and
+ * its CFA) belongs to it, one beyond belongs to a caller. So such a native frame stands for nothing, and the others
+ * keep theirs.
+ *
+ * A call takes a few frames, and says by returning 0 without moving on that there are more. State between calls is in
+ * walk->chain: the next frame, where its run belongs, and what is done.
+ */
+#ifndef FNP_BPF_WALK_PYTHON_H
+#define FNP_BPF_WALK_PYTHON_H
+
+#include "bpf/layout/python.h"
+#include "bpf/walk/walk.h"
+
+#define FNP_PYTHON_FRAMES_A_CALL 16
+
+FNP_SWITCH(fnp_walk_python_on);
+FNP_ARRAY(fnp_python_layouts, struct fnp_python_layout, FNP_PYTHON_LAYOUTS_MAX);
+
+/* walk->chain */
+#define FNP_PYTHON_FRAME 0  /* the next frame; 0: none is left */
+#define FNP_PYTHON_CFRAME 1 /* the struct on the C stack that belongs to it; 0: there are none */
+#define FNP_PYTHON_STATE 2  /* enum fnp_python_state */
+#define FNP_PYTHON_TAKEN 3  /* the shim that ended the last run; 0: none */
+
+enum fnp_python_state {
+	FNP_PYTHON_NEW = 0,	/* the thread's state was not looked for yet */
+	FNP_PYTHON_BETWEEN = 1, /* at the start of a run */
+	FNP_PYTHON_INSIDE = 2,	/* a run has begun in the current native frame */
+	FNP_PYTHON_OVER = 3,	/* nothing more is to be had */
+};
+
+/* walk->scratch: a frame's bytes, then a code object's. */
+#define FNP_PYTHON_CODE_AT (FNP_PYTHON_FRAME_MAX / 8)
+_Static_assert(FNP_PYTHON_FRAME_MAX + FNP_PYTHON_CODE_MAX <= sizeof(((struct fnp_walk *)0)->scratch),
+	       "scratch");
+
+FNP_INLINE fnp_u64 fnp_python_frame_word(const struct fnp_walk *walk, fnp_u32 offset)
+{
+	return walk->scratch[(offset / 8) & (FNP_PYTHON_CODE_AT - 1)];
+}
+
+FNP_INLINE fnp_u64 fnp_python_code_word(const struct fnp_walk *walk, fnp_u32 offset)
+{
+	fnp_u32 i = offset / 8;
+
+	return i < FNP_PYTHON_CODE_MAX / 8 ? walk->scratch[FNP_PYTHON_CODE_AT + i] : 0;
+}
+
+/* One word of the process; 0 also when it cannot be read. */
+FNP_INLINE fnp_u64 fnp_python_read(struct fnp_walk *walk, fnp_u64 address)
+{
+	return fnp_read_user(&walk->value, sizeof(walk->value), address) ? 0 : walk->value;
+}
+
+/* The value of a thread-specific key in the C library's own table. */
+FNP_INLINE fnp_u64 fnp_python_specific(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 self,
+				       fnp_u32 key)
+{
+	fnp_u64 block;
+
+	if (l->flags & FNP_PYTHON_KEY_MUSL) {
+		block = fnp_python_read(walk, self + 0x80);
+		return block && key < 128 ? fnp_python_read(walk, block + 8 * key) : 0;
+	}
+	/* struct pthread: 32 pairs (sequence, data), then pointers to further blocks of 32. */
+	if (key < 32)
+		return fnp_python_read(walk, self + 0x310 + 16 * key + 8);
+	block = key < 1024 ? fnp_python_read(walk, self + 0x310 + 16 * 32 + 8 * (key / 32)) : 0;
+	return block ? fnp_python_read(walk, block + 16 * (key & 31) + 8) : 0;
+}
+
+/* A thread-local variable: at a fixed place, or in its library's block; 0 while the thread has none. */
+FNP_INLINE fnp_u64 fnp_python_local(struct fnp_walk *walk, const struct fnp_python_tls *tls, fnp_u64 self,
+				    fnp_u64 bias)
+{
+	fnp_u64 module, offset, dtv, block;
+
+	if (tls->offset)
+		return fnp_python_read(walk, self + tls->offset);
+	if (!tls->got)
+		return 0;
+	module = fnp_python_read(walk, tls->got + bias);
+	offset = fnp_python_read(walk, tls->got + bias + 8);
+	dtv = fnp_python_read(walk, self + 8);
+	if (!dtv || module == 0 || module > 4096)
+		return 0;
+	block = fnp_python_read(walk, dtv + 16 * module);
+	return block && block != ~0ULL ? fnp_python_read(walk, block + offset) : 0;
+}
+
+/* The state of the current thread, or 0. */
+FNP_INLINE fnp_u64 fnp_python_thread(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 bias)
+{
+	fnp_u64 self = fnp_thread_pointer(), state = 0;
+
+	/* Before 3.12 the thread-specific slot stays the main interpreter's while a subinterpreter runs. */
+	if (l->current)
+		state = fnp_python_read(walk, l->current + bias);
+	if (state && fnp_python_read(walk, state + l->tstate_thread_id) == self)
+		return state;
+	state = fnp_python_local(walk, &l->running, self, bias);
+	if (!state)
+		state = fnp_python_local(walk, &l->bound, self, bias);
+	if (!state && l->key && fnp_read_user(&walk->value, 4, l->key + bias) == 0)
+		state = fnp_python_specific(walk, l, self, (fnp_u32)walk->value);
+	return state;
+}
+
+/* The frame in a struct on the C stack, and the struct of the caller's native frame. */
+FNP_INLINE void fnp_python_enter(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 cframe)
+{
+	walk->chain[FNP_PYTHON_CFRAME] = cframe;
+	if (cframe && l->cframe_frame != 0xffff)
+		walk->chain[FNP_PYTHON_FRAME] = fnp_python_read(walk, cframe + l->cframe_frame);
+}
+
+FNP_SUBPROGRAM int fnp_python_begin(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
+{
+	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
+	fnp_u64 thread;
+
+	if (!walk || !l)
+		return -1;
+	walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_OVER;
+	thread = fnp_python_thread(walk, l, bias);
+	if (!thread)
+		return 0;
+	walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_BETWEEN;
+	walk->chain[FNP_PYTHON_FRAME] = l->tstate_frame ? fnp_python_read(walk, thread + l->tstate_frame) : 0;
+	if (l->tstate_cframe)
+		fnp_python_enter(walk, l, fnp_python_read(walk, thread + l->tstate_cframe));
+	return 0;
+}
+
+/* Where the frame's code begins: inside the code object, or, without the interpreter lock, in the thread's own copy. */
+FNP_INLINE fnp_u64 fnp_python_first_instruction(struct fnp_walk *walk, const struct fnp_python_layout *l,
+						fnp_u64 code)
+{
+	fnp_u32 copy;
+
+	if (!l->code_copies)
+		return code + l->code_bytes;
+	copy = fnp_python_frame_word(walk, l->frame_copy) >> (8 * (l->frame_copy & 7));
+	if (copy == 0)
+		return code + l->code_bytes;
+	return fnp_python_read(walk, fnp_python_code_word(walk, l->code_copies) + 8 + 8 * (fnp_u64)copy);
+}
+
+enum fnp_python_step { FNP_PYTHON_MORE, FNP_PYTHON_END, FNP_PYTHON_BROKEN, FNP_PYTHON_FULL };
+
+/* Takes the next frame of the chain: pushes it, or finds that the run has ended. */
+FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
+{
+	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
+	fnp_u64 frame, code, table, instruction;
+	fnp_u32 first_line, entry, size;
+
+	if (!walk || !l)
+		return FNP_PYTHON_BROKEN;
+	frame = walk->chain[FNP_PYTHON_FRAME];
+	if (!frame)
+		return FNP_PYTHON_END;
+	size = l->frame_size;
+	if (size > FNP_PYTHON_FRAME_MAX || fnp_read_user(walk->scratch, size, frame))
+		return FNP_PYTHON_BROKEN;
+	walk->chain[FNP_PYTHON_FRAME] = fnp_python_frame_word(walk, l->frame_back);
+	entry = (fnp_python_frame_word(walk, l->frame_entry) >> (8 * (l->frame_entry & 7))) & 0xff;
+	if (l->chain == FNP_PYTHON_ENTRY_SHIM && entry >= l->shim_owner) {
+		walk->chain[FNP_PYTHON_TAKEN] = frame;
+		return FNP_PYTHON_END;
+	}
+
+	code = fnp_python_frame_word(walk, l->frame_code) & ~7ULL; /* 3.14 keeps tags there */
+	size = l->code_size;
+	if (size > FNP_PYTHON_CODE_MAX || fnp_read_user(walk->scratch + FNP_PYTHON_CODE_AT, size, code))
+		return FNP_PYTHON_BROKEN;
+	if (l->code_type && fnp_python_code_word(walk, l->code_type_offset) != l->code_type + bias)
+		return FNP_PYTHON_BROKEN;
+	instruction = fnp_python_frame_word(walk, l->frame_instruction);
+	if (l->flags & FNP_PYTHON_INSTRUCTION_POINTER)
+		instruction -= fnp_python_first_instruction(walk, l, code);
+	else if (l->flags & FNP_PYTHON_INSTRUCTION_DOUBLE)
+		instruction *= 2;
+	table = fnp_python_code_word(walk, l->code_table);
+	first_line = fnp_python_code_word(walk, l->code_first_line) >> (8 * (l->code_first_line & 7));
+	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_PYTHON, 1, code)))
+		return FNP_PYTHON_FULL;
+	fnp_walk_push(walk,
+		      (fnp_u64)fnp_python_cookie(fnp_python_code_word(walk, l->code_name),
+						 fnp_python_code_word(walk, l->code_file), table, first_line)
+				      << 32 |
+			      (fnp_u32)instruction);
+	if (l->chain == FNP_PYTHON_ONE || (l->chain == FNP_PYTHON_ENTRY_FLAG && entry))
+		return FNP_PYTHON_END;
+	return FNP_PYTHON_MORE;
+}
+
+/*
+ * Does a run begin in the current native frame, whose CFA this is? Not when what must lie inside it on the C stack lies
+ * beyond it, or was taken already.
+ */
+FNP_INLINE bool fnp_python_runs_here(const struct fnp_walk *walk, fnp_u64 cfa)
+{
+	fnp_u64 cframe = walk->chain[FNP_PYTHON_CFRAME], taken = walk->chain[FNP_PYTHON_TAKEN];
+
+	if (cframe >= walk->sp && cframe >= cfa)
+		return false;
+	return !(taken >= walk->sp && taken < cfa);
+}
+
+/* The run in the current native frame has ended: the next one belongs to the caller's native frame. */
+FNP_SUBPROGRAM int fnp_python_leave(struct fnp_walk *walk, fnp_u32 layout)
+{
+	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
+
+	if (!walk || !l)
+		return -1;
+	walk->chain[FNP_PYTHON_STATE] = walk->chain[FNP_PYTHON_FRAME] ? FNP_PYTHON_BETWEEN : FNP_PYTHON_OVER;
+	if (walk->chain[FNP_PYTHON_CFRAME])
+		fnp_python_enter(walk, l,
+				 fnp_python_read(walk, walk->chain[FNP_PYTHON_CFRAME] + l->cframe_previous));
+	return 0;
+}
+
+FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
+{
+	const struct fnp_space *space;
+	fnp_u32 layout;
+	fnp_u64 bias, cfa;
+	int step = FNP_PYTHON_END;
+
+	if (!fnp_walk_python_on || !walk)
+		return -1;
+	space = fnp_array_at(fnp_spaces, walk->space);
+	if (!space)
+		return fnp_walk_native(walk);
+	layout = space->runtime[0][0];
+	bias = space->runtime[0][1];
+	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW)
+		fnp_python_begin(walk, layout, bias);
+	/* Without Python frames for it the loop's frame is shown as what it is. */
+	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_OVER || walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW)
+		return fnp_walk_native(walk);
+	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_BETWEEN) {
+		struct fnp_rule rule = walk->rule;
+
+		if (fnp_native_cfa(walk, &rule, &cfa) == 0 && !fnp_python_runs_here(walk, cfa))
+			return fnp_walk_unwind(walk);
+		walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_INSIDE;
+	}
+	for (int i = 0; i < FNP_PYTHON_FRAMES_A_CALL; i++) {
+		step = fnp_python_frame(walk, layout, bias);
+		if (step != FNP_PYTHON_MORE)
+			break;
+	}
+	if (step == FNP_PYTHON_MORE)
+		return 0;
+	if (step == FNP_PYTHON_FULL)
+		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
+	if (step == FNP_PYTHON_BROKEN)
+		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
+	fnp_python_leave(walk, layout);
+	return fnp_walk_unwind(walk);
+}
+
+#endif

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+# A program whose stacks are known by construction: at each stop it writes what its stack is, as the interpreter itself
+# sees it, and stops itself in the middle of a call of pthread_kill(). Who watches walks the stopped thread, compares, and
+# sends SIGCONT. Lines: "@stop NAME TID", then for each Python frame, leaf first, "name<TAB>file<TAB>first line<TAB>line",
+# where a C library stands between two frames "!object", then "end".
+import ctypes
+import functools
+import os
+import re
+import signal
+import sys
+import threading
+
+
+def report(name, frame, between):
+    lines = ["@stop %s %d" % (name, threading.get_native_id())]
+    while frame is not None:
+        code = frame.f_code
+        called = getattr(code, "co_qualname", code.co_name)
+        lines.append("%s\t%s\t%d\t%d" % (called, code.co_filename, code.co_firstlineno, frame.f_lineno))
+        if called in between:
+            lines.append("!" + between[called])
+        frame = frame.f_back
+    lines.append("end\n")
+    data = "\n".join(lines).encode("utf-8", "surrogateescape")
+    while data:
+        data = data[os.write(1, data):]
+
+
+def stop(name, between={}):
+    report(name, sys._getframe(), between) or signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
+def nested():
+    def inner():
+        def innermost():
+            stop("nested")
+        innermost()
+    inner()
+
+
+class Thing:
+    def method(self):
+        stop("method")
+
+    @classmethod
+    def of_class(cls):
+        return cls().method()
+
+    @staticmethod
+    def plain():
+        Thing.of_class()
+
+    @property
+    def value(self):
+        Thing.plain()
+        return 1
+
+
+def generator():
+    yield 1
+    stop("generator")
+    yield 2
+
+
+def delegating():
+    yield from generator()
+
+
+def generators():
+    for _ in delegating():
+        pass
+    [x for x in delegating()]
+    sum(x for x in delegating())
+
+
+def key(value):
+    if value == 3:
+        stop("key")
+    return -value
+
+
+def keys():
+    sorted([1, 2, 3], key=key)
+    list(map(lambda value: key(value), [1, 3]))
+
+
+def replace(match):
+    stop("replace")
+    return match.group(0)
+
+
+def replaces():
+    re.sub("b+", replace, "abbbc")
+
+
+def deep(n):
+    if n == 0:
+        stop("deep")
+    else:
+        deep(n - 1)
+
+
+def deep_through_c(n):
+    if n == 0:
+        stop("deep_through_c")
+    else:
+        list(map(deep_through_c, [n - 1]))
+
+
+def decorator(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+    return wrapper
+
+
+@decorator
+@functools.lru_cache(None)
+def decorated():
+    stop("decorated")
+
+
+seen = []
+
+
+def compare(a, b):
+    if not seen:
+        seen.append(1)
+        stop("compare", {"compare": "libc.so.6"})
+    return a[0] - b[0]
+
+
+def through_libc():
+    libc = ctypes.CDLL("libc.so.6")
+    signature = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_int))
+    numbers = (ctypes.c_int * 3)(3, 1, 2)
+    libc.qsort(numbers, 3, 4, signature(compare))
+
+
+class Context:
+    def __enter__(self):
+        stop("enter")
+        return self
+
+    def __exit__(self, *args):
+        stop("exit")
+
+    def __eq__(self, other):
+        stop("eq")
+        return True
+
+    __hash__ = None
+
+    def __del__(self):
+        stop("del")
+
+
+def protocols():
+    with Context() as context:
+        pass
+    context == 1
+    del context
+
+
+def größe_名字_𝐱():
+    stop("unicode")
+
+
+def many_lines(
+    a,
+    b=1,
+):
+    x = [
+        a,
+
+        stop("many_lines"),
+        b,
+    ]
+
+
+
+
+    stop("many_lines_later")
+    return x
+
+
+def asynchronous():
+    import asyncio
+
+    async def leaf():
+        await asyncio.sleep(0)
+        stop("async")
+
+    async def middle():
+        await leaf()
+
+    asyncio.run(middle())
+
+
+def in_thread():
+    thread = threading.Thread(target=nested)
+    thread.start()
+    thread.join()
+
+
+def in_exec():
+    exec(compile("def made():\n  stop('exec')\n\nmade()\n", "<made here>", "exec"), {"stop": stop})
+    eval("stop('eval')")
+
+
+def in_exception():
+    try:
+        raise ValueError
+    except ValueError:
+        try:
+            stop("except")
+        finally:
+            stop("finally")
+
+
+class InBody:
+    stop("class_body")
+
+
+def main():
+    nested()
+    Thing().value
+    generators()
+    keys()
+    replaces()
+    sys.setrecursionlimit(5000)
+    deep(900)
+    deep_through_c(100)
+    decorated()
+    through_libc()
+    protocols()
+    größe_名字_𝐱()
+    many_lines(1)
+    asynchronous()
+    in_thread()
+    in_exec()
+    in_exception()
+    (lambda: stop("lambda"))()
+
+
+main()
+stop("module")
