@@ -86,7 +86,7 @@ static void endless_recursion_keeps_the_leaf_side_under_a_marker(void **state)
 	struct seen seen = {0};
 
 	(void)state;
-	sample("3000", false, &seen);
+	sample("6000", false, &seen);
 	assert_true(seen.min_words > 1024);
 	assert_int_equal(seen.causes[FNP_TRUNCATION_DEPTH], seen.stacks);
 }
