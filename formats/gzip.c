@@ -6,13 +6,10 @@
 #include <libdeflate.h>
 
 /*
- * libdeflate's level 6 packs a profile as small as zlib's 6 does, which Google's encoder uses, in a fraction of the
- * time. Below a few kilobytes most of the time goes into clearing the compressor's tables (0.3 MB at level 6), so
- * small inputs take level 1, whose tables are a tenth of that.
+ * Profiles are small and many, and are packed while the function runs. A profile of 13 kB takes 29 us at level 1 and
+ * 80 us at level 6, and becomes 13 % larger; one of 0.9 MB takes 3.0 ms and 7.7 ms, and becomes 5 % larger.
  */
-#define LEVEL 6
-#define LEVEL_SMALL 1
-#define SMALL_BYTES 4096
+#define LEVEL 1
 
 FNP_DEFINE_CLEANUP(compressor_freep, struct libdeflate_compressor *, libdeflate_free_compressor)
 FNP_DEFINE_CLEANUP(decompressor_freep, struct libdeflate_decompressor *, libdeflate_free_decompressor)
@@ -20,7 +17,7 @@ FNP_DEFINE_CLEANUP(decompressor_freep, struct libdeflate_decompressor *, libdefl
 int fnp_gzip_append(struct fnp_buffer *ret, const void *data, size_t len)
 {
 	FNP_CLEANUP(compressor_freep)
-	struct libdeflate_compressor *c = libdeflate_alloc_compressor(len < SMALL_BYTES ? LEVEL_SMALL : LEVEL);
+	struct libdeflate_compressor *c = libdeflate_alloc_compressor(LEVEL);
 	size_t bound, n;
 	uint8_t *p;
 
