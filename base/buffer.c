@@ -17,7 +17,8 @@ uint8_t *fnp_buffer_room(struct fnp_buffer *b, size_t more)
 
 	if (b->error)
 		return NULL;
-	if (more <= b->cap - b->len)
+	/* Also for no bytes at all: NULL means that there is no memory. */
+	if (b->data && more <= b->cap - b->len)
 		return b->data + b->len;
 	while (more > cap - b->len) {
 		if (cap > SIZE_MAX / 2) {
