@@ -2,12 +2,344 @@
 #include "profiler/session.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "profiler/collectors/collector.h"
+#include "profiler/launch.h"
+#include "profiler/output/directory.h"
+#include "profiler/output/terminal.h"
+#include "profiler/watch.h"
+
+#define COLLECTORS_MAX 32
+#define EVENTS_RING_BYTES (4 << 20)
+#define SAMPLES_RING_BYTES (2 << 20)
+#define AFTER_INTERRUPT_NS (5 * FNP_NS_PER_S)
+#define EXIT_NOT_RECORDED 125
+#define EXIT_NOT_EXECUTABLE 126
+#define EXIT_NOT_FOUND 127
+
+struct session {
+	const struct fnp_session_options *options;
+	struct fnp_directory *directory;
+	struct fnp_kernel *kernel;
+	void *collectors[COLLECTORS_MAX]; /* states, in the order of fnp_collectors; NULL: not loaded */
+	struct fnp_watch *watch;
+	struct fnp_launch launch;
+	struct fnp_terminal terminal;
+	sigset_t old_mask;
+	int signal_fd;
+	uint64_t start_ns, end_ns; /* end: 0 until it is known */
+	uint64_t interrupted_ns;   /* 0: not */
+	uint64_t synced_ns;
+	bool stop;
+};
+
+static bool watches_host(const struct fnp_session_options *options)
+{
+	return !options->command && options->n_pids == 0;
+}
+
+/* ---- rows out ---- */
+
+static int write_row(void *self, const struct fnp_row *row, const struct fnp_profile *profile)
+{
+	return fnp_directory_write(((struct session *)self)->directory, row, profile);
+}
+
+static int add_process(void *self, uint32_t pid, uint64_t process, uint64_t cpu_ns)
+{
+	return fnp_directory_add_process(((struct session *)self)->directory, pid, process, cpu_ns);
+}
+
+/* ---- collectors ---- */
+
+static int load_collectors(struct session *s)
+{
+	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+		int r = fnp_collectors[i]->load(s->kernel, &s->collectors[i]);
+
+		if (r < 0 && fnp_collectors[i]->required)
+			return r;
+	}
+	return 0;
+}
+
+static int attach_collectors(struct session *s)
+{
+	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+		int r = s->collectors[i] ? fnp_collectors[i]->attach(s->collectors[i]) : 0;
+
+		if (r < 0 && fnp_collectors[i]->required)
+			return r;
+	}
+	return 0;
+}
+
+static void poll_collectors(struct session *s, uint64_t now_ns)
+{
+	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+		if (s->collectors[i] && fnp_collectors[i]->poll)
+			fnp_collectors[i]->poll(s->collectors[i], now_ns);
+	}
+}
+
+/* Backwards: the sampler ends first, what tells of processes last. */
+static void detach_collectors(struct session *s)
+{
+	for (size_t i = COLLECTORS_MAX; i-- > 0;) {
+		if (s->collectors[i])
+			fnp_collectors[i]->detach(s->collectors[i]);
+	}
+}
+
+static uint64_t ticks_missed(struct session *s)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+		if (s->collectors[i] && fnp_collectors[i]->ticks_missed)
+			sum += fnp_collectors[i]->ticks_missed(s->collectors[i]);
+	}
+	return sum;
+}
+
+/* ---- life ---- */
+
+static void session_deinit(struct session *s)
+{
+	for (size_t i = COLLECTORS_MAX; i-- > 0;) {
+		if (s->collectors[i])
+			fnp_collectors[i]->close(s->collectors[i]);
+	}
+	fnp_watch_destroy(s->watch);
+	fnp_kernel_destroy(s->kernel);
+	fnp_directory_destroy(s->directory);
+	fnp_terminal_deinit(&s->terminal);
+	fnp_launch_deinit(&s->launch);
+	fnp_closep(&s->signal_fd);
+	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+}
+
+static int take_signals(struct session *s)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, &s->old_mask);
+	s->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signal_fd < 0 ? fnp_error(-errno, "cannot take signals: %s", strerror(errno)) : 0;
+}
+
+static int prepare(struct session *s)
+{
+	struct fnp_kernel_options kernel = {
+		.rate_hz = s->options->rate_hz,
+		.watch_every_exec = watches_host(s->options),
+		.events_ring_bytes = EVENTS_RING_BYTES,
+		.samples_ring_bytes = SAMPLES_RING_BYTES,
+	};
+	struct fnp_watch_options watch = {
+		.mode = s->options->command  ? FNP_MODE_LAUNCHED
+			: s->options->n_pids ? FNP_MODE_GIVEN
+					     : FNP_MODE_HOST,
+		.period_ns = (int64_t)(FNP_NS_PER_S / s->options->rate_hz),
+		.write = write_row,
+		.add_process = add_process,
+		.self = s,
+	};
+	int r = take_signals(s);
+
+	fnp_terminal_init(&s->terminal, false);
+	if (r == 0 && s->options->command)
+		r = fnp_launch_prepare(&s->launch, s->options->command, &s->old_mask);
+	r = r ?: fnp_directory_create(s->options->dir, &s->directory);
+	r = r ?: fnp_kernel_create(&kernel, &s->kernel);
+	r = r ?: load_collectors(s);
+	if (r < 0)
+		return r;
+	watch.kernel = s->kernel;
+	watch.utc_offset_ns = fnp_directory_utc_offset_ns(s->directory);
+	return fnp_watch_create(&watch, &s->watch);
+}
+
+/* Everything live, then the processes that run already, then the moment that scripts wait for. */
+static int start(struct session *s)
+{
+	int r = fnp_watch_start(s->watch);
+
+	for (size_t i = 0; r == 0 && i < s->options->n_pids; i++)
+		r = fnp_watch_add_pid(s->watch, s->options->pids[i]);
+	if (r == 0 && s->launch.pid)
+		r = fnp_watch_add_command(s->watch, (uint32_t)s->launch.pid, s->options->command[0]);
+	r = r ?: attach_collectors(s);
+	if (r == 0 && watches_host(s->options))
+		r = fnp_watch_scan_host(s->watch);
+	s->start_ns = fnp_clock_ns();
+	if (s->options->duration_ns)
+		s->end_ns = s->start_ns + s->options->duration_ns;
+	return r ?: fnp_directory_begin(s->directory);
+}
+
+static int start_command(struct session *s, int *ret_exit_status)
+{
+	const char *name = s->options->command[0];
+	int r = fnp_launch_go(&s->launch);
+
+	if (r == 0)
+		return 0;
+	s->stop = true;
+	if (r == -ENOENT) {
+		*ret_exit_status = EXIT_NOT_FOUND;
+		fnp_error(r, "there is no command '%s': check its spelling and PATH", name);
+	} else {
+		*ret_exit_status = EXIT_NOT_EXECUTABLE;
+		fnp_error(r, "cannot execute '%s': %s", name, strerror(-r));
+	}
+	return r;
+}
+
+/* ---- the loop ---- */
+
+static void on_interrupt(struct session *s, uint64_t now_ns)
+{
+	/* The command has it from the terminal, too: it gets time to end; a second one ends us at once. */
+	if (s->launch.pid && !s->launch.ended && !s->interrupted_ns) {
+		s->interrupted_ns = now_ns;
+		s->end_ns = now_ns + AFTER_INTERRUPT_NS;
+	} else {
+		s->stop = true;
+	}
+}
+
+static void take_signal(struct session *s, uint64_t now_ns)
+{
+	struct signalfd_siginfo info;
+
+	while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGINT)
+			on_interrupt(s, now_ns);
+		else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP) {
+			if (s->launch.pid && !s->launch.ended)
+				kill(s->launch.pid, (int)info.ssi_signo);
+			s->stop = true;
+		}
+	}
+}
+
+static bool goes_on(struct session *s, uint64_t now_ns)
+{
+	if (s->stop || (s->end_ns && now_ns >= s->end_ns))
+		return false;
+	if (s->launch.pid)
+		return !fnp_launch_has_ended(&s->launch);
+	return watches_host(s->options) || fnp_watch_any_alive(s->watch);
+}
+
+static void show_live(struct session *s, uint64_t now_ns)
+{
+	struct fnp_invocations_counters counters;
+	struct fnp_live live = {.elapsed_ns = now_ns - s->start_ns, .own_cpu_ns = fnp_clock_own_cpu_ns()};
+
+	if (!s->terminal.is_terminal)
+		return;
+	fnp_watch_counters(s->watch, &counters);
+	live.invocations = counters.invocations;
+	live.samples = counters.samples;
+	for (int cause = 0; cause < FNP_LOSS_MAX; cause++)
+		live.losses += counters.losses[cause];
+	fnp_terminal_update(&s->terminal, &live);
+}
+
+static void loop(struct session *s)
+{
+	struct pollfd fds[3] = {{.events = POLLIN}, {.events = POLLIN}, {.fd = s->signal_fd, .events = POLLIN}};
+	int rings[2];
+
+	fnp_watch_fds(s->watch, rings);
+	fds[0].fd = rings[0];
+	fds[1].fd = rings[1];
+	for (uint64_t now_ns = fnp_clock_ns(); goes_on(s, now_ns); now_ns = fnp_clock_ns()) {
+		int wait_ms = fnp_watch_patience_ms(s->watch, now_ns);
+
+		if (poll(fds, 3, wait_ms) < 0 && errno != EINTR)
+			break;
+		now_ns = fnp_clock_ns();
+		take_signal(s, now_ns);
+		fnp_watch_round(s->watch, now_ns);
+		poll_collectors(s, now_ns);
+		show_live(s, now_ns);
+		if (now_ns - s->synced_ns >= FNP_NS_PER_S) {
+			fnp_directory_sync(s->directory);
+			s->synced_ns = now_ns;
+		}
+		if (fnp_directory_error(s->directory) && !s->launch.pid)
+			break;
+	}
+}
+
+static int finish(struct session *s)
+{
+	struct fnp_summary summary = {.start_ns = s->start_ns, .rate_hz = s->options->rate_hz};
+	struct fnp_watch_totals totals;
+	uint64_t now_ns = fnp_clock_ns();
+	struct rusage usage;
+	int r;
+
+	detach_collectors(s);
+	fnp_watch_finish(s->watch, now_ns, &totals);
+	summary.duration_ns = now_ns - s->start_ns;
+	summary.ticks = totals.ticks;
+	memcpy(summary.losses, totals.losses, sizeof(summary.losses));
+	summary.ticks_missed = ticks_missed(s);
+	summary.events_lost = totals.events_lost;
+	getrusage(RUSAGE_SELF, &usage);
+	summary.cost.agent_cpu_ns = fnp_clock_own_cpu_ns();
+	summary.cost.rss_max_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	summary.cost.has_bpf_ns = fnp_kernel_run_time_ns(s->kernel, &summary.cost.bpf_ns);
+	summary.cost.bpf_map_bytes = fnp_kernel_map_bytes(s->kernel);
+	r = fnp_directory_finish(s->directory, &summary);
+	fnp_terminal_finish(&s->terminal, &(struct fnp_report){
+		.dir = fnp_directory_path(s->directory),
+		.summary = &summary,
+		.tally = fnp_directory_tally(s->directory),
+	});
+	return r;
+}
+
+/* The command runs on when we end first; its status is then not known, and ours is that of the recording. */
+static int exit_status_of(struct session *s, int r)
+{
+	if (r < 0 || fnp_directory_error(s->directory)) {
+		/* It was promised to go on to its end. */
+		while (s->launch.pid && !fnp_launch_has_ended(&s->launch))
+			poll(NULL, 0, 50);
+		return EXIT_NOT_RECORDED;
+	}
+	return fnp_launch_has_ended(&s->launch) ? fnp_launch_exit_status(&s->launch) : 0;
+}
 
 int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_status)
 {
-	(void)options;
-	(void)ret_exit_status;
-	return fnp_error(-ENOSYS, "this build cannot record yet");
+	FNP_CLEANUP(session_deinit) struct session s = {.options = options, .launch = FNP_LAUNCH_NONE, .signal_fd = -1};
+	int status = 0;
+	int r = prepare(&s);
+
+	r = r ?: start(&s);
+	if (r < 0)
+		return r;
+	r = s.launch.pid ? start_command(&s, &status) : 0;
+	if (r == 0)
+		loop(&s);
+	r = finish(&s);
+	*ret_exit_status = status ? status : exit_status_of(&s, r);
+	return 0;
 }

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/profiles.h"
+
+#include <errno.h>
+
+#include "base/map.h"
+#include "formats/mapping_names.h"
+#include "profiler/output/summary.h"
+#include "profiler/samples.h"
+#include "symbolizer/kallsyms.h"
+#include "symbolizer/symbolize.h"
+
+#define NAMES_MAX 200000 /* places in code whose names are kept */
+#define NAME_BYTES_MAX 1024
+
+/* The functions at one place in code; texts are the symbolizer's, which live as long as the objects. */
+struct place {
+	uint64_t address;
+	uint32_t object;
+	uint32_t n;
+	struct fnp_symbol symbols[];
+};
+
+struct fnp_profiles {
+	struct fnp_profiles_options options;
+	struct fnp_symbolizer *symbolizer;
+	struct fnp_kallsyms *kallsyms;
+	struct fnp_map places; /* hash of (object, address) -> struct place, owned */
+	/* Of the profile that is being built: */
+	struct fnp_profile *profile;
+	const struct fnp_stack_epoch *epoch;
+	struct fnp_map locations; /* hash of a frame -> location number */
+	FNP_VEC(uint32_t) stack;
+};
+
+static void forget_places(struct fnp_profiles *profiles)
+{
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&profiles->places, s));)
+		free((void *)(uintptr_t)s->value);
+	fnp_map_deinit(&profiles->places);
+}
+
+int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_profiles **ret)
+{
+	FNP_CLEANUP(fnp_profiles_destroyp) struct fnp_profiles *profiles = calloc(1, sizeof(*profiles));
+	int r;
+
+	if (!profiles)
+		return -ENOMEM;
+	profiles->options = *options;
+	r = fnp_symbolizer_create(NULL, &profiles->symbolizer);
+	r = r ?: fnp_kallsyms_create(NULL, &profiles->kallsyms);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(profiles);
+	return 0;
+}
+
+void fnp_profiles_destroy(struct fnp_profiles *profiles)
+{
+	if (!profiles)
+		return;
+	forget_places(profiles);
+	fnp_symbolizer_destroy(profiles->symbolizer);
+	fnp_kallsyms_destroy(profiles->kallsyms);
+	fnp_map_deinit(&profiles->locations);
+	fnp_vec_deinit(&profiles->stack);
+	free(profiles);
+}
+
+static uint64_t place_key(uint32_t object, uint64_t address)
+{
+	return address * UINT64_C(0x9E3779B97F4A7C15) ^ object;
+}
+
+static int place_create(struct fnp_profiles *profiles, const struct fnp_target_object *object, uint64_t address,
+			const struct place **ret)
+{
+	struct fnp_symbol_chain chain = {0};
+	struct place *place;
+
+	if (object->elf && fnp_symbolizer_resolve(profiles->symbolizer, object->elf, address, &chain) < 0)
+		chain.n = 0;
+	place = calloc(1, sizeof(*place) + chain.n * sizeof(place->symbols[0]));
+	if (!place)
+		return -ENOMEM;
+	place->address = address;
+	place->object = object->id;
+	place->n = chain.n;
+	if (chain.n)
+		memcpy(place->symbols, chain.symbols, chain.n * sizeof(place->symbols[0]));
+	if (profiles->places.len >= NAMES_MAX)
+		forget_places(profiles);
+	free(fnp_map_find_ptr(&profiles->places, place_key(object->id, address))); /* another place with this hash */
+	if (fnp_map_set_ptr(&profiles->places, place_key(object->id, address), place) < 0) {
+		free(place);
+		return -ENOMEM;
+	}
+	*ret = place;
+	return 0;
+}
+
+static int find_place(struct fnp_profiles *profiles, const struct fnp_target_object *object, uint64_t address,
+		      const struct place **ret)
+{
+	const struct place *place = fnp_map_find_ptr(&profiles->places, place_key(object->id, address));
+
+	if (place && place->object == object->id && place->address == address) {
+		*ret = place;
+		return 0;
+	}
+	return place_create(profiles, object, address, ret);
+}
+
+/* A function and its line, from texts. */
+static int add_line(struct fnp_profile *profile, const struct fnp_symbol *symbol, struct fnp_profile_line *ret)
+{
+	struct fnp_profile_function function = {.start_line = symbol->start_line};
+	struct fnp_profile_line line = {.line = symbol->line};
+	int r = fnp_profile_add_string(profile, symbol->name, &function.name);
+
+	r = r ?: fnp_profile_add_string(profile, symbol->system_name, &function.system_name);
+	r = r ?: fnp_profile_add_string(profile, symbol->file, &function.file);
+	r = r ?: fnp_profile_add_function(profile, &function, &line.function);
+	if (r == 0)
+		*ret = line;
+	return r;
+}
+
+static int add_mapping(struct fnp_profile *profile, const char *file, const char *build_id,
+		       struct fnp_profile_mapping mapping, uint32_t *ret)
+{
+	int r = fnp_profile_add_string(profile, file, &mapping.file);
+
+	r = r ?: fnp_profile_add_string(profile, build_id, &mapping.build_id);
+	return r ?: fnp_profile_add_mapping(profile, &mapping, ret);
+}
+
+/* One function at one place of a pseudo mapping. */
+static int add_simple(struct fnp_profile *profile, const char *mapping_file, const char *name,
+		      struct fnp_profile_location location, uint32_t *ret)
+{
+	struct fnp_symbol symbol = {.name = name, .system_name = name, .file = ""};
+	struct fnp_profile_mapping mapping = {.start = location.address, .limit = location.address + 1};
+	struct fnp_profile_line line;
+	int r = add_mapping(profile, mapping_file, "", mapping, &location.mapping);
+
+	r = r ?: add_line(profile, &symbol, &line);
+	return r ?: fnp_profile_add_location(profile, &location, &line, 1, ret);
+}
+
+static int add_kernel(struct fnp_profiles *profiles, const struct fnp_frame *frame, uint32_t *ret)
+{
+	struct fnp_profile_location location = {.address = frame->address, .kind = FNP_FRAME_KERNEL};
+	struct fnp_kernel_symbol symbol;
+	char name[NAME_BYTES_MAX], mapping[128];
+
+	if (fnp_kallsyms_find(profiles->kallsyms, frame->address, &symbol) < 0) {
+		snprintf(name, sizeof(name), "[kernel+0x%lx]", frame->address);
+		return add_simple(profiles->profile, FNP_MAPPING_KERNEL, name, location, ret);
+	}
+	if (!symbol.module[0])
+		return add_simple(profiles->profile, FNP_MAPPING_KERNEL, symbol.name, location, ret);
+	snprintf(mapping, sizeof(mapping), FNP_MAPPING_KERNEL_MODULE_FORMAT, symbol.module);
+	return add_simple(profiles->profile, mapping, symbol.name, location, ret);
+}
+
+/* The loadable segment that holds an address is what pprof calls a mapping. */
+static struct fnp_profile_mapping mapping_of(const struct fnp_target_object *object, uint64_t address)
+{
+	const struct fnp_segment *segments;
+	size_t n = object->elf ? fnp_object_segments(object->elf, &segments) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (address >= segments[i].address && address - segments[i].address < segments[i].memory_size)
+			return (struct fnp_profile_mapping){.start = segments[i].address,
+							    .limit = segments[i].address + segments[i].memory_size,
+							    .offset = segments[i].offset};
+	}
+	return (struct fnp_profile_mapping){.start = address, .limit = address + 1, .offset = address};
+}
+
+static int add_native_lines(struct fnp_profiles *profiles, const struct fnp_target_object *object, uint64_t address,
+			    struct fnp_profile_line *lines, uint32_t *ret_n)
+{
+	const struct place *place = NULL;
+	char name[NAME_BYTES_MAX];
+	uint32_t n = 0;
+	int r = find_place(profiles, object, address, &place);
+
+	for (; r == 0 && n < FNP_MIN(place->n, 64U); n++)
+		r = add_line(profiles->profile, &place->symbols[n], &lines[n]);
+	if (r == 0 && n == 0) {
+		struct fnp_symbol unknown = {.name = name, .system_name = name, .file = ""};
+		fnp_symbolizer_fallback_name(object->name, address, name, sizeof(name));
+		r = add_line(profiles->profile, &unknown, &lines[n++]);
+	}
+	if (r == 0)
+		*ret_n = n;
+	return r;
+}
+
+static int add_native(struct fnp_profiles *profiles, const struct fnp_frame *frame, uint32_t *ret)
+{
+	const struct fnp_target_object *object = fnp_objects_get(profiles->options.objects, frame->object);
+	struct fnp_profile_location location = {.address = frame->address, .kind = FNP_FRAME_NATIVE};
+	struct fnp_profile_line lines[64];
+	char name[NAME_BYTES_MAX];
+	uint32_t n;
+	int r;
+
+	if (!object) {
+		fnp_symbolizer_fallback_name("anon", frame->address, name, sizeof(name));
+		return add_simple(profiles->profile, "[anon]", name, location, ret);
+	}
+	r = add_mapping(profiles->profile, object->path, object->build_id, mapping_of(object, frame->address),
+			&location.mapping);
+	r = r ?: add_native_lines(profiles, object, frame->address, lines, &n);
+	return r ?: fnp_profile_add_location(profiles->profile, &location, lines, n, ret);
+}
+
+static int add_managed(struct fnp_profiles *profiles, const struct fnp_frame *frame, uint32_t *ret)
+{
+	const struct fnp_intern *strings = profiles->epoch->strings;
+	size_t size;
+	const struct fnp_managed_frame *managed = fnp_intern_get(profiles->epoch->managed, frame->object, &size);
+	struct fnp_profile_location location = {.address = managed->address, .kind = frame->kind, .tier = frame->tier};
+	struct fnp_profile_mapping mapping = {.start = managed->address, .limit = managed->address + 1};
+	struct fnp_profile_line lines[64];
+	int r = add_mapping(profiles->profile, fnp_intern_get_text(strings, managed->mapping), "", mapping,
+			    &location.mapping);
+
+	for (uint32_t i = 0; r == 0 && i < managed->n_lines; i++) {
+		const struct fnp_managed_line *line = &managed->lines[i];
+		const char *name = fnp_intern_get_text(strings, line->name);
+		struct fnp_symbol symbol = {.name = name, .system_name = name,
+					    .file = fnp_intern_get_text(strings, line->file),
+					    .line = line->line, .start_line = line->start_line};
+		r = add_line(profiles->profile, &symbol, &lines[i]);
+	}
+	return r ?: fnp_profile_add_location(profiles->profile, &location, lines, managed->n_lines, ret);
+}
+
+static int add_marker(struct fnp_profiles *profiles, const struct fnp_frame *frame, uint32_t *ret)
+{
+	struct fnp_profile_location location = {.address = frame->address + 1, .kind = FNP_FRAME_MARKER};
+	char name[64];
+
+	snprintf(name, sizeof(name), "[truncated: %s]", fnp_truncation_name(frame->address));
+	return add_simple(profiles->profile, FNP_MAPPING_MARKER, name, location, ret);
+}
+
+static int add_frame(struct fnp_profiles *profiles, const struct fnp_frame *frame, uint32_t *ret)
+{
+	switch (frame->kind) {
+	case FNP_FRAME_KERNEL:
+		return add_kernel(profiles, frame, ret);
+	case FNP_FRAME_NATIVE:
+		return add_native(profiles, frame, ret);
+	case FNP_FRAME_MARKER:
+		return add_marker(profiles, frame, ret);
+	default:
+		return add_managed(profiles, frame, ret);
+	}
+}
+
+/* The location of a frame; each frame of a profile is named once. */
+static int find_location(struct fnp_profiles *profiles, const struct fnp_frame *frame, uint32_t *ret)
+{
+	uint64_t key = place_key(frame->object, frame->address) + ((uint64_t)frame->kind << 8 | frame->tier);
+	uint64_t *known = fnp_map_find(&profiles->locations, key);
+	int r;
+
+	if (known) {
+		*ret = (uint32_t)*known;
+		return 0;
+	}
+	r = add_frame(profiles, frame, ret);
+	return r ?: fnp_map_set(&profiles->locations, key, *ret);
+}
+
+static int add_stack(struct fnp_profiles *profiles, const struct fnp_row_stack *one, uint32_t thread_key)
+{
+	struct fnp_profile_label label = {.key = thread_key, .unit = FNP_LABEL_TEXT};
+	const int64_t values[FNP_PROFILE_VALUES_MAX] = {one->count, (int64_t)one->weight_ns};
+	size_t bytes;
+	const struct fnp_frame *frames = fnp_intern_get(profiles->epoch->stacks, one->stack, &bytes);
+	size_t n = bytes / sizeof(*frames);
+	int r = fnp_vec_reserve(&profiles->stack, n);
+
+	profiles->stack.len = 0;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = find_location(profiles, &frames[i], &profiles->stack.items[i]);
+	}
+	r = r ?: fnp_profile_add_string(profiles->profile, fnp_intern_get_text(profiles->epoch->strings, one->comm),
+					&label.text);
+	return r ?: fnp_profile_add_sample(profiles->profile, profiles->stack.items, (uint32_t)n, &label, 1, values);
+}
+
+static int add_text_label(struct fnp_profile *profile, const char *key, const char *text)
+{
+	struct fnp_profile_label label = {.unit = FNP_LABEL_TEXT};
+	int r = fnp_profile_add_string(profile, key, &label.key);
+
+	r = r ?: fnp_profile_add_string(profile, text, &label.text);
+	return r ?: fnp_profile_add_common_label(profile, &label);
+}
+
+static int add_labels(struct fnp_profile *profile, const struct fnp_row *row)
+{
+	struct fnp_profile_label duration = {.number = (int64_t)row->duration_ns};
+	int r = add_text_label(profile, "function", row->function ? row->function : "");
+
+	r = r ?: add_text_label(profile, "request_id", row->id ? row->id : "");
+	r = r ?: fnp_profile_add_string(profile, "duration", &duration.key);
+	r = r ?: fnp_profile_add_string(profile, "nanoseconds", &duration.unit);
+	return r ?: fnp_profile_add_common_label(profile, &duration);
+}
+
+static int add_program(struct fnp_profiles *profiles, uint32_t program)
+{
+	const struct fnp_target_object *object = fnp_objects_get(profiles->options.objects, program);
+	const struct fnp_segment *segments;
+	struct fnp_profile_mapping mapping = {.start = 0, .limit = 1};
+	size_t n = object && object->elf ? fnp_object_segments(object->elf, &segments) : 0;
+	uint32_t id;
+
+	for (size_t i = 0; i < n; i++) {
+		if (segments[i].flags & PF_X) {
+			mapping = mapping_of(object, segments[i].address);
+			break;
+		}
+	}
+	return add_mapping(profiles->profile, object ? object->path : "[unknown]", object ? object->build_id : "", mapping,
+			   &id);
+}
+
+int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row, uint32_t program,
+		       struct fnp_profile **ret)
+{
+	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
+	uint32_t thread_key;
+	int r = fnp_profile_create(&profile);
+
+	if (r < 0)
+		return r;
+	profiles->profile = profile;
+	profiles->epoch = row->epoch;
+	fnp_map_deinit(&profiles->locations);
+	profile->time_ns = (int64_t)row->start_ns + profiles->options.utc_offset_ns;
+	profile->duration_ns = (int64_t)row->duration_ns;
+	profile->period_ns = profiles->options.period_ns;
+	r = add_program(profiles, program);
+	r = r ?: add_labels(profile, row);
+	r = r ?: fnp_profile_add_string(profile, "thread", &thread_key);
+	for (size_t i = 0; r == 0 && i < row->stacks.len; i++)
+		r = add_stack(profiles, &row->stacks.items[i], thread_key);
+	profiles->profile = NULL;
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(profile);
+	return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a closed row to a profile: its stacks, named. Names are looked up once for each place in code and kept.
+ */
+#ifndef FNP_PROFILER_PROFILES_H
+#define FNP_PROFILER_PROFILES_H
+
+#include "formats/profile.h"
+#include "profiler/invocations/row.h"
+#include "profiler/targets/objects.h"
+
+struct fnp_profiles;
+
+struct fnp_profiles_options {
+	struct fnp_objects *objects; /* not owned */
+	int64_t utc_offset_ns;
+	int64_t period_ns;
+};
+
+int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_profiles **ret);
+void fnp_profiles_destroy(struct fnp_profiles *profiles);
+FNP_DEFINE_CLEANUP(fnp_profiles_destroyp, struct fnp_profiles *, fnp_profiles_destroy)
+
+/* `program` is the file that the row's process runs (FNP_OBJECT_NONE when not known): mapping 1. */
+int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row, uint32_t program,
+		       struct fnp_profile **ret);
+
+#endif

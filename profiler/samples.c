@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/samples.h"
+
+#include <errno.h>
+
+#include "profiler/records.h"
+#include "profiler/runtimes.h"
+
+#define STACKS_BYTES_MAX (48 << 20)
+#define FRAMES_MAX (FNP_USER_WORDS_MAX + FNP_KERNEL_FRAMES_MAX)
+
+struct fnp_samples {
+	struct fnp_objects *objects;
+	struct fnp_runtimes *runtimes;
+	struct fnp_stack_epoch epoch;
+	/* The stack that is being put together; the path of a sample allocates nothing. */
+	struct fnp_frame frames[FRAMES_MAX];
+	uint32_t n_frames;
+	uint64_t managed[(sizeof(struct fnp_managed_frame) + FNP_RUNTIME_LINES_MAX * sizeof(struct fnp_managed_line)) / 8];
+};
+
+int fnp_samples_create(struct fnp_objects *objects, struct fnp_runtimes *runtimes, struct fnp_samples **ret)
+{
+	FNP_CLEANUP(fnp_samples_destroyp) struct fnp_samples *samples = calloc(1, sizeof(*samples));
+	int r;
+
+	if (!samples)
+		return -ENOMEM;
+	samples->objects = objects;
+	samples->runtimes = runtimes;
+	r = fnp_intern_create(STACKS_BYTES_MAX, &samples->epoch.stacks);
+	r = r ?: fnp_intern_create(STACKS_BYTES_MAX, &samples->epoch.strings);
+	r = r ?: fnp_intern_create(STACKS_BYTES_MAX, &samples->epoch.managed);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(samples);
+	return 0;
+}
+
+void fnp_samples_destroy(struct fnp_samples *samples)
+{
+	if (!samples)
+		return;
+	fnp_intern_destroy(samples->epoch.stacks);
+	fnp_intern_destroy(samples->epoch.strings);
+	fnp_intern_destroy(samples->epoch.managed);
+	free(samples);
+}
+
+struct fnp_stack_epoch *fnp_samples_epoch(struct fnp_samples *samples)
+{
+	return &samples->epoch;
+}
+
+size_t fnp_samples_bytes(const struct fnp_samples *samples)
+{
+	return sizeof(*samples) + fnp_intern_bytes(samples->epoch.stacks) + fnp_intern_bytes(samples->epoch.strings) +
+	       fnp_intern_bytes(samples->epoch.managed);
+}
+
+static void push(struct fnp_samples *samples, struct fnp_frame frame)
+{
+	if (samples->n_frames < FRAMES_MAX)
+		samples->frames[samples->n_frames++] = frame;
+}
+
+static void push_kernel(struct fnp_samples *samples, const struct fnp_record *record)
+{
+	struct fnp_record_part part = fnp_record_section(record, FNP_SECTION_KERNEL_STACK);
+	const uint64_t *addresses = part.data;
+
+	/* All but the first are return addresses: the call stands before them. */
+	for (size_t i = 0; i < part.size / sizeof(*addresses); i++)
+		push(samples, (struct fnp_frame){.address = addresses[i] - (i > 0), .kind = FNP_FRAME_KERNEL});
+}
+
+static void push_native(struct fnp_samples *samples, const struct fnp_process *process, uint64_t address,
+			uint64_t time_ns)
+{
+	const struct fnp_mapping *mapping = fnp_process_find_mapping(process, address, time_ns);
+	const struct fnp_target_object *object;
+	struct fnp_frame frame = {.address = address, .kind = FNP_FRAME_NATIVE};
+
+	object = mapping ? fnp_objects_get(samples->objects, mapping->object) : NULL;
+	if (object) {
+		uint64_t offset = address - mapping->start + mapping->offset;
+
+		frame.object = object->id;
+		if (!object->elf || fnp_object_address_of_offset(object->elf, offset, &frame.address) < 0)
+			frame.address = offset;
+	}
+	push(samples, frame);
+}
+
+/* Puts a named frame's texts into the epoch. 0 or -errno. */
+static int intern_managed(struct fnp_samples *samples, const struct fnp_runtime_frame *named, uint32_t *ret)
+{
+	struct fnp_managed_frame *managed = (struct fnp_managed_frame *)samples->managed;
+	struct fnp_intern *strings = samples->epoch.strings;
+	uint32_t n = FNP_MIN(named->n_lines, (size_t)FNP_RUNTIME_LINES_MAX);
+	int r;
+
+	managed->address = named->address;
+	managed->n_lines = n;
+	r = fnp_intern_text(strings, named->mapping, &managed->mapping);
+	for (uint32_t i = 0; i < n; i++) {
+		managed->lines[i].start_line = named->lines[i].start_line;
+		managed->lines[i].line = named->lines[i].line;
+		r = r ?: fnp_intern_text(strings, named->lines[i].name, &managed->lines[i].name);
+		r = r ?: fnp_intern_text(strings, named->lines[i].file, &managed->lines[i].file);
+	}
+	return r ?: fnp_intern_add(samples->epoch.managed, managed, sizeof(*managed) + n * sizeof(managed->lines[0]), ret);
+}
+
+static int push_managed(struct fnp_samples *samples, const struct fnp_process *process, const uint64_t *words,
+			size_t n_words)
+{
+	static const uint8_t kinds[] = {[FNP_WORD_PYTHON] = FNP_FRAME_PYTHON,
+					[FNP_WORD_HOTSPOT] = FNP_FRAME_JVM,
+					[FNP_WORD_V8] = FNP_FRAME_V8};
+	const struct fnp_runtime_frame *named;
+	struct fnp_frame frame = {0};
+	uint64_t kind = words[0] >> FNP_WORD_KIND_SHIFT;
+	int r;
+
+	if (kind >= FNP_ARRAY_SIZE(kinds) || kinds[kind] == 0)
+		return 0;
+	named = fnp_runtimes_name(samples->runtimes, process, words, n_words);
+	if (!named)
+		return 0;
+	r = intern_managed(samples, named, &frame.object);
+	frame.kind = kinds[kind];
+	frame.tier = named->tier;
+	if (r == 0)
+		push(samples, frame);
+	return r;
+}
+
+static int push_user(struct fnp_samples *samples, const struct fnp_sample_record *record,
+		     const struct fnp_process *process)
+{
+	struct fnp_record_part part = fnp_record_section(&record->head, FNP_SECTION_USER_STACK);
+	const uint64_t *words = part.data;
+	size_t n = part.size / sizeof(*words);
+	int r = 0;
+
+	for (size_t i = 0, more; i < n && r == 0; i += 1 + more) {
+		uint64_t value = words[i] & FNP_WORD_VALUE_MASK;
+
+		more = words[i] >> FNP_WORD_MORE_SHIFT & 7;
+		if (more > n - i - 1)
+			break;
+		switch (words[i] >> FNP_WORD_KIND_SHIFT) {
+		case FNP_WORD_NATIVE:
+			push_native(samples, process, value, record->head.time_ns);
+			break;
+		case FNP_WORD_MARKER:
+			push(samples, (struct fnp_frame){.address = value, .kind = FNP_FRAME_MARKER});
+			break;
+		default:
+			r = push_managed(samples, process, words + i, 1 + more);
+		}
+	}
+	return r;
+}
+
+static int loss_of(int error)
+{
+	return error == -ENOSPC ? -FNP_LOSS_STACK_TABLE_FULL : -FNP_LOSS_NO_MEMORY;
+}
+
+int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record *record,
+		     const struct fnp_process *process, struct fnp_row_stack *ret)
+{
+	struct fnp_row_stack one = {.tid = record->head.tid, .count = 1, .weight_ns = record->weight_ns};
+	size_t comm_len = strnlen(record->comm, sizeof(record->comm));
+	int r;
+
+	samples->n_frames = 0;
+	push_kernel(samples, &record->head);
+	r = push_user(samples, record, process);
+	if (samples->n_frames == 0)
+		push(samples, (struct fnp_frame){.address = FNP_TRUNCATION_BAD_READ, .kind = FNP_FRAME_MARKER});
+	r = r ?: fnp_intern_add(samples->epoch.strings, record->comm, comm_len, &one.comm);
+	r = r ?: fnp_intern_add(samples->epoch.stacks, samples->frames, samples->n_frames * sizeof(samples->frames[0]),
+				&one.stack);
+	if (r < 0)
+		return loss_of(r);
+	*ret = one;
+	return 0;
+}

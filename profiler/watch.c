@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/watch.h"
+
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "profiler/records.h"
+#include "profiler/runtimes.h"
+#include "profiler/targets/processes.h"
+
+#define ENVIRONMENT_MAX (4 << 20)
+#define HELD_MAX (4 << 20)
+#define PATIENCE_MS 100
+#define NEWBORN_NS 30000000 /* so long a new program maps its libraries */
+#define NEWBORN_PATIENCE_MS 2
+#define KEEP_EXITED_NS 3000000000 /* rows of a process close in this time */
+#define ALL_FLAGS (FNP_TARGET_SAMPLED | FNP_TARGET_SOCKETS)
+
+struct fnp_watch {
+	struct fnp_watch_options options;
+	struct fnp_objects *objects;
+	struct fnp_processes *processes;
+	struct fnp_map_events *map_events;
+	struct fnp_runtimes *runtimes;
+	struct fnp_samples *samples;
+	struct fnp_profiles *profiles;
+	struct fnp_invocations *invocations;
+	struct ring_buffer *events_ring, *samples_ring;
+	FNP_VEC(uint64_t) held; /* samples of after this round's time, whole records one after the other */
+	FNP_VEC(struct exited) exited;
+	struct fnp_watch_totals totals;
+	uint64_t now_ns;     /* of this round */
+	uint64_t newborn_ns; /* the last exec */
+};
+
+/* A process that ended and is not settled yet, or is kept for its rows' sake. */
+struct exited {
+	uint32_t pid;
+	uint64_t process;
+	uint64_t time_ns;
+	bool over;    /* its last thread has left its CPU; settled in the next round, when its samples are in */
+	bool settled; /* given to everybody; its mappings are kept a while */
+};
+
+/* ---- what attribution asks of us ---- */
+
+static void host_set_filter(void *self, uint32_t pid, uint32_t flags, uint16_t port)
+{
+	struct fnp_watch *watch = self;
+
+	fnp_kernel_set_filter(watch->options.kernel, pid, flags, port);
+}
+
+static void host_unwatch(void *self, uint32_t pid, uint64_t process)
+{
+	struct fnp_watch *watch = self;
+
+	(void)process;
+	fnp_kernel_unwatch(watch->options.kernel, pid);
+	fnp_processes_remove(watch->processes, pid);
+}
+
+static struct fnp_process *find_process(struct fnp_watch *watch, uint32_t pid, uint64_t process)
+{
+	struct fnp_process *p = fnp_processes_find(watch->processes, pid);
+
+	return p && (!p->process || !process || p->process == process) ? p : NULL;
+}
+
+static const char *host_runtime_name(void *self, uint32_t pid, uint64_t process)
+{
+	struct fnp_watch *watch = self;
+	struct fnp_process *p = find_process(watch, pid, process);
+
+	return p ? fnp_runtimes_process_name(watch->runtimes, p) : NULL;
+}
+
+static int host_cpu_now(void *self, uint32_t pid, uint64_t process, uint64_t *ret)
+{
+	struct fnp_watch *watch = self;
+	struct fnp_target target;
+	int r = fnp_kernel_read_target(watch->options.kernel, pid, &target);
+
+	if (r == 0 && process && target.process && target.process != process)
+		r = -ESRCH;
+	if (r == 0)
+		*ret = target.cpu_ns;
+	return r;
+}
+
+static int sink_close_row(void *self, struct fnp_row *taken)
+{
+	struct fnp_watch *watch = self;
+	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = taken;
+	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
+	struct fnp_process *p = find_process(watch, row->pid, row->process);
+	int r = fnp_profiles_build(watch->profiles, row, p ? p->program_object : FNP_OBJECT_NONE, &profile);
+
+	return r ?: watch->options.write(watch->options.self, row, profile);
+}
+
+/* ---- life ---- */
+
+static int take_event(void *self, void *data, size_t size);
+static int take_sample(void *self, void *data, size_t size);
+
+static int open_ring(struct fnp_watch *watch, const char *name, ring_buffer_sample_fn take, struct ring_buffer **ret)
+{
+	struct ring_buffer *ring = ring_buffer__new(fnp_kernel_map_fd(watch->options.kernel, name), take, watch, NULL);
+
+	if (!ring)
+		return fnp_error(-errno, "cannot map the ring '%s': %s", name, strerror(errno));
+	*ret = ring;
+	return 0;
+}
+
+static int create_invocations(struct fnp_watch *watch)
+{
+	struct fnp_invocations_options options = {
+		.mode = watch->options.mode,
+		.sink = {.close_row = sink_close_row, .self = watch},
+		.host = {.self = watch,
+			 .set_filter = host_set_filter,
+			 .unwatch = host_unwatch,
+			 .runtime_name = host_runtime_name,
+			 .cpu_now = host_cpu_now},
+		.utc_offset_ns = watch->options.utc_offset_ns,
+	};
+
+	return fnp_invocations_create(&options, &watch->invocations);
+}
+
+int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch **ret)
+{
+	FNP_CLEANUP(fnp_watch_destroyp) struct fnp_watch *watch = calloc(1, sizeof(*watch));
+	struct fnp_profiles_options profiles;
+	int r;
+
+	if (!watch)
+		return -ENOMEM;
+	watch->options = *options;
+	r = fnp_objects_create(&watch->objects);
+	r = r ?: fnp_processes_create(watch->objects, &watch->processes);
+	r = r ?: fnp_map_events_create(&watch->map_events);
+	r = r ?: fnp_runtimes_create(watch->objects, &watch->runtimes);
+	r = r ?: fnp_samples_create(watch->objects, watch->runtimes, &watch->samples);
+	profiles = (struct fnp_profiles_options){.objects = watch->objects, .utc_offset_ns = options->utc_offset_ns,
+						 .period_ns = options->period_ns};
+	r = r ?: fnp_profiles_create(&profiles, &watch->profiles);
+	r = r ?: create_invocations(watch);
+	r = r ?: open_ring(watch, "events", take_event, &watch->events_ring);
+	r = r ?: open_ring(watch, "samples", take_sample, &watch->samples_ring);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(watch);
+	return 0;
+}
+
+void fnp_watch_destroy(struct fnp_watch *watch)
+{
+	if (!watch)
+		return;
+	ring_buffer__free(watch->events_ring);
+	ring_buffer__free(watch->samples_ring);
+	fnp_invocations_destroy(watch->invocations);
+	fnp_profiles_destroy(watch->profiles);
+	fnp_samples_destroy(watch->samples);
+	fnp_runtimes_destroy(watch->runtimes);
+	fnp_map_events_destroy(watch->map_events);
+	fnp_processes_destroy(watch->processes);
+	fnp_objects_destroy(watch->objects);
+	fnp_vec_deinit(&watch->held);
+	fnp_vec_deinit(&watch->exited);
+	free(watch);
+}
+
+int fnp_watch_start(struct fnp_watch *watch)
+{
+	return fnp_map_events_enable(watch->map_events);
+}
+
+void fnp_watch_fds(const struct fnp_watch *watch, int ret[2])
+{
+	ret[0] = ring_buffer__epoll_fd(watch->events_ring);
+	ret[1] = ring_buffer__epoll_fd(watch->samples_ring);
+}
+
+/* ---- who is watched from the beginning ---- */
+
+static int read_environment(uint32_t pid, struct fnp_buffer *ret)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%u/environ", pid);
+	return fnp_file_read_at(AT_FDCWD, path, ENVIRONMENT_MAX, ret);
+}
+
+/* Attribution first: in host-wide recording it says whether the process is wanted at all. */
+static int add_running(struct fnp_watch *watch, uint32_t pid)
+{
+	fnp_autobuffer struct fnp_buffer environment = {0};
+	char exe_link[64], exe[4096];
+	struct fnp_invocations_process view = {.pid = pid, .now_ns = fnp_clock_ns()};
+	struct fnp_process *process;
+	ssize_t n;
+	int r = read_environment(pid, &environment);
+
+	if (r < 0)
+		return r;
+	snprintf(exe_link, sizeof(exe_link), "/proc/%u/exe", pid);
+	n = readlink(exe_link, exe, sizeof(exe) - 1);
+	if (n < 0)
+		return -errno; /* a kernel thread, or a process that is ending */
+	exe[n] = '\0';
+	view.program = exe;
+	view.environment = (const char *)environment.data;
+	view.environment_size = environment.len;
+	r = fnp_invocations_attach(watch->invocations, &view);
+	r = r ?: fnp_processes_add(watch->processes, pid, 0, &process);
+	r = r ?: fnp_kernel_watch(watch->options.kernel, pid, ALL_FLAGS, 0);
+	return r ?: fnp_processes_read_maps(watch->processes, process);
+}
+
+int fnp_watch_add_pid(struct fnp_watch *watch, uint32_t pid)
+{
+	int r = add_running(watch, pid);
+
+	if (r == -ENOENT || r == -ESRCH)
+		return fnp_error(-ESRCH, "process %u ended before it could be watched", pid);
+	if (r < 0)
+		return fnp_error(r, "cannot watch process %u: %s", pid, strerror(-r));
+	return 0;
+}
+
+int fnp_watch_add_command(struct fnp_watch *watch, uint32_t pid, const char *program)
+{
+	struct fnp_invocations_process view = {.pid = pid, .now_ns = fnp_clock_ns(), .program = program,
+					       .waits_for_exec = true};
+	struct fnp_process *process;
+	int r = fnp_invocations_attach(watch->invocations, &view);
+
+	r = r ?: fnp_processes_add(watch->processes, pid, 0, &process);
+	return r ?: fnp_kernel_watch(watch->options.kernel, pid, ALL_FLAGS | FNP_TARGET_WAIT_EXEC, 0);
+}
+
+int fnp_watch_scan_host(struct fnp_watch *watch)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	if (!proc)
+		return fnp_error(-errno, "cannot read /proc: %s", strerror(errno));
+	while ((entry = readdir(proc))) {
+		uint64_t pid;
+		/* Processes come and go while we look; those that matter announce themselves again by their work. */
+		if (fnp_text_parse_u64(entry->d_name, UINT32_MAX, &pid) == 0 && (pid_t)pid != getpid() &&
+		    add_running(watch, (uint32_t)pid) == -ENOMEM)
+			break;
+	}
+	closedir(proc);
+	return 0;
+}
+
+/* ---- events ---- */
+
+static void remember_exit(struct fnp_watch *watch, const struct fnp_record *head)
+{
+	struct exited exited = {.pid = head->pid, .process = head->process, .time_ns = head->time_ns};
+	struct fnp_process *p = find_process(watch, head->pid, head->process);
+
+	if (p)
+		p->exited = true;
+	if (fnp_vec_push(&watch->exited, exited) < 0)
+		fnp_warning_once("no memory to follow processes that end");
+}
+
+static int on_fork(struct fnp_watch *watch, const struct fnp_fork_record *record)
+{
+	struct fnp_process *parent = fnp_processes_find(watch->processes, record->head.pid), *child;
+
+	if (record->child_pid == record->head.pid)
+		return 0; /* a thread */
+	/* The child has what its parent had mapped at this moment. */
+	fnp_map_events_deliver(watch->map_events, record->head.time_ns, fnp_processes_take_map_event, watch->processes);
+	if (!parent)
+		return fnp_processes_add(watch->processes, record->child_pid, record->child_process, &child);
+	return fnp_processes_fork(watch->processes, parent, record->child_pid, record->child_process, &child);
+}
+
+static int on_exec(struct fnp_watch *watch, const struct fnp_exec_record *record)
+{
+	struct fnp_record_part name = fnp_record_section(&record->head, FNP_SECTION_FILE_NAME);
+	struct fnp_process *process = fnp_processes_find(watch->processes, record->head.pid);
+	char path[1025];
+	int r = 0;
+
+	if (!process)
+		r = fnp_processes_add(watch->processes, record->head.pid, record->head.process, &process);
+	if (r < 0)
+		return r;
+	watch->newborn_ns = record->head.time_ns;
+	process->process = record->head.process;
+	if (process->program_object)
+		return 0; /* its mappings came already, and say it better */
+	snprintf(path, sizeof(path), "%.*s", (int)name.size, name.data ? (const char *)name.data : "");
+	return fnp_processes_exec(process, path, record->head.time_ns);
+}
+
+static int take_event(void *self, void *data, size_t size)
+{
+	struct fnp_watch *watch = self;
+	const struct fnp_record *head;
+	int r = 0;
+
+	if (fnp_record_check(data, size, &head) < 0) {
+		watch->totals.events_lost++;
+		return 0;
+	}
+	if (head->type == FNP_RECORD_FORK)
+		r = on_fork(watch, (const struct fnp_fork_record *)head);
+	else if (head->type == FNP_RECORD_EXEC)
+		r = on_exec(watch, (const struct fnp_exec_record *)head);
+	r = r ?: fnp_invocations_event(watch->invocations, head);
+	if (head->type == FNP_RECORD_EXIT && ((const struct fnp_exit_record *)head)->last)
+		remember_exit(watch, head);
+	if (r == -ENOMEM)
+		fnp_warning_once("no memory for an event");
+	return 0;
+}
+
+/* ---- samples ---- */
+
+static void give_sample(struct fnp_watch *watch, const struct fnp_sample_record *record)
+{
+	struct fnp_process *process = fnp_processes_find(watch->processes, record->head.pid);
+	struct fnp_row_stack one;
+	int r = process ? fnp_samples_take(watch->samples, record, process, &one) : -FNP_LOSS_UNKNOWN_PROCESS;
+
+	if (r < 0)
+		fnp_invocations_loss(watch->invocations, record->head.pid, record->head.process, (enum fnp_loss_cause)-r, 1);
+	else
+		fnp_invocations_sample(watch->invocations, record, one, fnp_samples_epoch(watch->samples));
+}
+
+static int take_sample(void *self, void *data, size_t size)
+{
+	struct fnp_watch *watch = self;
+	const struct fnp_record *head;
+
+	if (fnp_record_check(data, size, &head) < 0 || head->type != FNP_RECORD_SAMPLE) {
+		watch->totals.losses[FNP_LOSS_BAD_RECORD]++;
+		return 0;
+	}
+	if (head->time_ns <= watch->now_ns || watch->held.len * 8 > HELD_MAX ||
+	    fnp_vec_append(&watch->held, (const uint64_t *)data, head->size / 8) < 0)
+		give_sample(watch, (const struct fnp_sample_record *)head);
+	return 0;
+}
+
+static void give_held(struct fnp_watch *watch)
+{
+	for (size_t i = 0; i < watch->held.len;) {
+		const struct fnp_record *head = (const struct fnp_record *)&watch->held.items[i];
+
+		give_sample(watch, (const struct fnp_sample_record *)head);
+		i += head->size / 8;
+	}
+	watch->held.len = 0;
+}
+
+/* ---- processes that end ---- */
+
+static void settle_losses(struct fnp_watch *watch, uint32_t pid, const struct fnp_target *target)
+{
+	for (int cause = 0; cause < FNP_LOSS_MAX; cause++) {
+		if (target->lost[cause])
+			fnp_invocations_loss(watch->invocations, pid, target->process, cause, target->lost[cause]);
+	}
+	watch->totals.ticks += target->ticks;
+	watch->totals.events_lost += target->events_lost;
+}
+
+static void settle(struct fnp_watch *watch, struct exited *exited, const struct fnp_target *target)
+{
+	settle_losses(watch, exited->pid, target);
+	fnp_invocations_gone(watch->invocations, exited->pid, exited->process, target, exited->time_ns);
+	watch->options.add_process(watch->options.self, exited->pid, exited->process, target->cpu_ns);
+	fnp_kernel_unwatch(watch->options.kernel, exited->pid);
+	exited->settled = true;
+}
+
+/* True when this entry is done with. */
+static bool visit_exited(struct fnp_watch *watch, struct exited *exited)
+{
+	struct fnp_process *p;
+	struct fnp_target target;
+
+	if (exited->settled) {
+		if (watch->now_ns < exited->time_ns + KEEP_EXITED_NS)
+			return false;
+		p = find_process(watch, exited->pid, exited->process);
+		if (p && p->exited)
+			fnp_processes_remove(watch->processes, exited->pid);
+		return true;
+	}
+	if (fnp_kernel_read_target(watch->options.kernel, exited->pid, &target) < 0 ||
+	    (target.process && target.process != exited->process)) {
+		exited->settled = true; /* unwatched, or its pid serves another already */
+		return false;
+	}
+	if (exited->over)
+		settle(watch, exited, &target);
+	else
+		exited->over = target.running == 0 && target.deads >= target.exits;
+	return false;
+}
+
+static void visit_all_exited(struct fnp_watch *watch)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < watch->exited.len; i++) {
+		if (!visit_exited(watch, &watch->exited.items[i]))
+			watch->exited.items[kept++] = watch->exited.items[i];
+	}
+	watch->exited.len = kept;
+}
+
+/* ---- rounds ---- */
+
+int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
+{
+	int r = fnp_map_events_read(watch->map_events);
+
+	watch->now_ns = now_ns;
+	ring_buffer__consume(watch->events_ring);
+	fnp_map_events_deliver(watch->map_events, now_ns, fnp_processes_take_map_event, watch->processes);
+	give_held(watch);
+	ring_buffer__consume(watch->samples_ring);
+	visit_all_exited(watch);
+	fnp_invocations_advance(watch->invocations, now_ns);
+	return r;
+}
+
+int fnp_watch_patience_ms(const struct fnp_watch *watch, uint64_t now_ns)
+{
+	return now_ns < watch->newborn_ns + NEWBORN_NS ? NEWBORN_PATIENCE_MS : PATIENCE_MS;
+}
+
+bool fnp_watch_any_alive(const struct fnp_watch *watch)
+{
+	return fnp_invocations_any_alive(watch->invocations);
+}
+
+static void finish_process(void *self, struct fnp_process *process)
+{
+	struct fnp_watch *watch = self;
+	struct fnp_target target;
+
+	if (fnp_kernel_read_target(watch->options.kernel, process->pid, &target) < 0)
+		return; /* settled */
+	settle_losses(watch, process->pid, &target);
+	if (process->exited)
+		fnp_invocations_gone(watch->invocations, process->pid, process->process, &target, watch->now_ns);
+	watch->options.add_process(watch->options.self, process->pid, target.process, target.cpu_ns);
+}
+
+int fnp_watch_finish(struct fnp_watch *watch, uint64_t now_ns, struct fnp_watch_totals *ret)
+{
+	struct fnp_invocations_counters counters;
+	int r = fnp_watch_round(watch, now_ns);
+
+	r = r ?: fnp_watch_round(watch, now_ns);
+	fnp_processes_each(watch->processes, finish_process, watch);
+	fnp_invocations_finish(watch->invocations, now_ns);
+	fnp_invocations_counters(watch->invocations, &counters);
+	for (int cause = 0; cause < FNP_LOSS_MAX; cause++)
+		watch->totals.losses[cause] += counters.losses[cause];
+	watch->totals.events_lost += counters.events_lost + fnp_map_events_lost(watch->map_events);
+	*ret = watch->totals;
+	return r;
+}
+
+void fnp_watch_counters(const struct fnp_watch *watch, struct fnp_invocations_counters *ret)
+{
+	fnp_invocations_counters(watch->invocations, ret);
+}
