@@ -3,14 +3,17 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "profiler/records.h"
 #include "profiler/runtimes.h"
+#include "profiler/targets/resume.h"
 
 #define STACKS_BYTES_MAX (48 << 20)
 #define FRAMES_MAX (FNP_USER_WORDS_MAX + FNP_KERNEL_FRAMES_MAX)
 
 struct fnp_samples {
 	struct fnp_objects *objects;
+	struct fnp_resumer *resumer;
 	struct fnp_runtimes *runtimes;
 	struct fnp_stack_epoch epoch;
 	/* The stack that is being put together; the path of a sample allocates nothing. */
@@ -19,7 +22,8 @@ struct fnp_samples {
 	uint64_t managed[(sizeof(struct fnp_managed_frame) + FNP_RUNTIME_LINES_MAX * sizeof(struct fnp_managed_line)) / 8];
 };
 
-int fnp_samples_create(struct fnp_objects *objects, struct fnp_runtimes *runtimes, struct fnp_samples **ret)
+int fnp_samples_create(struct fnp_objects *objects, struct fnp_resumer *resumer, struct fnp_runtimes *runtimes,
+		       struct fnp_samples **ret)
 {
 	FNP_CLEANUP(fnp_samples_destroyp) struct fnp_samples *samples = calloc(1, sizeof(*samples));
 	int r;
@@ -27,6 +31,7 @@ int fnp_samples_create(struct fnp_objects *objects, struct fnp_runtimes *runtime
 	if (!samples)
 		return -ENOMEM;
 	samples->objects = objects;
+	samples->resumer = resumer;
 	samples->runtimes = runtimes;
 	r = fnp_intern_create(STACKS_BYTES_MAX, &samples->epoch.stacks);
 	r = r ?: fnp_intern_create(STACKS_BYTES_MAX, &samples->epoch.strings);
@@ -136,21 +141,34 @@ static int push_managed(struct fnp_samples *samples, const struct fnp_process *p
 	return r;
 }
 
-static int push_user(struct fnp_samples *samples, const struct fnp_sample_record *record,
-		     const struct fnp_process *process)
+/* The user stack as it came, or as it is once the walk was ended on our side. */
+static struct fnp_resume_stack user_stack(struct fnp_samples *samples, const struct fnp_sample_record *record,
+					  const struct fnp_process *process)
 {
-	struct fnp_record_part part = fnp_record_section(&record->head, FNP_SECTION_USER_STACK);
-	const uint64_t *words = part.data;
-	size_t n = part.size / sizeof(*words);
+	struct fnp_record_part words = fnp_record_section(&record->head, FNP_SECTION_USER_STACK);
+	struct fnp_record_part resume = fnp_record_section(&record->head, FNP_SECTION_RESUME);
+	struct fnp_resume_stack stack = {.words = words.data, .n_words = (uint32_t)(words.size / sizeof(uint64_t)),
+					 .truncation = record->truncation};
+
+	if (resume.data && fnp_resumer_walk(samples->resumer, process, record->head.time_ns, resume.data, resume.size,
+					    &stack) < 0)
+		fnp_debug("process %u: a stack could not be resumed", record->head.pid);
+	return stack;
+}
+
+static int push_user(struct fnp_samples *samples, const struct fnp_sample_record *record,
+		     const struct fnp_process *process, const struct fnp_resume_stack *stack)
+{
 	int r = 0;
 
-	for (size_t i = 0, more; i < n && r == 0; i += 1 + more) {
-		uint64_t value = words[i] & FNP_WORD_VALUE_MASK;
+	for (size_t i = 0, more; i < stack->n_words && r == 0; i += 1 + more) {
+		const uint64_t *words = &stack->words[i];
+		uint64_t value = words[0] & FNP_WORD_VALUE_MASK;
 
-		more = words[i] >> FNP_WORD_MORE_SHIFT & 7;
-		if (more > n - i - 1)
+		more = words[0] >> FNP_WORD_MORE_SHIFT & 7;
+		if (more > stack->n_words - i - 1)
 			break;
-		switch (words[i] >> FNP_WORD_KIND_SHIFT) {
+		switch (words[0] >> FNP_WORD_KIND_SHIFT) {
 		case FNP_WORD_NATIVE:
 			push_native(samples, process, value, record->head.time_ns);
 			break;
@@ -158,34 +176,32 @@ static int push_user(struct fnp_samples *samples, const struct fnp_sample_record
 			push(samples, (struct fnp_frame){.address = value, .kind = FNP_FRAME_MARKER});
 			break;
 		default:
-			r = push_managed(samples, process, words + i, 1 + more);
+			r = push_managed(samples, process, words, 1 + more);
 		}
 	}
 	return r;
 }
 
-static int loss_of(int error)
-{
-	return error == -ENOSPC ? -FNP_LOSS_STACK_TABLE_FULL : -FNP_LOSS_NO_MEMORY;
-}
-
 int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record *record,
-		     const struct fnp_process *process, struct fnp_row_stack *ret)
+		     const struct fnp_process *process, struct fnp_sample_stack *ret)
 {
+	struct fnp_resume_stack user = user_stack(samples, record, process);
 	struct fnp_row_stack one = {.tid = record->head.tid, .count = 1, .weight_ns = record->weight_ns};
 	size_t comm_len = strnlen(record->comm, sizeof(record->comm));
 	int r;
 
 	samples->n_frames = 0;
 	push_kernel(samples, &record->head);
-	r = push_user(samples, record, process);
+	r = push_user(samples, record, process, &user);
 	if (samples->n_frames == 0)
 		push(samples, (struct fnp_frame){.address = FNP_TRUNCATION_BAD_READ, .kind = FNP_FRAME_MARKER});
 	r = r ?: fnp_intern_add(samples->epoch.strings, record->comm, comm_len, &one.comm);
 	r = r ?: fnp_intern_add(samples->epoch.stacks, samples->frames, samples->n_frames * sizeof(samples->frames[0]),
 				&one.stack);
 	if (r < 0)
-		return loss_of(r);
-	*ret = one;
+		return r;
+	*ret = (struct fnp_sample_stack){.one = one, .truncation = user.truncation < FNP_TRUNCATION_MAX
+									   ? user.truncation
+									   : FNP_TRUNCATION_BAD_READ};
 	return 0;
 }

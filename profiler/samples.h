@@ -13,6 +13,7 @@
 #include "profiler/invocations/row.h"
 #include "profiler/targets/processes.h"
 
+struct fnp_resumer;
 struct fnp_runtimes;
 
 /* A resolved frame, as the stack table holds it: an array of these, leaf first, is a stack. */
@@ -44,17 +45,22 @@ struct fnp_stack_epoch {
 
 struct fnp_samples;
 
-/* Nothing is owned; `runtimes` may be NULL (no managed frames). */
-int fnp_samples_create(struct fnp_objects *objects, struct fnp_runtimes *runtimes, struct fnp_samples **ret);
+/* Nothing is owned. */
+int fnp_samples_create(struct fnp_objects *objects, struct fnp_resumer *resumer, struct fnp_runtimes *runtimes,
+		       struct fnp_samples **ret);
 void fnp_samples_destroy(struct fnp_samples *samples);
 FNP_DEFINE_CLEANUP(fnp_samples_destroyp, struct fnp_samples *, fnp_samples_destroy)
 
 /*
- * Resolves the stack of a checked sample of `process`. 0 and the stack's and thread's numbers in `ret`, or the cause
- * of the loss, negated (-FNP_LOSS_...; never 0).
+ * Resolves the stack of a checked sample of `process`; a walk that the kernel side had to leave is ended first. 0 and
+ * the stack's and thread's numbers and why it is not whole in `ret`; -ENOMEM, -ENOSPC: the sample is lost.
  */
+struct fnp_sample_stack {
+	struct fnp_row_stack one;
+	enum fnp_truncation_cause truncation;
+};
 int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record *record,
-		     const struct fnp_process *process, struct fnp_row_stack *ret);
+		     const struct fnp_process *process, struct fnp_sample_stack *ret);
 
 struct fnp_stack_epoch *fnp_samples_epoch(struct fnp_samples *samples);
 

@@ -12,7 +12,8 @@
 #include "base/text.h"
 #include "profiler/records.h"
 #include "profiler/runtimes.h"
-#include "profiler/targets/processes.h"
+#include "profiler/targets/resume.h"
+#include "profiler/targets/spaces.h"
 
 #define ENVIRONMENT_MAX (4 << 20)
 #define HELD_MAX (4 << 20)
@@ -27,6 +28,8 @@ struct fnp_watch {
 	struct fnp_objects *objects;
 	struct fnp_processes *processes;
 	struct fnp_map_events *map_events;
+	struct fnp_spaces *spaces;
+	struct fnp_resumer *resumer;
 	struct fnp_runtimes *runtimes;
 	struct fnp_samples *samples;
 	struct fnp_profiles *profiles;
@@ -57,13 +60,19 @@ static void host_set_filter(void *self, uint32_t pid, uint32_t flags, uint16_t p
 	fnp_kernel_set_filter(watch->options.kernel, pid, flags, port);
 }
 
+static void forget_process(struct fnp_watch *watch, uint32_t pid)
+{
+	fnp_spaces_remove(watch->spaces, pid);
+	fnp_processes_remove(watch->processes, pid);
+}
+
 static void host_unwatch(void *self, uint32_t pid, uint64_t process)
 {
 	struct fnp_watch *watch = self;
 
 	(void)process;
 	fnp_kernel_unwatch(watch->options.kernel, pid);
-	fnp_processes_remove(watch->processes, pid);
+	forget_process(watch, pid);
 }
 
 static struct fnp_process *find_process(struct fnp_watch *watch, uint32_t pid, uint64_t process)
@@ -136,6 +145,24 @@ static int create_invocations(struct fnp_watch *watch)
 	return fnp_invocations_create(&options, &watch->invocations);
 }
 
+/* Mappings are mirrored to where the walkers see them, on both sides. */
+static int create_spaces(struct fnp_watch *watch)
+{
+	struct fnp_spaces_fds fds = {
+		.fnp_pid_spaces = fnp_kernel_map_fd(watch->options.kernel, "fnp_pid_spaces"),
+		.fnp_spaces = fnp_kernel_map_fd(watch->options.kernel, "fnp_spaces"),
+		.fnp_code_ranges = fnp_kernel_map_fd(watch->options.kernel, "fnp_code_ranges"),
+		.fnp_native_tables = fnp_kernel_map_fd(watch->options.kernel, "fnp_native_tables"),
+		.fnp_arenas = fnp_kernel_map_fd(watch->options.kernel, "fnp_arenas"),
+	};
+	int r = fnp_spaces_create(&fds, watch->objects, &watch->spaces);
+
+	if (r < 0)
+		return r;
+	fnp_processes_on_mapping(watch->processes, fnp_spaces_update, watch->spaces);
+	return fnp_resumer_create(watch->spaces, &watch->resumer);
+}
+
 int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch **ret)
 {
 	FNP_CLEANUP(fnp_watch_destroyp) struct fnp_watch *watch = calloc(1, sizeof(*watch));
@@ -147,9 +174,10 @@ int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch *
 	watch->options = *options;
 	r = fnp_objects_create(&watch->objects);
 	r = r ?: fnp_processes_create(watch->objects, &watch->processes);
+	r = r ?: create_spaces(watch);
 	r = r ?: fnp_map_events_create(&watch->map_events);
 	r = r ?: fnp_runtimes_create(watch->objects, &watch->runtimes);
-	r = r ?: fnp_samples_create(watch->objects, watch->runtimes, &watch->samples);
+	r = r ?: fnp_samples_create(watch->objects, watch->resumer, watch->runtimes, &watch->samples);
 	profiles = (struct fnp_profiles_options){.objects = watch->objects, .utc_offset_ns = options->utc_offset_ns,
 						 .period_ns = options->period_ns};
 	r = r ?: fnp_profiles_create(&profiles, &watch->profiles);
@@ -172,6 +200,8 @@ void fnp_watch_destroy(struct fnp_watch *watch)
 	fnp_profiles_destroy(watch->profiles);
 	fnp_samples_destroy(watch->samples);
 	fnp_runtimes_destroy(watch->runtimes);
+	fnp_resumer_destroy(watch->resumer);
+	fnp_spaces_destroy(watch->spaces);
 	fnp_map_events_destroy(watch->map_events);
 	fnp_processes_destroy(watch->processes);
 	fnp_objects_destroy(watch->objects);
@@ -290,6 +320,7 @@ static int on_fork(struct fnp_watch *watch, const struct fnp_fork_record *record
 	fnp_map_events_deliver(watch->map_events, record->head.time_ns, fnp_processes_take_map_event, watch->processes);
 	if (!parent)
 		return fnp_processes_add(watch->processes, record->child_pid, record->child_process, &child);
+	fnp_spaces_fork(watch->spaces, record->head.pid, record->child_pid);
 	return fnp_processes_fork(watch->processes, parent, record->child_pid, record->child_process, &child);
 }
 
@@ -339,13 +370,19 @@ static int take_event(void *self, void *data, size_t size)
 static void give_sample(struct fnp_watch *watch, const struct fnp_sample_record *record)
 {
 	struct fnp_process *process = fnp_processes_find(watch->processes, record->head.pid);
-	struct fnp_row_stack one;
-	int r = process ? fnp_samples_take(watch->samples, record, process, &one) : -FNP_LOSS_UNKNOWN_PROCESS;
+	struct fnp_sample_record head = *record; /* its fixed part: the stack is resolved now */
+	enum fnp_loss_cause cause = FNP_LOSS_UNKNOWN_PROCESS;
+	struct fnp_sample_stack stack;
+	int r = process ? fnp_samples_take(watch->samples, record, process, &stack) : -ESRCH;
 
-	if (r < 0)
-		fnp_invocations_loss(watch->invocations, record->head.pid, record->head.process, (enum fnp_loss_cause)-r, 1);
-	else
-		fnp_invocations_sample(watch->invocations, record, one, fnp_samples_epoch(watch->samples));
+	if (r == 0) {
+		head.truncation = stack.truncation;
+		fnp_invocations_sample(watch->invocations, &head, stack.one, fnp_samples_epoch(watch->samples));
+		return;
+	}
+	if (process)
+		cause = r == -ENOSPC ? FNP_LOSS_STACK_TABLE_FULL : FNP_LOSS_NO_MEMORY;
+	fnp_invocations_loss(watch->invocations, record->head.pid, record->head.process, cause, 1);
 }
 
 static int take_sample(void *self, void *data, size_t size)
@@ -406,7 +443,7 @@ static bool visit_exited(struct fnp_watch *watch, struct exited *exited)
 			return false;
 		p = find_process(watch, exited->pid, exited->process);
 		if (p && p->exited)
-			fnp_processes_remove(watch->processes, exited->pid);
+			forget_process(watch, exited->pid);
 		return true;
 	}
 	if (fnp_kernel_read_target(watch->options.kernel, exited->pid, &target) < 0 ||
