@@ -39,9 +39,9 @@ uint8_t *fnp_buffer_room(struct fnp_buffer *b, size_t more)
 
 void fnp_buffer_append(struct fnp_buffer *b, const void *data, size_t len)
 {
-	uint8_t *p = fnp_buffer_room(b, len);
+	uint8_t *p = len ? fnp_buffer_room(b, len) : NULL;
 
-	if (!p || len == 0)
+	if (!p)
 		return;
 	memcpy(p, data, len);
 	b->len += len;

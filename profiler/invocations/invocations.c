@@ -115,8 +115,8 @@ struct process *fnp_engine_adopt(struct fnp_invocations *engine, uint32_t pid, u
 	if (host->environment && host->environment(host->self, pid, process, &bytes) == 0)
 		environment = (struct fnp_environment){.data = (const char *)bytes.data, .size = bytes.len};
 	fnp_engine_claim(engine, one, &environment);
-	one->has_image = true;
-	if (!is_wanted(engine, one)) {
+	one->has_image = is_wanted(engine, one);
+	if (!one->has_image) {
 		one->unwanted = true;
 		if (host->unwatch)
 			host->unwatch(host->self, pid, process);
@@ -325,19 +325,6 @@ static void tend(struct fnp_invocations *engine, struct process *process)
 		drop(engine, process);
 }
 
-void fnp_invocations_advance(struct fnp_invocations *engine, uint64_t now_ns)
-{
-	fnp_autofree struct process **all = NULL;
-	size_t n;
-
-	engine->now_ns = now_ns;
-	fnp_engine_release(engine, false);
-	if (list_processes(engine, &all, &n) < 0)
-		return; /* what is due stays due */
-	for (size_t i = 0; i < n; i++)
-		tend(engine, all[i]);
-}
-
 /* The recording ends while this process lives, or before it was said to be gone. */
 static void finish_process(struct fnp_invocations *engine, struct process *process)
 {
@@ -357,24 +344,46 @@ static void finish_process(struct fnp_invocations *engine, struct process *proce
 	fnp_engine_end_process(engine, process, engine->now_ns);
 }
 
-void fnp_invocations_finish(struct fnp_invocations *engine, uint64_t now_ns)
+static void for_each_process(struct fnp_invocations *engine,
+			     void (*step)(struct fnp_invocations *engine, struct process *process))
 {
 	fnp_autofree struct process **all = NULL;
 	size_t n;
 
-	engine->now_ns = now_ns;
 	if (list_processes(engine, &all, &n) < 0) {
 		engine->counters.rows_failed++;
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
-		fnp_engine_expire_gaps(engine, all[i], true);
+		step(engine, all[i]);
+}
+
+static void expire_all_gaps(struct fnp_invocations *engine, struct process *process)
+{
+	fnp_engine_expire_gaps(engine, process, true);
+}
+
+static void close_all(struct fnp_invocations *engine, struct process *process)
+{
+	fnp_engine_close_due(engine, process, engine->now_ns);
+}
+
+void fnp_invocations_advance(struct fnp_invocations *engine, uint64_t now_ns)
+{
+	engine->now_ns = now_ns;
+	fnp_engine_release(engine, false);
+	for_each_process(engine, tend);
+}
+
+void fnp_invocations_finish(struct fnp_invocations *engine, uint64_t now_ns)
+{
+	engine->now_ns = now_ns;
+	/* Each step may bring processes that the one before did not know: late forks, samples without a process. */
+	for_each_process(engine, expire_all_gaps);
 	fnp_engine_release(engine, true);
 	engine->finishing = true;
-	for (size_t i = 0; i < n; i++)
-		finish_process(engine, all[i]);
-	for (size_t i = 0; i < n; i++)
-		fnp_engine_close_due(engine, all[i], now_ns);
+	for_each_process(engine, finish_process);
+	for_each_process(engine, close_all);
 }
 
 void fnp_invocations_counters(const struct fnp_invocations *engine, struct fnp_invocations_counters *ret)

@@ -248,17 +248,17 @@ static void inherit_claim(struct process *child, const struct process *parent)
 	replace(&child->claim.identity.version, from->version);
 }
 
+/* One that was wanted once stays: what it did before has rows, and what it does now may be for the same call. */
+static bool is_unwanted(const struct fnp_invocations *engine, const struct process *process)
+{
+	return engine->options.mode == FNP_MODE_HOST && !process->claimed && !process->descendant &&
+	       !process->owner && !process->has_image;
+}
+
 static void unwatch(struct fnp_invocations *engine, struct process *process)
 {
 	const struct fnp_invocations_host *host = &engine->options.host;
 
-	for (size_t i = 0; i < process->phases.len; i++) {
-		engine->counters.samples_unwanted += process->phases.items[i].row->samples;
-		engine->counters.samples -= process->phases.items[i].row->samples;
-		fnp_row_destroy(process->phases.items[i].row);
-	}
-	process->phases.len = 0;
-	process->own = process->idle = NULL;
 	process->unwanted = true;
 	if (host->unwatch)
 		host->unwatch(host->self, process->pid, process->process);
@@ -380,7 +380,7 @@ static void on_exec(struct fnp_invocations *engine, struct process *process, con
 	fnp_engine_charge(process, moment.process_ns);
 	process->waits_for_exec = false;
 	fnp_engine_claim(engine, process, &environment);
-	if (engine->options.mode == FNP_MODE_HOST && !process->claimed && !process->descendant) {
+	if (is_unwanted(engine, process)) {
 		unwatch(engine, process);
 		return;
 	}

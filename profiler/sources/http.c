@@ -246,9 +246,12 @@ static void tell_response(const struct feed *f)
 static void head_is_cut(const struct feed *f)
 {
 	struct stream *stream = f->stream;
+	struct fnp_http_head head;
 
 	stream->partial = true;
-	if (!stream->is_request)
+	if (!stream->is_request && head_of(stream, &head) && head.status < 200)
+		get_lost(f); /* whether a final one follows is not to be seen */
+	else if (!stream->is_request)
 		tell_response(f);
 	else if (stream->has_first_line)
 		tell_request(f);

@@ -272,6 +272,23 @@ static void what_an_exec_invocation_starts_belongs_to_it(void **state)
 	stage_end(&s);
 }
 
+static void call_that_clears_its_environment_stays_the_call(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s, FNP_MODE_HOST);
+	play_exec(&s, 10, "/bin/sh", CGI);
+	play_exec(&s, 10, "/bin/clean", "PATH=/bin\0");
+	burn(&s, 10, 5 * MS);
+	play_end(&s, 10, 0, 0);
+	pass(&s, 700 * MS);
+	assert_int_equal(s.unwatched, 0);
+	assert_int_equal(s.rows.len, 1);
+	assert_int_equal(row(&s, "call-1")->cpu_ns, 5 * MS);
+	stage_end(&s);
+}
+
 static void call_of_another_id_inside_is_its_own(void **state)
 {
 	struct stage s;
@@ -425,6 +442,7 @@ int main(void)
 		cmocka_unit_test(exec_outcome_comes_from_the_exit_status),
 		cmocka_unit_test(exec_without_id_is_named_by_pid_and_start),
 		cmocka_unit_test(what_an_exec_invocation_starts_belongs_to_it),
+		cmocka_unit_test(call_that_clears_its_environment_stays_the_call),
 		cmocka_unit_test(call_of_another_id_inside_is_its_own),
 		cmocka_unit_test(daemon_that_outlives_its_call_becomes_a_process),
 		cmocka_unit_test(exec_under_a_watched_watchdog_is_recognised),
