@@ -4,12 +4,14 @@
 
 usage: readers_test.py READER formats_emit
 
-READER is own (check_pprof.py, and that it finds what is broken), protoc, pprof (Google's), speedscope, or
-flamegraph.pl. What is fetched (pprof by go, speedscope by npm) is kept below ${XDG_CACHE_HOME:-~/.cache}/fnprof-dev
+READER is own (check_pprof.py, and that it finds what is broken), protoc, pprof (Google's), speedscope,
+flamegraph.pl, or chromium (on the flame graph). What is fetched (pprof by go, speedscope by npm) is kept below ${XDG_CACHE_HOME:-~/.cache}/fnprof-dev
 and fetched once. Exit 77 when a reader cannot be had here.
 """
 
 import gzip
+import html
+import json
 import os
 import pathlib
 import re
@@ -308,7 +310,49 @@ def flamegraph(directory):
         expect(re.search("<title>" + frame, svg), frame)
 
 
-READERS = {"own": own, "protoc": protoc, "pprof": pprof, "speedscope": speedscope, "flamegraph.pl": flamegraph}
+DRIVE = """<script>{
+const said = [];
+const frames = () => [...document.querySelectorAll('[data-frame]')].filter((f) => getComputedStyle(f).display !== 'none');
+const named = (name) => frames().find((f) => f.querySelector('text').textContent === name);
+const widths = () => [frames().length, Math.round(named('handler').getBoundingClientRect().width * 100 / innerWidth)];
+said.push(widths());
+named('handler').dispatchEvent(new MouseEvent('click', {bubbles: true}));
+said.push(widths());
+dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}));
+said.push(widths());
+const input = document.querySelector('input[type=search]');
+input.value = 'MEMCPY';
+input.dispatchEvent(new Event('input'));
+said.push(document.getElementById('share').textContent, document.querySelectorAll('.hit').length);
+named('#p_[j]').focus();
+named('#p_[j]').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true}));
+said.push(frames().length, document.activeElement.querySelector('text').textContent);
+document.body.dataset.said = JSON.stringify(said);
+}</script>
+"""
+
+
+def chromium(directory):
+    """The flame graph in a browser: zoom by pointer and key, back, search; nothing said on the console."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        raise Skip("no Chromium here (Debian: chromium)")
+    page = directory / "driven.html"
+    page.write_text((directory / "mixed.html").read_text() + DRIVE)
+    command = [program, "--headless", "--disable-gpu", "--enable-logging=stderr", "--window-size=1000,500"]
+    command += ["--user-data-dir=%s" % (directory / "user"), "--dump-dom"]
+    command += ["--no-sandbox"] if os.geteuid() == 0 else []
+    dom, errors = run(*command, "file://%s" % page)
+    said = re.search(r'data-said="([^"]*)"', dom)
+    expect(said, "the script did not come to its end: %s" % errors)
+    expect("CONSOLE" not in errors, errors)
+    # Frames shown and the width of `handler` in percent of the window: all; zoomed in; all again.
+    want = [[14, 26], [5, 98], [14, 26], "47.37 % matched", 2, 3, "#p_[j]"]
+    have = json.loads(html.unescape(said.group(1)))
+    expect(have == want, "the page answers %s" % have)
+
+
+READERS = {"chromium": chromium, "own": own, "protoc": protoc, "pprof": pprof, "speedscope": speedscope, "flamegraph.pl": flamegraph}
 
 
 def main(arguments):
