@@ -36,7 +36,8 @@ FNP_SUBPROGRAM int fnp_native_find_mapping(struct fnp_walk *walk, fnp_u64 addres
 		m = fnp_array_at(fnp_code_ranges, low + half);
 		if (!m)
 			return FNP_TRUNCATION_NO_MAPPING;
-		after = FNP_NATIVE_LE(m->start, address);
+		/* The vsyscall page lies in the upper half: after all that is looked for. */
+		after = FNP_NATIVE_LE(m->start & ~(1ULL << 63), address);
 		low += after * (half + 1);
 		left = half - (after & ~left & 1);
 	}
