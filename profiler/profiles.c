@@ -29,8 +29,15 @@ struct fnp_profiles {
 	/* Of the profile that is being built: */
 	struct fnp_profile *profile;
 	const struct fnp_stack_epoch *epoch;
-	struct fnp_map locations; /* hash of a frame -> location number */
+	const struct fnp_process *process; /* of the row; NULL: not known */
+	struct fnp_map locations; /* hash of a frame -> location number, or one of enum special_location */
 	FNP_VEC(uint32_t) stack;
+};
+
+/* Numbers that no location has. */
+enum special_location {
+	LOCATION_HIDDEN = -1,
+	LOCATION_GC = -2,
 };
 
 static void forget_places(struct fnp_profiles *profiles)
@@ -264,19 +271,82 @@ static int add_frame(struct fnp_profiles *profiles, const struct fnp_frame *fram
 	}
 }
 
-/* The location of a frame; each frame of a profile is named once. */
-static int find_location(struct fnp_profiles *profiles, const struct fnp_frame *frame, uint32_t *ret)
+/* How a native frame is shown in a stack that has frames of its runtime. */
+static int show_native(struct fnp_profiles *profiles, const struct fnp_frame *frame, enum fnp_runtime_native *ret)
 {
-	uint64_t key = place_key(frame->object, frame->address) + ((uint64_t)frame->kind << 8 | frame->tier);
-	uint64_t *known = fnp_map_find(&profiles->locations, key);
+	const struct fnp_target_object *object = fnp_objects_get(profiles->options.objects, frame->object);
+	const struct place *place;
 	int r;
 
+	*ret = FNP_RUNTIME_NATIVE_SHOWN;
+	if (!object || !object->elf || frame->kind != FNP_FRAME_NATIVE)
+		return 0;
+	r = find_place(profiles, object, frame->address, &place);
+	if (r == 0)
+		*ret = fnp_runtimes_native(profiles->options.runtimes, profiles->process, object->elf,
+					   place->n ? place->symbols[place->n - 1].name : NULL);
+	return r;
+}
+
+/* The location of a frame; each frame of a profile is named once. `managed`: its stack has frames of a runtime. */
+static int find_location(struct fnp_profiles *profiles, const struct fnp_frame *frame, bool managed, int64_t *ret)
+{
+	uint64_t key = place_key(frame->object, frame->address) +
+		       ((uint64_t)frame->kind << 16 | (uint64_t)frame->tier << 8 | managed);
+	uint64_t *known = fnp_map_find(&profiles->locations, key);
+	enum fnp_runtime_native how = FNP_RUNTIME_NATIVE_SHOWN;
+	uint32_t location = 0;
+	int r = 0;
+
 	if (known) {
-		*ret = (uint32_t)*known;
+		*ret = (int64_t)*known;
 		return 0;
 	}
-	r = add_frame(profiles, frame, ret);
-	return r ?: fnp_map_set(&profiles->locations, key, *ret);
+	if (managed)
+		r = show_native(profiles, frame, &how);
+	if (r == 0 && how == FNP_RUNTIME_NATIVE_SHOWN)
+		r = add_frame(profiles, frame, &location);
+	*ret = location;
+	if (how == FNP_RUNTIME_NATIVE_GC)
+		*ret = LOCATION_GC;
+	else if (how == FNP_RUNTIME_NATIVE_HIDDEN)
+		*ret = LOCATION_HIDDEN;
+	return r ?: fnp_map_set(&profiles->locations, key, (uint64_t)*ret);
+}
+
+static bool has_managed(const struct fnp_frame *frames, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (frames[i].kind == FNP_FRAME_PYTHON || frames[i].kind == FNP_FRAME_JVM || frames[i].kind == FNP_FRAME_V8)
+			return true;
+	}
+	return false;
+}
+
+/* The stack of locations, leaf first: hidden frames left out, a run of the collector's frames as one marker. */
+static int list_locations(struct fnp_profiles *profiles, const struct fnp_frame *frames, size_t n)
+{
+	struct fnp_profile_location gc = {.address = UINT32_MAX, .kind = FNP_FRAME_MARKER};
+	bool managed = has_managed(frames, n), in_gc = false;
+	int r = fnp_vec_reserve(&profiles->stack, n);
+
+	profiles->stack.len = 0;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		int64_t location;
+
+		r = find_location(profiles, &frames[i], managed, &location);
+		if (r < 0 || location == LOCATION_HIDDEN)
+			continue;
+		if (location == LOCATION_GC && in_gc)
+			continue;
+		in_gc = location == LOCATION_GC;
+		profiles->stack.items[profiles->stack.len] = (uint32_t)location;
+		if (in_gc)
+			r = add_simple(profiles->profile, FNP_MAPPING_MARKER, "[gc]", gc,
+				       &profiles->stack.items[profiles->stack.len]);
+		profiles->stack.len++;
+	}
+	return r;
 }
 
 static int add_stack(struct fnp_profiles *profiles, const struct fnp_row_stack *one, uint32_t thread_key)
@@ -285,16 +355,12 @@ static int add_stack(struct fnp_profiles *profiles, const struct fnp_row_stack *
 	const int64_t values[FNP_PROFILE_VALUES_MAX] = {one->count, (int64_t)one->weight_ns};
 	size_t bytes;
 	const struct fnp_frame *frames = fnp_intern_get(profiles->epoch->stacks, one->stack, &bytes);
-	size_t n = bytes / sizeof(*frames);
-	int r = fnp_vec_reserve(&profiles->stack, n);
+	int r = list_locations(profiles, frames, bytes / sizeof(*frames));
 
-	profiles->stack.len = 0;
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = find_location(profiles, &frames[i], &profiles->stack.items[i]);
-	}
 	r = r ?: fnp_profile_add_string(profiles->profile, fnp_intern_get_text(profiles->epoch->strings, one->comm),
 					&label.text);
-	return r ?: fnp_profile_add_sample(profiles->profile, profiles->stack.items, (uint32_t)n, &label, 1, values);
+	return r ?: fnp_profile_add_sample(profiles->profile, profiles->stack.items, (uint32_t)profiles->stack.len, &label,
+					   1, values);
 }
 
 static int add_text_label(struct fnp_profile *profile, const char *key, const char *text)
@@ -335,8 +401,8 @@ static int add_program(struct fnp_profiles *profiles, uint32_t program)
 			   &id);
 }
 
-int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row, uint32_t program,
-		       struct fnp_profile **ret)
+int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
+		       const struct fnp_process *process, struct fnp_profile **ret)
 {
 	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
 	uint32_t thread_key;
@@ -346,16 +412,18 @@ int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 		return r;
 	profiles->profile = profile;
 	profiles->epoch = row->epoch;
+	profiles->process = process;
 	fnp_map_deinit(&profiles->locations);
 	profile->time_ns = (int64_t)row->start_ns + profiles->options.utc_offset_ns;
 	profile->duration_ns = (int64_t)row->duration_ns;
 	profile->period_ns = profiles->options.period_ns;
-	r = add_program(profiles, program);
+	r = add_program(profiles, process ? process->program_object : FNP_OBJECT_NONE);
 	r = r ?: add_labels(profile, row);
 	r = r ?: fnp_profile_add_string(profile, "thread", &thread_key);
 	for (size_t i = 0; r == 0 && i < row->stacks.len; i++)
 		r = add_stack(profiles, &row->stacks.items[i], thread_key);
 	profiles->profile = NULL;
+	profiles->process = NULL;
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(profile);

@@ -7,12 +7,13 @@
 
 #include "formats/profile.h"
 #include "profiler/invocations/row.h"
-#include "profiler/targets/objects.h"
+#include "profiler/runtimes.h"
 
 struct fnp_profiles;
 
 struct fnp_profiles_options {
-	struct fnp_objects *objects; /* not owned */
+	struct fnp_objects *objects;   /* not owned */
+	struct fnp_runtimes *runtimes; /* not owned */
 	int64_t utc_offset_ns;
 	int64_t period_ns;
 };
@@ -21,8 +22,8 @@ int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_p
 void fnp_profiles_destroy(struct fnp_profiles *profiles);
 FNP_DEFINE_CLEANUP(fnp_profiles_destroyp, struct fnp_profiles *, fnp_profiles_destroy)
 
-/* `program` is the file that the row's process runs (FNP_OBJECT_NONE when not known): mapping 1. */
-int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row, uint32_t program,
-		       struct fnp_profile **ret);
+/* `process` is the row's, NULL when it is not known any more; its program is mapping 1. */
+int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
+		       const struct fnp_process *process, struct fnp_profile **ret);
 
 #endif

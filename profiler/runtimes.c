@@ -1,24 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profiler/runtimes.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 
+#include "base/log.h"
 #include "base/map.h"
 
 #define MAPPINGS_MAX 1024
 
 struct fnp_runtimes {
-	struct fnp_objects *objects;
-	struct fnp_map ids; /* struct fnp_object * -> struct fnp_runtime_id *, owned */
+	struct fnp_runtimes_options options;
+	struct fnp_map ids;	/* struct fnp_object * -> struct fnp_runtime_id *, owned */
+	struct fnp_map layouts; /* struct fnp_object * -> number in its walker's map */
+	uint32_t n_layouts;
+	struct fnp_runtime_frame frame; /* the answer of fnp_runtimes_name */
 };
 
-int fnp_runtimes_create(struct fnp_objects *objects, struct fnp_runtimes **ret)
+/* The runtimes of one process; process->runtime. */
+struct attached {
+	uint64_t image_ns; /* of the image that they were found in */
+	size_t n;
+	struct one {
+		const struct fnp_runtime_ops *ops;
+		const struct fnp_object *object;
+		struct fnp_runtime *runtime; /* NULL: it could not be attached, and is not tried again */
+	} all[FNP_RUNTIME_MATCHES_MAX];
+};
+
+int fnp_runtimes_create(const struct fnp_runtimes_options *options, struct fnp_runtimes **ret)
 {
 	struct fnp_runtimes *runtimes = calloc(1, sizeof(*runtimes));
 
 	if (!runtimes)
 		return -ENOMEM;
-	runtimes->objects = objects;
+	runtimes->options = *options;
 	*ret = runtimes;
 	return 0;
 }
@@ -30,8 +46,11 @@ void fnp_runtimes_destroy(struct fnp_runtimes *runtimes)
 	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&runtimes->ids, s));)
 		free((void *)(uintptr_t)s->value);
 	fnp_map_deinit(&runtimes->ids);
+	fnp_map_deinit(&runtimes->layouts);
 	free(runtimes);
 }
+
+/* ---- recognising -------------------------------------------------------------------------------------------- */
 
 /* Recognising a file takes milliseconds; the answer is kept as long as we run. */
 static const struct fnp_runtime_id *id_of(struct fnp_runtimes *runtimes, const struct fnp_object *object)
@@ -62,7 +81,9 @@ static void recognise(void *self, const struct fnp_object *object, struct fnp_ru
 
 static int by_start(const void *a, const void *b)
 {
-	uint64_t x = ((const struct fnp_runtime_mapping *)a)->start, y = ((const struct fnp_runtime_mapping *)b)->start;
+	uint64_t x = ((const struct fnp_runtime_mapping *)a)->start;
+	uint64_t y = ((const struct fnp_runtime_mapping *)b)->start;
+
 	return x < y ? -1 : x > y;
 }
 
@@ -74,12 +95,15 @@ static size_t list_mappings(struct fnp_runtimes *runtimes, const struct fnp_proc
 
 	for (size_t i = 0; i < process->mappings.len && n < MAPPINGS_MAX; i++) {
 		const struct fnp_mapping *m = &process->mappings.items[i];
-		const struct fnp_target_object *object = fnp_objects_get(runtimes->objects, m->object);
+		const struct fnp_target_object *object = fnp_objects_get(runtimes->options.objects, m->object);
 
 		if (m->from_ns < process->image_ns || !object || !object->elf)
 			continue;
-		ret[n++] = (struct fnp_runtime_mapping){.start = m->start, .limit = m->end, .offset = m->offset,
-							.object = object->elf, .executable = true};
+		ret[n++] = (struct fnp_runtime_mapping){.start = m->start,
+							.limit = m->end,
+							.offset = m->offset,
+							.object = object->elf,
+							.executable = true};
 	}
 	qsort(ret, n, sizeof(ret[0]), by_start);
 	return n;
@@ -99,12 +123,173 @@ const char *fnp_runtimes_process_name(struct fnp_runtimes *runtimes, const struc
 	return id_of(runtimes, matches[0].object)->text;
 }
 
-const struct fnp_runtime_frame *fnp_runtimes_name(struct fnp_runtimes *runtimes, const struct fnp_process *process,
+/* ---- attaching ---------------------------------------------------------------------------------------------- */
+
+/* The number of this file's layout in its walker's map; put there when it is new. */
+static int number_of_layout(struct fnp_runtimes *runtimes, const struct one *one, uint64_t *ret)
+{
+	uint64_t key = (uint64_t)(uintptr_t)one->object, *known = fnp_map_find(&runtimes->layouts, key);
+	int fd = runtimes->options.layouts_fd(runtimes->options.self, one->ops->layouts);
+	uint32_t number = runtimes->n_layouts;
+	const void *layout;
+	size_t size;
+	int r;
+
+	if (known) {
+		*ret = *known;
+		return 0;
+	}
+	if (fd < 0)
+		return -ENOENT;
+	layout = one->ops->layout(one->runtime, &size);
+	if (bpf_map_update_elem(fd, &number, layout, BPF_ANY) < 0)
+		return -errno;
+	r = fnp_map_set(&runtimes->layouts, key, number);
+	if (r < 0)
+		return r;
+	runtimes->n_layouts++;
+	*ret = number;
+	return 0;
+}
+
+/* Says to the kernel side which code of the process stands for the runtime's frames. */
+static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *process, const struct one *one, uint64_t bias)
+{
+	uint64_t words[FNP_SPACE_RUNTIME_WORDS] = {0, bias};
+	struct fnp_code_special special[16];
+	const struct fnp_runtime_range *ranges;
+	size_t n;
+	int r;
+
+	if (!runtimes->options.spaces || !one->ops->layout)
+		return 0;
+	r = number_of_layout(runtimes, one, &words[0]);
+	if (r < 0)
+		return r;
+	n = FNP_MIN(one->ops->ranges(one->runtime, &ranges), FNP_ARRAY_SIZE(special));
+	for (size_t i = 0; i < n; i++)
+		special[i] = (struct fnp_code_special){.start = ranges[i].start + bias,
+						       .end = ranges[i].end + bias,
+						       .kind = one->ops->code_kind};
+	return fnp_spaces_set_runtime(runtimes->options.spaces, process, one->ops->code_kind, words, special, n);
+}
+
+static struct attached *attached_of(struct fnp_process *process)
+{
+	struct attached *attached = process->runtime;
+
+	if (!attached) {
+		attached = process->runtime = calloc(1, sizeof(*attached));
+		if (attached)
+			attached->image_ns = process->image_ns;
+	}
+	return attached;
+}
+
+static bool is_attached(const struct attached *attached, const struct fnp_object *object)
+{
+	for (size_t i = 0; i < attached->n; i++) {
+		if (attached->all[i].object == object)
+			return true;
+	}
+	return false;
+}
+
+static void attach(struct fnp_runtimes *runtimes, struct fnp_process *process,
+		   const struct fnp_runtime_process *view, const struct fnp_runtime_match *match)
+{
+	struct attached *attached = attached_of(process);
+	struct one one = {.ops = match->id.ops, .object = match->object};
+
+	if (!attached || attached->n >= FNP_RUNTIME_MATCHES_MAX || is_attached(attached, match->object))
+		return;
+	if (!one.ops || !one.ops->attach || one.ops->attach(view, match, &one.runtime) < 0)
+		one.runtime = NULL; /* said by the runtime; its native frames are shown */
+	else if (tell_walker(runtimes, process, &one, match->bias) < 0)
+		fnp_warning_once("frames of %s are not shown: its walker could not be told", match->id.text);
+	attached->all[attached->n++] = one;
+}
+
+void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *process)
+{
+	struct fnp_runtime_mapping mappings[MAPPINGS_MAX];
+	struct fnp_runtime_match matches[FNP_RUNTIME_MATCHES_MAX];
+	struct fnp_runtime_process view = {.pid = (pid_t)process->pid, .mappings = mappings};
+	const struct attached *attached = process->runtime;
+	size_t n;
+
+	if (attached && attached->image_ns != process->image_ns)
+		fnp_runtimes_remove(runtimes, process);
+	view.n_mappings = list_mappings(runtimes, process, mappings);
+	n = view.n_mappings ? fnp_runtime_find(&view, recognise, runtimes, matches) : 0;
+	for (size_t i = 0; i < n; i++)
+		attach(runtimes, process, &view, &matches[i]);
+}
+
+void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *process)
+{
+	struct attached *attached = process->runtime;
+
+	(void)runtimes;
+	for (size_t i = 0; attached && i < attached->n; i++) {
+		if (attached->all[i].runtime)
+			attached->all[i].ops->detach(attached->all[i].runtime);
+	}
+	free(attached);
+	process->runtime = NULL;
+}
+
+/* ---- names -------------------------------------------------------------------------------------------------- */
+
+void fnp_runtimes_learn(struct fnp_runtimes *runtimes, struct fnp_process *process, uint8_t word_kind,
+			const void *data, size_t size)
+{
+	struct attached *attached;
+
+	if (!process->runtime)
+		fnp_runtimes_update(runtimes, process);
+	attached = process->runtime;
+	for (size_t i = 0; attached && i < attached->n; i++) {
+		const struct one *one = &attached->all[i];
+		if (one->runtime && one->ops->word_kind == word_kind && one->ops->learn &&
+		    one->ops->learn(one->runtime, data, size) < 0)
+			fnp_debug("process %u: names from the kernel side could not be read", process->pid);
+	}
+}
+
+const struct fnp_runtime_frame *fnp_runtimes_name(struct fnp_runtimes *runtimes, struct fnp_process *process,
 						  const uint64_t *words, size_t n_words)
 {
-	(void)runtimes;
-	(void)process;
-	(void)words;
-	(void)n_words;
+	uint64_t kind = words[0] >> FNP_WORD_KIND_SHIFT;
+	struct attached *attached;
+
+	/* A child by fork was not looked at yet. */
+	if (!process->runtime)
+		fnp_runtimes_update(runtimes, process);
+	attached = process->runtime;
+	for (size_t i = 0; attached && i < attached->n; i++) {
+		const struct one *one = &attached->all[i];
+		if (one->runtime && one->ops->word_kind == kind &&
+		    one->ops->name_frame(one->runtime, words, n_words, &runtimes->frame) == 0)
+			return &runtimes->frame;
+	}
 	return NULL;
+}
+
+enum fnp_runtime_native fnp_runtimes_native(struct fnp_runtimes *runtimes, const struct fnp_process *process,
+					    const struct fnp_object *object, const char *name)
+{
+	const struct attached *attached = process ? process->runtime : NULL;
+
+	(void)runtimes;
+	for (size_t i = 0; attached && i < attached->n; i++) {
+		const struct one *one = &attached->all[i];
+		enum fnp_runtime_native how = FNP_RUNTIME_NATIVE_SHOWN;
+
+		if (one->runtime && one->ops->native)
+			how = one->ops->native(one->runtime, object, name);
+		if (how != FNP_RUNTIME_NATIVE_SHOWN)
+			return how;
+	}
+	return FNP_RUNTIME_NATIVE_SHOWN;
 }

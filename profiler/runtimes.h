@@ -1,24 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The language runtimes of watched processes: recognised once a file, attached once a process, asked for names.
+ *
+ * Attaching tells the kernel side how to walk the process: the layout goes into the walker's map once a file, and the
+ * process's space says which one holds, where the file lies, and which code stands for the runtime's frames.
  */
 #ifndef FNP_PROFILER_RUNTIMES_H
 #define FNP_PROFILER_RUNTIMES_H
 
-#include "profiler/targets/processes.h"
+#include "profiler/targets/spaces.h"
 #include "symbolizer/runtime.h"
 
 struct fnp_runtimes;
 
-int fnp_runtimes_create(struct fnp_objects *objects, struct fnp_runtimes **ret);
+struct fnp_runtimes_options {
+	struct fnp_objects *objects; /* not owned */
+	struct fnp_spaces *spaces;   /* not owned; NULL: the kernel side is told nothing */
+	/* The file descriptor of a walker's map of layouts, by its name; negative: that walker is not loaded. */
+	int (*layouts_fd)(void *self, const char *name);
+	void *self;
+};
+
+int fnp_runtimes_create(const struct fnp_runtimes_options *options, struct fnp_runtimes **ret);
 void fnp_runtimes_destroy(struct fnp_runtimes *runtimes);
 FNP_DEFINE_CLEANUP(fnp_runtimes_destroyp, struct fnp_runtimes *, fnp_runtimes_destroy)
+
+/* The mappings of a process changed: a runtime may be there now, or another image. */
+void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *process);
+
+/* A process is forgotten. */
+void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *process);
 
 /* "python3.12", "native"; NULL while nothing of the process is known. Lives as long as the table. */
 const char *fnp_runtimes_process_name(struct fnp_runtimes *runtimes, const struct fnp_process *process);
 
+/* What the kernel side copied of names, a section of a sample: kept for this process's frames. */
+void fnp_runtimes_learn(struct fnp_runtimes *runtimes, struct fnp_process *process, uint8_t word_kind,
+			const void *data, size_t size);
+
 /* One managed frame, named; NULL when nothing is known of it. Valid until the next call. */
-const struct fnp_runtime_frame *fnp_runtimes_name(struct fnp_runtimes *runtimes, const struct fnp_process *process,
+const struct fnp_runtime_frame *fnp_runtimes_name(struct fnp_runtimes *runtimes, struct fnp_process *process,
 						  const uint64_t *words, size_t n_words);
+
+/* How a native frame of this process is shown; `process` NULL: as it is. */
+enum fnp_runtime_native fnp_runtimes_native(struct fnp_runtimes *runtimes, const struct fnp_process *process,
+					    const struct fnp_object *object, const char *name);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "formats/mapping_names.h"
 #include "profiler/records.h"
 #include "profiler/runtimes.h"
 #include "profiler/targets/resume.h"
@@ -19,6 +20,8 @@ struct fnp_samples {
 	/* The stack that is being put together; the path of a sample allocates nothing. */
 	struct fnp_frame frames[FRAMES_MAX];
 	uint32_t n_frames;
+	struct fnp_runtime_frame unnamed;
+	char unnamed_text[64];
 	uint64_t managed[(sizeof(struct fnp_managed_frame) + FNP_RUNTIME_LINES_MAX * sizeof(struct fnp_managed_line)) / 8];
 };
 
@@ -117,7 +120,22 @@ static int intern_managed(struct fnp_samples *samples, const struct fnp_runtime_
 	return r ?: fnp_intern_add(samples->epoch.managed, managed, sizeof(*managed) + n * sizeof(managed->lines[0]), ret);
 }
 
-static int push_managed(struct fnp_samples *samples, const struct fnp_process *process, const uint64_t *words,
+/* A frame whose function is gone, or was never known: shown by what is known, its place. */
+static const struct fnp_runtime_frame *unnamed(struct fnp_samples *samples, uint8_t kind, uint64_t value)
+{
+	static const char *const runtimes[] = {
+		[FNP_FRAME_PYTHON] = "python", [FNP_FRAME_JVM] = "jvm", [FNP_FRAME_V8] = "v8"};
+	static const char *const mappings[] = {[FNP_FRAME_PYTHON] = FNP_MAPPING_PYTHON,
+					       [FNP_FRAME_JVM] = FNP_MAPPING_JVM,
+					       [FNP_FRAME_V8] = FNP_MAPPING_V8};
+
+	snprintf(samples->unnamed_text, sizeof(samples->unnamed_text), "[%s+0x%lx]", runtimes[kind], value);
+	samples->unnamed = (struct fnp_runtime_frame){.n_lines = 1, .mapping = mappings[kind], .address = value};
+	samples->unnamed.lines[0] = (struct fnp_runtime_line){.name = samples->unnamed_text, .file = ""};
+	return &samples->unnamed;
+}
+
+static int push_managed(struct fnp_samples *samples, struct fnp_process *process, const uint64_t *words,
 			size_t n_words)
 {
 	static const uint8_t kinds[] = {[FNP_WORD_PYTHON] = FNP_FRAME_PYTHON,
@@ -132,7 +150,7 @@ static int push_managed(struct fnp_samples *samples, const struct fnp_process *p
 		return 0;
 	named = fnp_runtimes_name(samples->runtimes, process, words, n_words);
 	if (!named)
-		return 0;
+		named = unnamed(samples, kinds[kind], words[0] & FNP_WORD_VALUE_MASK);
 	r = intern_managed(samples, named, &frame.object);
 	frame.kind = kinds[kind];
 	frame.tier = named->tier;
@@ -157,7 +175,7 @@ static struct fnp_resume_stack user_stack(struct fnp_samples *samples, const str
 }
 
 static int push_user(struct fnp_samples *samples, const struct fnp_sample_record *record,
-		     const struct fnp_process *process, const struct fnp_resume_stack *stack)
+		     struct fnp_process *process, const struct fnp_resume_stack *stack)
 {
 	int r = 0;
 
@@ -183,7 +201,7 @@ static int push_user(struct fnp_samples *samples, const struct fnp_sample_record
 }
 
 int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record *record,
-		     const struct fnp_process *process, struct fnp_sample_stack *ret)
+		     struct fnp_process *process, struct fnp_sample_stack *ret)
 {
 	struct fnp_resume_stack user = user_stack(samples, record, process);
 	struct fnp_row_stack one = {.tid = record->head.tid, .count = 1, .weight_ns = record->weight_ns};

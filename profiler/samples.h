@@ -60,7 +60,7 @@ struct fnp_sample_stack {
 	enum fnp_truncation_cause truncation;
 };
 int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record *record,
-		     const struct fnp_process *process, struct fnp_sample_stack *ret);
+		     struct fnp_process *process, struct fnp_sample_stack *ret);
 
 struct fnp_stack_epoch *fnp_samples_epoch(struct fnp_samples *samples);
 

@@ -62,6 +62,11 @@ static void host_set_filter(void *self, uint32_t pid, uint32_t flags, uint16_t p
 
 static void forget_process(struct fnp_watch *watch, uint32_t pid)
 {
+	struct fnp_process *process = fnp_processes_find(watch->processes, pid);
+
+	if (!process)
+		return;
+	fnp_runtimes_remove(watch->runtimes, process);
 	fnp_spaces_remove(watch->spaces, pid);
 	fnp_processes_remove(watch->processes, pid);
 }
@@ -109,7 +114,7 @@ static int sink_close_row(void *self, struct fnp_row *taken)
 	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = taken;
 	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
 	struct fnp_process *p = find_process(watch, row->pid, row->process);
-	int r = fnp_profiles_build(watch->profiles, row, p ? p->program_object : FNP_OBJECT_NONE, &profile);
+	int r = fnp_profiles_build(watch->profiles, row, p, &profile);
 
 	return r ?: watch->options.write(watch->options.self, row, profile);
 }
@@ -145,6 +150,27 @@ static int create_invocations(struct fnp_watch *watch)
 	return fnp_invocations_create(&options, &watch->invocations);
 }
 
+static void on_mapping(void *self, struct fnp_process *process)
+{
+	struct fnp_watch *watch = self;
+
+	fnp_spaces_update(watch->spaces, process);
+	fnp_runtimes_update(watch->runtimes, process);
+}
+
+static int layouts_fd(void *self, const char *name)
+{
+	return fnp_kernel_map_fd(((struct fnp_watch *)self)->options.kernel, name);
+}
+
+static int create_runtimes(struct fnp_watch *watch)
+{
+	struct fnp_runtimes_options options = {
+		.objects = watch->objects, .spaces = watch->spaces, .layouts_fd = layouts_fd, .self = watch};
+
+	return fnp_runtimes_create(&options, &watch->runtimes);
+}
+
 /* Mappings are mirrored to where the walkers see them, on both sides. */
 static int create_spaces(struct fnp_watch *watch)
 {
@@ -159,7 +185,7 @@ static int create_spaces(struct fnp_watch *watch)
 
 	if (r < 0)
 		return r;
-	fnp_processes_on_mapping(watch->processes, fnp_spaces_update, watch->spaces);
+	fnp_processes_on_mapping(watch->processes, on_mapping, watch);
 	return fnp_resumer_create(watch->spaces, &watch->resumer);
 }
 
@@ -176,9 +202,11 @@ int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch *
 	r = r ?: fnp_processes_create(watch->objects, &watch->processes);
 	r = r ?: create_spaces(watch);
 	r = r ?: fnp_map_events_create(&watch->map_events);
-	r = r ?: fnp_runtimes_create(watch->objects, &watch->runtimes);
+	r = r ?: create_runtimes(watch);
 	r = r ?: fnp_samples_create(watch->objects, watch->resumer, watch->runtimes, &watch->samples);
-	profiles = (struct fnp_profiles_options){.objects = watch->objects, .utc_offset_ns = options->utc_offset_ns,
+	profiles = (struct fnp_profiles_options){.objects = watch->objects,
+						 .runtimes = watch->runtimes,
+						 .utc_offset_ns = options->utc_offset_ns,
 						 .period_ns = options->period_ns};
 	r = r ?: fnp_profiles_create(&profiles, &watch->profiles);
 	r = r ?: create_invocations(watch);
@@ -190,10 +218,17 @@ int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch *
 	return 0;
 }
 
+static void remove_runtime(void *self, struct fnp_process *process)
+{
+	fnp_runtimes_remove(((struct fnp_watch *)self)->runtimes, process);
+}
+
 void fnp_watch_destroy(struct fnp_watch *watch)
 {
 	if (!watch)
 		return;
+	if (watch->processes)
+		fnp_processes_each(watch->processes, remove_runtime, watch);
 	ring_buffer__free(watch->events_ring);
 	ring_buffer__free(watch->samples_ring);
 	fnp_invocations_destroy(watch->invocations);
@@ -316,6 +351,7 @@ static int on_fork(struct fnp_watch *watch, const struct fnp_fork_record *record
 
 	if (record->child_pid == record->head.pid)
 		return 0; /* a thread */
+	forget_process(watch, record->child_pid); /* one that had this pid before */
 	/* The child has what its parent had mapped at this moment. */
 	fnp_map_events_deliver(watch->map_events, record->head.time_ns, fnp_processes_take_map_event, watch->processes);
 	if (!parent)
