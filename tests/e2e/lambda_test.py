@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Real runtime clients, 300 mixed invocations each, with fnprof as the launcher, started before, and attached after.
+
+Every invocation whose life lies in the recording has exactly one line, with what the Runtime API's server and the
+function itself know of it.
+
+usage: lambda_test.py RUNTIME
+"""
+import os
+import random
+import signal
+import statistics
+import sys
+import unittest
+
+import fnprof_e2e
+from fnprof_e2e import Function, Recording, child_of, utc_ns
+from runtime_api import OK, RuntimeApi, lambda_environment
+import prepare
+
+NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "python3.11"
+COUNT = int(os.environ.get("FNPROF_E2E_COUNT", 300))
+MILLISECOND = 1_000_000
+# A timestamp of the kernel's and one of ours are read by different instructions of different threads.
+READING = 100_000
+
+
+def mixed(count, seed):
+    kinds = ["fast"] * 55 + ["slow"] * 12 + ["native"] * 8 + ["sleep"] * 8 + ["error"] * 7 + ["big"] * 6 + ["threads"] * 4
+    return [{"kind": kind, "ms": 6} for kind in random.Random(seed).choices(kinds, k=count)]
+
+
+def outside(value, low, high):
+    """How far a value lies outside of low..high."""
+    return max(0, low - value, value - high)
+
+
+class Lambda(fnprof_e2e.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.client = prepare.prepare(NAME)
+        except prepare.Unavailable as reason:
+            raise unittest.SkipTest(f"{NAME}: {reason}") from None
+
+    def invoke_mixed(self, api, count=COUNT, seed=1):
+        """In a closed loop, as the platform does it: the next is handed out when the last was answered."""
+        return [api.invoke(payload, version="3", function=self.function) for payload in mixed(count, seed)]
+
+    def setUp(self):
+        self.function = f"orders-{NAME}-{os.getpid()}-{self._testMethodName[-8:]}"
+
+    # ---- the three ways to begin ----
+
+    def test_as_the_launcher(self):
+        with RuntimeApi() as api:
+            env = dict(self.client.env, **lambda_environment(api, self.function, "3", self.client.handler))
+            with Recording("-F", 997, cmd=self.client.argv, env=env, cwd=self.client.cwd) as recording:
+                api.wait_for_next()
+                pid = child_of(recording.process.pid)
+                calls = self.invoke_mixed(api)
+                status = recording.stop(signal.SIGTERM)
+                self.assertEqual(status, 128 + signal.SIGTERM, recording.stderr)
+                self.check(recording, calls, pid, cold=True)
+                self.check_init(recording, calls, pid)
+
+    def test_started_before(self):
+        with Recording("-F", 997) as recording, RuntimeApi() as api:
+            with Function(self.client, api, self.function, "3") as function:
+                api.wait_for_next()
+                calls = self.invoke_mixed(api)
+                cpu_ns = function.end()
+            self.assertEqual(recording.stop(), 0, recording.stderr)
+            self.check(recording, calls, function.pid, cold=True)
+            self.check_init(recording, calls, function.pid)
+            self.check_cpu(recording, function.pid, cpu_ns)
+
+    def test_attached_after(self):
+        with RuntimeApi() as api, Function(self.client, api, self.function, "3") as function:
+            api.wait_for_next()
+            api.invoke({"kind": "slow", "ms": 5}, function=self.function)
+            api.wait_for_next()
+            with Recording("-F", 997, "-p", function.pid) as recording:
+                calls = self.invoke_mixed(api)
+                self.assertEqual(recording.stop(), 0, recording.stderr)
+                self.check(recording, calls, function.pid, cold=None)
+                self.assertEqual(recording.of("init", pid=function.pid), [])
+
+    # ---- what must hold ----
+
+    def check(self, recording, calls, pid, cold):
+        rows = recording.of("invocation", pid=pid)
+        ids = [row["id"] for row in rows]
+        self.assertEqual(sorted(ids), sorted(call.id for call in calls), "exactly one line for each invocation")
+        self.assertEqual(ids, [call.id for call in calls], "in the order in which they closed")
+        by_id = {row["id"]: row for row in rows}
+        for number, call in enumerate(calls):
+            self.check_identity(by_id[call.id], call, pid, None if cold is None else number == 0)
+        self.check_times([(by_id[call.id], call) for call in calls])
+        others = [row for row in recording.rows if row["pid"] == pid and row["kind"] != "invocation"]
+        kinds = [row["kind"] for row in others]
+        self.assertEqual(len(set(kinds)), len(kinds), f"a line too many: {others}")
+        self.assertEqual(kinds.count("idle"), 1)
+        self.assertNotIn("process", kinds)
+        self.assertEqual(sum(row["samples"] for row in others if row["kind"] == "shared"), 0,
+                         "no sample is shared when calls never overlap")
+        self.assert_directory_is_whole(recording)
+
+    def check_identity(self, row, call, pid, cold):
+        expected = {"function": self.function, "version": "3", "source": "lambda", "runtime": self.client.runtime,
+                    "outcome": call.outcome, "trace_id": call.trace_id, "parent_span_id": call.parent_span_id,
+                    "pid": pid}
+        if cold is not None:
+            expected["cold"] = cold
+        self.assertEqual({key: row.get(key) for key in expected}, expected, row)
+        if cold is None:
+            self.assertNotIn("cold", row, "its exec was not seen")
+        self.assertEqual(utc_ns(row["deadline"]) // MILLISECOND, call.deadline_ms)
+
+    def check_times(self, pairs):
+        """Within 1 ms of the truth. A begin cannot be earlier than the server's send, and is the moment at which the
+        client took the bytes: a client that got the processor late took them late, and then its function's own
+        clock bounds the begin from above. So an error is how far a time lies outside of what is possible."""
+        starts, ends, durations = [], [], []
+        for row, call in pairs:
+            said = call.answer()
+            begun = said.get("begin_ns", call.sent_ns + MILLISECOND)
+            starts.append(outside(row["start_ns"], call.sent_ns - READING, max(begun, call.sent_ns + MILLISECOND)))
+            end = row["start_ns"] + row["duration_ns"]
+            worked = said.get("end_ns", call.answered_ns - MILLISECOND)
+            ends.append(outside(end, min(worked, call.answered_ns - MILLISECOND), call.answered_ns + MILLISECOND))
+            durations.append(abs(row["duration_ns"] - (call.answered_ns - call.sent_ns)))
+        print(f"{self._testMethodName}: duration differs from the server's by {statistics.median(durations) / 1e3:.0f} us"
+              f" (median), {max(durations) / 1e3:.0f} us (most)", file=sys.stderr)
+        self.assertEqual((max(starts), max(ends)), (0, 0), "nanoseconds outside of the possible, of start and end")
+        self.assertLess(statistics.median(durations), MILLISECOND)
+
+    def check_init(self, recording, calls, pid):
+        (init,) = recording.of("init", pid=pid)
+        first = recording.of("invocation", pid=pid)[0]
+        self.assertEqual((init["function"], init["outcome"]), (self.function, OK), init)
+        self.assertEqual(first["init"], init["id"], "the first invocation paid for the init")
+        self.assertLessEqual(init["start_ns"] + init["duration_ns"], first["start_ns"])
+        self.assertGreater(init["cpu_ns"], 0)
+
+    def check_cpu(self, recording, pid, cpu_ns):
+        """The cpu_ns of a process's rows are all of its CPU time, from fork to the end of its tearing down."""
+        rows = [row for row in recording.rows if row["pid"] == pid]
+        self.assert_near(sum(row["cpu_ns"] for row in rows), cpu_ns, 0.005, "cpu_ns of all rows", slack=MILLISECOND)
+
+
+if __name__ == "__main__":
+    fnprof_e2e.main()

