@@ -274,9 +274,11 @@ class RuntimeApi:
     def _send_raw(self, connection, invocation):
         invocation.sent_ns = time.monotonic_ns()
         parts = [invocation.raw] if isinstance(invocation.raw, bytes) else invocation.raw
-        for part in parts:
-            connection.sock.sendall(part)
-        invocation.done.set()
+        try:
+            for part in parts:
+                connection.sock.sendall(part)
+        finally:
+            invocation.done.set()
         raise ConnectionError
 
     def _send_cut(self, sock, message):

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Which invocation CPU time belongs to: kinds of calls that burn a known time, and work after the answer.
+
+usage: attribution_test.py RUNTIME
+"""
+import collections
+import sys
+import time
+import unittest
+
+import fnprof_e2e
+from fnprof_e2e import Function, Recording
+from runtime_api import RuntimeApi
+import prepare
+
+NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "python3.11"
+
+
+class Attribution(fnprof_e2e.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.client = prepare.prepare(NAME)
+        except prepare.Unavailable as reason:
+            raise unittest.SkipTest(f"{NAME}: {reason}") from None
+
+    def record(self, payloads, pause=0.0):
+        """(recording, calls, pid, CPU of the process), with fnprof there from the function's exec to its end."""
+        with RuntimeApi() as api, Recording("-F", 3989) as recording:
+            with Function(self.client, api) as function:
+                api.wait_for_next()
+                calls = []
+                for payload in payloads:
+                    calls.append(api.invoke(payload))
+                    if pause:
+                        time.sleep(pause)
+                cpu_ns = function.end()
+            self.assertEqual(recording.stop(), 0, recording.stderr)
+            return self.check(recording, calls, function.pid, cpu_ns)
+
+    def check(self, recording, calls, pid, cpu_ns):
+        rows = [row for row in recording.rows if row["pid"] == pid]
+        self.assert_near(sum(row["cpu_ns"] for row in rows), cpu_ns, 0.005, "cpu_ns of all rows", slack=1_000_000)
+        self.assert_near(sum(row["sampled_ns"] for row in rows), cpu_ns, 0.05, "sampled_ns of all rows")
+        by_id = {row["id"]: row for row in rows}
+        for row in rows:
+            self.assertEqual(row["attribution"].get("shared", 0), 0, row)
+        return calls, by_id, rows
+
+    def test_cpu_time_by_kind_of_call(self):
+        """The function's own CPU clock, by kind: sampled within 5 %; what the client does around it is small."""
+        payloads = [{"kind": kind, "ms": 60} for kind in ("native", "slow") * 25]
+        calls, by_id, _ = self.record(payloads)
+        said, sampled, exact = collections.Counter(), collections.Counter(), collections.Counter()
+        for call in calls:
+            row = by_id[call.id]
+            said[call.kind] += call.answer()["cpu_ns"]
+            sampled[call.kind] += row["sampled_ns"]
+            exact[call.kind] += row["cpu_ns"]
+        for kind in said:
+            print(f"{NAME} {kind}: sampled {sampled[kind] / said[kind]:.4f}, exact {exact[kind] / said[kind]:.4f} "
+                  "of the function's own clock", file=sys.stderr)
+            # Java's JIT compiles on threads of its own while a call is active: that is the call's, too.
+            if NAME.startswith("java"):
+                self.assert_near(sampled[kind], exact[kind], 0.05, f"sampled of {kind} against exact")
+                self.assertGreater(exact[kind], 0.99 * said[kind])
+            else:
+                self.assert_near(sampled[kind], said[kind], 0.05, f"sampled_ns of {kind}")
+                self.assert_near(exact[kind], said[kind], 0.03, f"cpu_ns of {kind}")
+
+    def test_work_after_the_answer_is_idle_time(self):
+        """80 ms after each answer belong to `idle`, and are named in post_cpu_ns; the next call has nothing of it."""
+        calls, by_id, rows = self.record([{"kind": "after", "ms": 80}, {"kind": "fast"}] * 8, pause=0.2)
+        (idle,) = [row for row in rows if row["kind"] == "idle"]
+        self.assertGreater(idle["cpu_ns"], 0.95 * 8 * 80_000_000)
+        self.assert_near(idle["sampled_ns"], idle["cpu_ns"], 0.05, "sampled_ns of idle")
+        for call in calls:
+            row = by_id[call.id]
+            self.assertLess(row["cpu_ns"], 40_000_000, f"{call.kind} has work of another")
+            if call.kind == "after":
+                self.assert_near(row.get("post_cpu_ns", 0), 80_000_000, 0.2, "post_cpu_ns")
+
+    def test_threads_of_a_call_belong_to_it(self):
+        if NAME.startswith("node"):
+            self.skipTest("the example's pool threads say nothing of their CPU time")
+        calls, by_id, _ = self.record([{"kind": "threads", "ms": 40}] * 10)
+        for call in calls:
+            self.assertGreater(by_id[call.id]["cpu_ns"], 4 * 40_000_000 * 0.99)
+
+
+if __name__ == "__main__":
+    fnprof_e2e.main()

@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input of a person: each has one clear sentence, a fitting exit code, and nothing is lost or overwritten."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import fnprof_e2e
+from fnprof_e2e import FNPROF, Recording, fnprof
+from programs_e2e import program
+
+NOBODY = 65534
+
+
+class BadInput(fnprof_e2e.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.mkdtemp(prefix="fnprof-bad-")
+        self.addCleanup(shutil.rmtree, self.scratch, ignore_errors=True)
+        self.out = os.path.join(self.scratch, "out")
+
+    def assert_one_sentence(self, done, status, *words):
+        """Exit code, and one sentence on stderr that has these words; nothing on stdout."""
+        self.assertEqual(done.returncode, status, done.stderr)
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        self.assertGreaterEqual(len(lines), 1, "it said nothing")
+        self.assertLessEqual(len(lines), 2, f"more than a sentence (and a hint): {done.stderr}")
+        for word in words:
+            self.assertIn(word.lower(), done.stderr.lower())
+
+    # ---- the command line ----
+
+    def test_unknown_verb(self):
+        self.assert_one_sentence(fnprof("recrod"), 2, "recrod", "record")
+
+    def test_unknown_option(self):
+        self.assert_one_sentence(fnprof("record", "--frobnicate"), 2, "frobnicate")
+        self.assert_one_sentence(fnprof("ls", "-Q"), 2, "Q")
+
+    def test_option_without_its_value(self):
+        self.assert_one_sentence(fnprof("record", "-o"), 2, "-o")
+
+    def test_rates_that_are_none(self):
+        for rate in ("0", "-1", "10001", "12abc", "", "99999999999999999999"):
+            self.assert_one_sentence(fnprof("record", "-F", rate, "-o", self.out), 2)
+        self.assertFalse(os.path.exists(self.out))
+
+    def test_durations_that_are_none(self):
+        for seconds in ("0", "x", "-5"):
+            self.assert_one_sentence(fnprof("record", "-d", seconds, "-o", self.out), 2)
+
+    def test_no_such_pid(self):
+        self.assert_one_sentence(fnprof("record", "-p", 2**22 - 3, "-o", self.out), 125, str(2**22 - 3))
+        self.assertFalse(os.path.exists(self.out))
+
+    def test_pids_that_are_none(self):
+        for pids in ("abc", "1,,2", "0", "-4", "", "1,x"):
+            done = fnprof("record", "-p", pids, "-o", self.out)
+            self.assertIn(done.returncode, (2, 125), pids)
+            self.assertTrue(done.stderr.strip())
+        self.assertFalse(os.path.exists(self.out))
+
+    def test_pid_of_a_kernel_thread(self):
+        if not pathlib.Path("/proc/2/status").exists() or os.path.exists("/proc/2/exe"):
+            with contextlib.suppress(OSError):
+                os.readlink("/proc/2/exe")
+                self.skipTest("no kernel threads are visible in this PID namespace")
+        self.assert_one_sentence(fnprof("record", "-p", 2, "-o", self.out), 125, "kernel thread")
+
+    def test_no_such_recording(self):
+        for verb in ("ls", "show", "export"):
+            args = ["--format", "folded"] if verb == "export" else []
+            done = fnprof(verb, os.path.join(self.scratch, "nothing"), *args)
+            self.assert_one_sentence(done, 1, "nothing")
+
+    # ---- the directory ----
+
+    def test_directory_that_exists_is_left_alone(self):
+        os.mkdir(self.out)
+        kept = pathlib.Path(self.out, "index.jsonl")
+        kept.write_text("mine\n")
+        done = fnprof("record", "-o", self.out, "-d", "1")
+        self.assert_one_sentence(done, 125, self.out)
+        self.assertEqual(os.listdir(self.out), ["index.jsonl"])
+        self.assertEqual(kept.read_text(), "mine\n")
+
+    def test_directory_that_is_a_file(self):
+        pathlib.Path(self.out).write_text("mine")
+        self.assert_one_sentence(fnprof("record", "-o", self.out, "-d", "1"), 125, self.out)
+        self.assertEqual(pathlib.Path(self.out).read_text(), "mine")
+
+    def test_empty_directory_is_taken(self):
+        os.mkdir(self.out)
+        done = fnprof("record", "-o", self.out, "-d", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(os.path.exists(os.path.join(self.out, "summary.json")))
+
+    def test_a_bad_directory_does_not_keep_the_command_from_running(self):
+        """125 could not record; CMD goes on to its end."""
+        os.mkdir(self.out)
+        pathlib.Path(self.out, "x").write_text("")
+        mark = os.path.join(self.scratch, "ran")
+        done = fnprof("record", "-o", self.out, "--", "/bin/sh", "-c", f"touch {mark}")
+        self.assertEqual(done.returncode, 125, done.stderr)
+
+    @contextlib.contextmanager
+    def file_system(self, options):
+        where = os.path.join(self.scratch, "fs")
+        os.mkdir(where)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", where], capture_output=True, text=True)
+        if done.returncode != 0:
+            self.skipTest(f"cannot mount a tmpfs here: {done.stderr.strip()}")
+        try:
+            yield where
+        finally:
+            subprocess.run(["umount", "-l", where], check=True)
+
+    def test_read_only_directory(self):
+        with self.file_system("size=1m,ro") as where:
+            done = fnprof("record", "-o", where + "/out", "-d", "1")
+            self.assert_one_sentence(done, 125, "read-only")
+
+    def test_full_disk_keeps_what_is_whole(self):
+        """400 programs of 2 ms into 600 kB: exit 125, the command unharmed, every line with both of its files."""
+        import prepare
+        with self.file_system("size=600k") as where:
+            ran = os.path.join(self.scratch, "ran")
+            script = f'for i in $(seq 400); do Http_X_Call_Id=c$i {prepare.exec_program()} 2 >/dev/null; done; touch {ran}'
+            done = fnprof("record", "-F", "997", "-o", where + "/out", "--", "/bin/bash", "-c", script)
+            self.assertEqual(done.returncode, 125, done.stderr)
+            self.assertIn("No space left", done.stderr)
+            self.assertLess(len(done.stderr.splitlines()), 8, "one line for each problem, not for each file")
+            self.assertTrue(os.path.exists(ran), "the command went on to its end")
+            out = pathlib.Path(where, "out")
+            rows = fnprof_e2e.read_lines(out / "index.jsonl")
+            self.assertGreater(len(rows), 0)
+            for row in rows:
+                self.assertEqual(sum(fnprof_e2e.read_folded(out / row["folded"]).values()), row["sampled_ns"])
+                self.assertGreater((out / row["pprof"]).stat().st_size, 0)
+            self.assert_pprof_files(out, rows)
+
+    def assert_pprof_files(self, out, rows):
+        class Written:
+            dir = out
+        self.assert_pprof(Written, rows)
+
+    # ---- the command ----
+
+    def test_command_that_does_not_exist(self):
+        done = fnprof("record", "-o", self.out, "--", "/no/such/command")
+        self.assert_one_sentence(done, 127, "/no/such/command")
+
+    def test_command_not_in_path(self):
+        self.assertEqual(fnprof("record", "-o", self.out, "--", "no-such-command-at-all").returncode, 127)
+
+    def test_command_that_cannot_be_executed(self):
+        path = os.path.join(self.scratch, "text")
+        pathlib.Path(path).write_text("hello")
+        self.assert_one_sentence(fnprof("record", "-o", self.out, "--", path), 126, path)
+
+    def test_the_exit_status_is_the_commands(self):
+        for number, script in enumerate(("exit 0", "exit 7", "kill -9 $$", "exit 255")):
+            expected = (0, 7, 137, 255)[number]
+            done = fnprof("record", "-o", f"{self.out}{number}", "--", "/bin/sh", "-c", script)
+            self.assertEqual(done.returncode, expected, done.stderr)
+
+    def test_standard_streams_are_the_commands(self):
+        done = subprocess.run([FNPROF, "record", "-o", self.out, "--", "/bin/sh", "-c", "cat; echo err >&2"],
+                              input=b"in\x00\xff", capture_output=True, timeout=30)
+        self.assertEqual(done.stdout, b"in\x00\xff")
+        self.assertTrue(done.stderr.startswith(b"err\n") or b"\nerr\n" in done.stderr)
+        self.assertNotIn(b"\x1b", done.stderr, "escape codes where there is no terminal")
+
+    # ---- privileges ----
+
+    def unprivileged(self, *args, caps=None):
+        """As nobody, with these capabilities at most."""
+        os.chmod(self.scratch, 0o777)
+        argv = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+        if caps is not None:
+            argv += ["--inh-caps", caps, "--ambient-caps", caps]
+        copy = os.path.join(self.scratch, "fnprof")
+        if not os.path.exists(copy):
+            shutil.copy(FNPROF, copy)
+        return subprocess.run(argv + [copy, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                              cwd=self.scratch)
+
+    def test_without_privileges_the_missing_capability_is_named(self):
+        done = self.unprivileged("record", "-o", self.out, "-d", "1")
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn("CAP_BPF", done.stderr)
+        self.assertLessEqual(len(done.stderr.strip().splitlines()), 3, done.stderr)
+        self.assertFalse(os.path.exists(self.out), "nothing is left behind")
+
+    def test_doctor_says_what_is_missing_without_privileges(self):
+        done = self.unprivileged("doctor")
+        self.assertIn(done.returncode, (0, 1))
+        self.assertIn("CAP_BPF", done.stdout + done.stderr)
+        self.assertIn("Lambda", done.stdout + done.stderr, "it says where it cannot run")
+
+    def test_doctor_as_root(self):
+        done = fnprof("doctor")
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        self.assertNotIn("\x1b", done.stdout)
+        self.assertIn("BTF", done.stdout)
+
+    # ---- answers to good input ----
+
+    def test_help_of_every_verb(self):
+        for verb in ("record", "ls", "show", "export", "demo", "doctor", "inspect"):
+            done = fnprof(verb, "--help")
+            self.assertEqual(done.returncode, 0, f"{verb}: {done.stderr}")
+            self.assertIn(verb, done.stdout)
+
+    def test_standard_output_that_is_closed_is_an_error(self):
+        """No failing path exits 0."""
+        with Recording("-F", 99, cmd=[program("cycle"), 1000, 200]) as recording:
+            recording.wait()
+            full = subprocess.run(f"{FNPROF} ls {recording.dir} >/dev/full", shell=True, capture_output=True, text=True)
+            self.assertEqual(full.returncode, 1, full.stderr)
+            self.assertTrue(full.stderr.strip())
+
+    def test_inspect_process_of_nothing(self):
+        self.assert_one_sentence(fnprof("inspect", "process", 2**22 - 3), 1, str(2**22 - 3))
+
+    def test_export_of_an_id_that_is_not_there(self):
+        with Recording("-F", 99, cmd=[program("cycle"), 1000, 200]) as recording:
+            recording.wait()
+            for verb, args in (("show", []), ("export", ["--format", "folded"])):
+                self.assert_one_sentence(fnprof(verb, recording.dir, "no-such-id", *args), 1, "no-such-id")
+            self.assert_one_sentence(fnprof("export", recording.dir, "--format", "docx"), 2, "docx")
+
+
+if __name__ == "__main__":
+    assert json and sys and unittest
+    fnprof_e2e.main()
