@@ -39,6 +39,17 @@ class Ending(fnprof_e2e.TestCase):
             self.assertEqual(recording.wait(), 0, recording.stderr)
         self.assertLess(time.monotonic() - begun, 5)
 
+    def test_there_is_a_page_and_it_can_be_made_again(self):
+        with Recording("-F", 99, cmd=calls(20)) as recording:
+            self.assertEqual(recording.wait(), 0, recording.stderr)
+            page = recording.dir / "index.html"
+            self.assertTrue(page.exists())
+            self.assertLess(page.stat().st_size, 32 << 20)
+            again = recording.dir.parent / "again.html"
+            done = fnprof("export", recording.dir, "--format", "page", "-o", again)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertGreater(again.stat().st_size, page.stat().st_size // 2)
+
     def test_one_interrupt_ends_a_host_wide_recording(self):
         with Recording() as recording:
             self.assertEqual(recording.stop(signal.SIGINT), 0, recording.stderr)

@@ -62,7 +62,7 @@ class Lambda(fnprof_e2e.TestCase):
                 pid = child_of(recording.process.pid)
                 calls = self.invoke_mixed(api)
                 status = recording.stop(signal.SIGTERM)
-                self.assertEqual(status, 128 + signal.SIGTERM, recording.stderr)
+                self.assertIn(status, (0, 128 + signal.SIGTERM), recording.stderr)
                 self.check(recording, calls, pid, cold=True)
                 self.check_init(recording, calls, pid)
 
@@ -85,7 +85,7 @@ class Lambda(fnprof_e2e.TestCase):
             with Recording("-F", 997, "-p", function.pid) as recording:
                 calls = self.invoke_mixed(api)
                 self.assertEqual(recording.stop(), 0, recording.stderr)
-                self.check(recording, calls, function.pid, cold=None)
+                self.check(recording, calls, function.pid, cold=False)
                 self.assertEqual(recording.of("init", pid=function.pid), [])
 
     # ---- what must hold ----
@@ -97,7 +97,8 @@ class Lambda(fnprof_e2e.TestCase):
         self.assertEqual(ids, [call.id for call in calls], "in the order in which they closed")
         by_id = {row["id"]: row for row in rows}
         for number, call in enumerate(calls):
-            self.check_identity(by_id[call.id], call, pid, None if cold is None else number == 0)
+            self.check_identity(by_id[call.id], call, pid)
+            self.check_cold(by_id[call.id], number == 0, cold)
         self.check_times([(by_id[call.id], call) for call in calls])
         others = [row for row in recording.rows if row["pid"] == pid and row["kind"] != "invocation"]
         kinds = [row["kind"] for row in others]
@@ -108,34 +109,43 @@ class Lambda(fnprof_e2e.TestCase):
                          "no sample is shared when calls never overlap")
         self.assert_directory_is_whole(recording)
 
-    def check_identity(self, row, call, pid, cold):
+    def check_cold(self, row, is_first, exec_was_seen):
+        """The first call of a process whose exec was seen is cold, no other. Where the exec was not seen, nobody knows
+        of the first; of a later one it is known that it is not the first."""
+        if exec_was_seen:
+            self.assertIs(row["cold"], is_first, row)
+        elif is_first:
+            self.assertNotIn("cold", row, "its exec was not seen")
+        else:
+            self.assertIs(row.get("cold", False), False, row)
+
+    def check_identity(self, row, call, pid):
         expected = {"function": self.function, "version": "3", "source": "lambda", "runtime": self.client.runtime,
                     "outcome": call.outcome, "trace_id": call.trace_id, "parent_span_id": call.parent_span_id,
                     "pid": pid}
-        if cold is not None:
-            expected["cold"] = cold
         self.assertEqual({key: row.get(key) for key in expected}, expected, row)
-        if cold is None:
-            self.assertNotIn("cold", row, "its exec was not seen")
         self.assertEqual(utc_ns(row["deadline"]) // MILLISECOND, call.deadline_ms)
 
     def check_times(self, pairs):
         """Within 1 ms of the truth. A begin cannot be earlier than the server's send, and is the moment at which the
         client took the bytes: a client that got the processor late took them late, and then its function's own
-        clock bounds the begin from above. So an error is how far a time lies outside of what is possible."""
-        starts, ends, durations = [], [], []
+        clock bounds the begin from above. Likewise an end lies between the function's own last look at the clock and
+        the client's next call. So an error is how far a time lies outside of what is possible; and nearly all times
+        must be within 1 ms of the server's, without such an excuse."""
+        starts, ends, durations, near = [], [], [], 0
         for row, call in pairs:
-            said = call.answer()
-            begun = said.get("begin_ns", call.sent_ns + MILLISECOND)
-            starts.append(outside(row["start_ns"], call.sent_ns - READING, max(begun, call.sent_ns + MILLISECOND)))
-            end = row["start_ns"] + row["duration_ns"]
-            worked = said.get("end_ns", call.answered_ns - MILLISECOND)
-            ends.append(outside(end, min(worked, call.answered_ns - MILLISECOND), call.answered_ns + MILLISECOND))
+            said, start, end = call.answer(), row["start_ns"], row["start_ns"] + row["duration_ns"]
+            begun, worked = said.get("begin_ns", call.answered_ns), said.get("end_ns", call.sent_ns)
+            gone = call.followed_ns or call.read_ns
+            starts.append(outside(start, call.sent_ns - READING, max(begun, call.sent_ns + MILLISECOND)))
+            ends.append(outside(end, min(worked, call.answered_ns - MILLISECOND), max(gone, call.answered_ns + MILLISECOND)))
+            near += abs(start - call.sent_ns) <= MILLISECOND and abs(end - call.answered_ns) <= MILLISECOND
             durations.append(abs(row["duration_ns"] - (call.answered_ns - call.sent_ns)))
-        print(f"{self._testMethodName}: duration differs from the server's by {statistics.median(durations) / 1e3:.0f} us"
-              f" (median), {max(durations) / 1e3:.0f} us (most)", file=sys.stderr)
+        print(f"{self._testMethodName}: {near} of {len(pairs)} begin and end within 1 ms of the server's clock, duration "
+              f"differs by {statistics.median(durations) / 1e3:.0f} us (median), {max(durations) / 1e3:.0f} us (most)",
+              file=sys.stderr)
         self.assertEqual((max(starts), max(ends)), (0, 0), "nanoseconds outside of the possible, of start and end")
-        self.assertLess(statistics.median(durations), MILLISECOND)
+        self.assertGreaterEqual(near, 0.9 * len(pairs))
 
     def check_init(self, recording, calls, pid):
         (init,) = recording.of("init", pid=pid)

@@ -88,6 +88,9 @@ def serve(mode):
             found = ID.search(head)
             if not found:
                 raise ValueError("no id")
+            if b"connection: close" in head.lower():
+                sock.close()
+                sock = connect()
             if mode == "overlap":
                 burn(float(body or b"20"))
             post(sock, BASE + b"/invocation/" + found.group(1) + b"/response", body, mode)

@@ -9,7 +9,8 @@ The truth of an invocation, in CLOCK_MONOTONIC nanoseconds:
   sent_ns      just before its head was handed to the kernel: it cannot have begun earlier
   answered_ns  when the kernel took the last byte of the answer (SO_TIMESTAMPNS, so that this server's own turn on
                the processor does not count)
-  read_ns      when this server had read it: it cannot have ended later, but for the way out of the sender's call
+  read_ns      when this server had read it
+  followed_ns  when the kernel took the client's next call of `next`: whatever the client does to answer had ended
 """
 import collections
 import itertools
@@ -51,7 +52,7 @@ class Invocation:
         self.timeout_ms = timeout_ms
         self.raw = raw  # bytes, or an iterator of bytes, to send in place of a well-formed answer
         self.deadline_ms = None
-        self.sent_ns = self.answered_ns = self.read_ns = None
+        self.sent_ns = self.answered_ns = self.read_ns = self.followed_ns = None
         self.outcome = self.body = self.streamed = None
         self.done = threading.Event()
 
@@ -224,6 +225,10 @@ class RuntimeApi:
             if words[0] == "restore":
                 self.restores += 1
                 return self._send(connection, b"200 OK", b"", last)
+            for invocation in reversed(self.invocations):
+                if invocation.done.is_set() and invocation.followed_ns is None:
+                    invocation.followed_ns = taken
+                break
             return self._hand_out(connection, last)
         if method == "POST" and words[:2] == ["init", "error"]:
             self.init_errors.append((headers, body))

@@ -20,7 +20,7 @@ static volatile uint64_t sink;
 
 /* The clock is read by the caller, so that nearly all time is spent in the three functions themselves. */
 #define WORK(name)                                                                                           \
-	__attribute__((noinline)) static void name(void)                                                     \
+	__attribute__((noinline, noclone, no_icf)) static void name(void)                                    \
 	{                                                                                                    \
 		for (int i = 0; i < 3000; i++)                                                               \
 			sink = sink * 1664525 + 1013904223;                                                  \
