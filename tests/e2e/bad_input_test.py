@@ -221,7 +221,7 @@ class BadInput(fnprof_e2e.TestCase):
         """No failing path exits 0."""
         with Recording("-F", 99, cmd=[program("cycle"), 1000, 200]) as recording:
             recording.wait()
-            full = subprocess.run(f"{FNPROF} ls {recording.dir} >/dev/full", shell=True, capture_output=True, text=True)
+            full = subprocess.run(f"{FNPROF} ls {recording.dir} --kind all >/dev/full", shell=True, capture_output=True, text=True)
             self.assertEqual(full.returncode, 1, full.stderr)
             self.assertTrue(full.stderr.strip())
 
