@@ -48,7 +48,7 @@ static const char *label_text(const struct fnp_profile *profile, const char *key
 			    strcmp(fnp_profile_string(profile, labels[i].key), key) == 0)
 				return fnp_profile_string(profile, labels[i].text);
 		}
-		if (profile->samples.len == 0)
+		if (profile->samples.len == 0 || profile->labels.len == 0)
 			break;
 		labels = profile->labels.items + profile->samples.items[0].first_label;
 		n = profile->samples.items[0].n_labels;
@@ -70,7 +70,7 @@ void fnp_profile_title(const struct fnp_profile *profile, struct fnp_buffer *ret
 		const char *slash = strrchr(file, '/');
 		fnp_buffer_text(ret, slash ? slash + 1 : file);
 	}
-	if (!ret->error)
+	if (ret->len > start)
 		fnp_text_make_printable((char *)ret->data + start, ret->len - start);
 }
 

@@ -18,6 +18,7 @@
  */
 #define PSEUDO_BASE (UINT64_C(1) << 47)
 #define PSEUDO_SIZE (UINT64_C(1) << 32)
+#define PSEUDO_END (PSEUDO_BASE * 2)
 
 struct index {
 	uint64_t *slots; /* hash << 32 | number + 1, or 0 */
@@ -320,6 +321,12 @@ static bool location_is(const struct fnp_profile *profile, uint32_t number,
 	       memcmp(&profile->lines.items[have->first_line], lines, asked->n_lines * sizeof(*lines)) == 0;
 }
 
+/* A frame without an address, or one that a builder has numbered before (it was read back, or comes from another). */
+static bool is_numbered(const struct fnp_mapping_meaning *meaning, uint64_t address)
+{
+	return meaning->pseudo && (address == 0 || (address >= PSEUDO_BASE && address < PSEUDO_END));
+}
+
 /* Takes a location over that is known to be new. Nothing changes on failure. */
 static int location_push(struct fnp_profile *profile, struct fnp_profile_location *new,
 			 const struct fnp_profile_line *lines)
@@ -334,7 +341,7 @@ static int location_push(struct fnp_profile *profile, struct fnp_profile_locatio
 	if (fnp_vec_reserve(&profile->locations, profile->locations.len + 1) < 0 ||
 	    fnp_vec_append(&profile->lines, lines, new->n_lines) < 0)
 		return -ENOMEM;
-	if (new->numbered)
+	if (new->address == 0 && new->numbered)
 		new->address = mapping->limit;
 	mapping_hold(mapping, new->address, new->address + 1);
 	profile->locations.items[profile->locations.len++] = *new;
@@ -357,8 +364,9 @@ int fnp_profile_add_location(struct fnp_profile *profile, const struct fnp_profi
 					    .n_lines = (uint16_t)n_lines,
 					    .kind = (uint8_t)meaning->kind,
 					    .tier = (uint8_t)meaning->tier,
-					    .numbered = meaning->pseudo && location->address == 0};
-	hash = hash_words((uint64_t[]){new.address, (uint64_t) new.mapping << 32 | new.numbered,
+					    .numbered = is_numbered(meaning, location->address)};
+	hash = hash_words((uint64_t[]){new.numbered ? 0 : new.address,
+				       (uint64_t) new.mapping << 32 | new.numbered,
 				       XXH3_64bits(lines, n_lines * sizeof(*lines))},
 			  3);
 	for (size_t at = hash; index_next(index, hash, &at, &number);) {

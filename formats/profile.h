@@ -134,7 +134,7 @@ int fnp_profile_add_function(struct fnp_profile *profile, const struct fnp_profi
  * `location` gives address and mapping; kind and tier follow from the mapping's file; `lines` innermost first, 1 to
  * 65,535. The mapping's range grows to hold the address. Equal ones (address, mapping and lines) get one number.
  * In a pseudo-mapping address 0 means that the frame has none: the builder chooses one, and equal are those with
- * equal lines. -EINVAL for the highest address of all, which no range can hold, and for dangling numbers.
+ * equal lines; an address that a builder chose (read back, or of another profile) is kept, and counts as none. -EINVAL for the highest address of all, which no range can hold, and for dangling numbers.
  */
 int fnp_profile_add_location(struct fnp_profile *profile, const struct fnp_profile_location *location,
 			     const struct fnp_profile_line *lines, uint32_t n_lines, uint32_t *ret);

@@ -127,6 +127,22 @@ static void frames_of_pseudo_mappings_are_numbered(void **state)
 	assert_int_equal(build_pseudo(p, FNP_MAPPING_PYTHON), python);
 }
 
+/* What was read back from a file, and is put together with others. */
+static void numbers_of_another_profile_are_no_addresses(void **state)
+{
+	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *p = build_profile(), *other = build_profile();
+	uint32_t g = build_frame(other, build_pseudo(other, FNP_MAPPING_PYTHON), 0, "g");
+	uint64_t number = other->locations.items[g].address;
+	uint32_t python = build_pseudo(p, FNP_MAPPING_PYTHON), f = build_frame(p, python, 0, "f");
+
+	(void)state;
+	assert_true(p->locations.items[f].address == number);
+	assert_int_equal(build_frame(p, python, number, "f"), f);
+	assert_int_equal(build_frame(p, python, number + 7, "f"), f);
+	assert_int_not_equal(build_frame(p, python, 0x7f0000001000, "f"), f);
+	assert_int_not_equal(build_frame(p, python, number, "g"), f);
+}
+
 static void locations_differ_by_address_mapping_and_lines(void **state)
 {
 	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *p = build_profile();
@@ -244,6 +260,7 @@ int main(void)
 		cmocka_unit_test(mapping_without_an_address_is_refused),
 		cmocka_unit_test(kind_and_tier_follow_from_the_mapping),
 		cmocka_unit_test(frames_of_pseudo_mappings_are_numbered),
+		cmocka_unit_test(numbers_of_another_profile_are_no_addresses),
 		cmocka_unit_test(locations_differ_by_address_mapping_and_lines),
 		cmocka_unit_test(location_that_dangles_is_refused),
 		cmocka_unit_test(equal_samples_are_added),
