@@ -69,21 +69,53 @@ static int temporary_name(const char *path, char ret[static PATH_MAX])
 	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-int fnp_file_write_at(int dirfd, const char *path, const void *data, size_t len)
+int fnp_file_begin_at(int dirfd, const char *path, int *ret_fd)
 {
 	char tmp[PATH_MAX];
 	int r = temporary_name(path, tmp);
 
 	if (r < 0)
 		return r;
-	fnp_autoclose int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return -errno;
-	r = fnp_file_write_all(fd, data, len);
-	if (r == 0 && renameat(dirfd, tmp, dirfd, path) < 0)
-		r = -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int fnp_file_commit_at(int dirfd, const char *path)
+{
+	char tmp[PATH_MAX];
+	int r = temporary_name(path, tmp);
+
 	if (r < 0)
+		return r;
+	if (renameat(dirfd, tmp, dirfd, path) < 0) {
+		r = -errno;
 		unlinkat(dirfd, tmp, 0);
+	}
+	return r;
+}
+
+void fnp_file_abort_at(int dirfd, const char *path)
+{
+	char tmp[PATH_MAX];
+
+	if (temporary_name(path, tmp) == 0)
+		unlinkat(dirfd, tmp, 0);
+}
+
+int fnp_file_write_at(int dirfd, const char *path, const void *data, size_t len)
+{
+	fnp_autoclose int fd = -1;
+	int r = fnp_file_begin_at(dirfd, path, &fd);
+
+	if (r < 0)
+		return r;
+	r = fnp_file_write_all(fd, data, len);
+	if (r == 0)
+		return fnp_file_commit_at(dirfd, path);
+	fnp_file_abort_at(dirfd, path);
 	return r;
 }
 

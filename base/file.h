@@ -22,6 +22,14 @@ int fnp_file_read_at(int dirfd, const char *path, size_t max, struct fnp_buffer 
  */
 int fnp_file_write_at(int dirfd, const char *path, const void *data, size_t len);
 
+/*
+ * The same for what is too big to be held: begin gives the temporary file to write to (the caller closes it), commit
+ * renames it to `path`, abort removes it. One of the two must follow.
+ */
+int fnp_file_begin_at(int dirfd, const char *path, int *ret_fd);
+int fnp_file_commit_at(int dirfd, const char *path);
+void fnp_file_abort_at(int dirfd, const char *path);
+
 /* Creates one folder below dirfd; one that is there already is no error. */
 int fnp_file_mkdir_at(int dirfd, const char *path);
 
