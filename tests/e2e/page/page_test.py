@@ -1,0 +1,465 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The page as people and scripts meet it: in headless Chromium, made from recordings that recording.py makes.
+
+usage: page_test.py MAKE_PAGE [TEST...]      exits 77 where there is no chromium with its driver
+"""
+import colorsys
+import json
+import pathlib
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCES = HERE.parents[2] / "profiler/output/page"
+sys.path.insert(0, str(HERE))
+import browser  # noqa: E402
+import recording  # noqa: E402
+
+MAKE_PAGE = None
+FOLDER = None
+MADE = {}
+
+
+def make(name, *args):
+    """The URL of a page, and what make_page said of it. Made once."""
+    if name not in MADE:
+        folder = FOLDER / name
+        subprocess.run([sys.executable, HERE / "recording.py", folder, *args], check=True)
+        out = subprocess.run([MAKE_PAGE, folder], check=True, capture_output=True, text=True).stdout
+        MADE[name] = (folder / "index.html").as_uri(), json.loads(out)
+    return MADE[name]
+
+
+def show(b, url, fragment=""):
+    b.open("about:blank")
+    b.log("browser"), b.requests()
+    b.open(url + fragment)
+    assert b.until("document.documentElement.dataset.ready"), b.run("return document.getElementById('trouble').textContent")
+    settle(b)
+
+
+def settle(b):
+    """Until graphs that were asked for are drawn and movements have ended."""
+    b.wait("await new Promise((ok) => setTimeout(ok, 260)); await new Promise((ok) => requestAnimationFrame(() => requestAnimationFrame(ok)));")
+
+
+def lines(b):
+    """The list's rows in view, as dictionaries of their cells' text."""
+    return b.run("""return [...document.querySelectorAll('#list-space .line:not([hidden])')]
+        .sort((x, y) => x.getAttribute('aria-rowindex') - y.getAttribute('aria-rowindex'))
+        .map((line) => Object.fromEntries([...line.children].map((c) => [c.className.split(' ')[0].slice(2), c.textContent])));""")
+
+
+def set_value(b, id_, value, event="change"):
+    b.run("const e = document.getElementById(arguments[0]); e.value = arguments[1]; e.dispatchEvent(new Event(arguments[2], {bubbles: true}));", id_, value, event)
+    settle(b)
+
+
+def click(b, selector):
+    b.run("document.querySelector(arguments[0]).click()", selector)
+    settle(b)
+
+
+def text(b, selector):
+    return b.run("return document.querySelector(arguments[0]).textContent", selector)
+
+
+def fragment(b):
+    return dict(urllib.parse.parse_qsl(b.run("return location.hash.slice(1)")))
+
+
+def frames_under(b, steps=24):
+    """Names of the frames under a grid of points of the canvas, from top to bottom: {name: (x, y)}."""
+    box = b.run("const r = document.getElementById('stage').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]")
+    found = {}
+    for i in range(steps):
+        for x in (0.25, 0.7):
+            at = (box[0] + box[2] * x, box[1] + box[3] * (i + 0.5) / steps)
+            b.pointer(at)
+            name = b.run("const e = document.querySelector('.frame.hover:not([hidden])'); return e && e.dataset.frame")
+            if name:
+                found.setdefault(name, at)
+    return found
+
+
+def index(name):
+    return [json.loads(line) for line in (FOLDER / name / "index.jsonl").read_text().splitlines()]
+
+
+# ---- tests -----------------------------------------------------------------------------------------------------
+
+def test_it_loads_without_a_word_or_a_request(b):
+    url, _ = make("real")
+    show(b, url)
+    assert b.log("browser") == [], "nothing on the console"
+    requests = [u for u in b.requests() if not u.startswith(("chrome:", "data:"))]
+    assert requests == [url], requests
+    assert text(b, "#title") == "All together"
+    assert b.run("return document.querySelectorAll('[data-frame]:not([hidden])').length") >= 1
+    assert b.run("return document.querySelectorAll('input[type=search]').length") == 1
+    html = pathlib.Path(urllib.parse.urlparse(url).path).read_text()
+    assert not re.search(r'(src|href)\s*=\s*"(?!data:)', html), "no reference to anything else"
+
+
+def test_the_list_is_slowest_first_and_sorts_by_each_column(b):
+    url, _ = make("real")
+    show(b, url)
+    rows = sorted((r for r in index("real") if r["kind"] in ("invocation", "init")), key=lambda r: -r["duration_ns"])
+    assert [line["id"] for line in lines(b)[:5]] == [r["id"] for r in rows[:5]]
+    for key in ("function", "id", "kind", "start", "duration_ns", "cpu_ns", "samples", "cold", "outcome"):
+        for _ in range(2):
+            click(b, f"[data-sort={key}]")
+            down = b.run("return document.querySelector(`[data-sort=${arguments[0]}]`).parentElement.getAttribute('aria-sort')", key) == "descending"
+            known = [r for r in rows if key in r]
+            key_of = {"cold": lambda r: r["cold"]}.get(key, lambda r: r[key])
+            want = (max if down else min)(key_of(r) for r in known)
+            first = next(r for r in rows if r["id"] == lines(b)[0]["id"])
+            assert key in first and first[key] == want, (key, down, first.get(key), want)
+
+
+def test_filters_narrow_the_list(b):
+    url, _ = make("real")
+    show(b, url)
+    rows = [r for r in index("real") if r["kind"] in ("invocation", "init")]
+    listed = lambda: int(text(b, "#listed").split()[0].replace(",", ""))
+    assert listed() == len(rows)
+    set_value(b, "by-function", "checkout")
+    assert listed() == sum(r["function"] == "checkout" for r in rows)
+    set_value(b, "by-outcome", "error")
+    assert listed() == sum(r["function"] == "checkout" and r.get("outcome") == "error" for r in rows)
+    set_value(b, "by-outcome", "unknown")
+    assert listed() == sum(r["function"] == "checkout" and "outcome" not in r for r in rows)
+    set_value(b, "by-outcome", "")
+    set_value(b, "by-cold", "cold")
+    assert listed() == sum(r["function"] == "checkout" and r.get("cold") is True for r in rows)
+    set_value(b, "by-cold", "")
+    set_value(b, "by-function", "")
+    some = rows[17]
+    set_value(b, "filter", some["id"][:13].upper(), "input")
+    assert [line["id"] for line in lines(b)] == [some["id"]]
+    set_value(b, "filter", "", "input")
+    for kind in ("process", "idle", "shared"):
+        click(b, f"[data-kind={kind}]")
+    assert listed() == len(index("real"))
+
+
+def test_a_row_shows_its_facts_and_what_is_not_known(b):
+    url, _ = make("real")
+    row = next(r for r in index("real") if r["kind"] == "invocation" and "trace_id" in r and not r["cold"])
+    show(b, url, "#show=row&row=" + row["id"])
+    facts = dict(b.run("return [...document.querySelectorAll('#facts dl.facts dt')].map((t) => [t.textContent, t.nextSibling.textContent])"))
+    assert facts["id"] == row["id"] and facts["trace id"] == row["trace_id"] and facts["function"] == row["function"]
+    assert facts["outcome"] == row["outcome"] and facts["cold"] == "no" and facts["version"] == "17"
+    assert facts["samples"] == str(row["samples"]) and facts["lost"] == "none"
+    assert facts["attribution"] == (f"exact {row['samples']}" if row["samples"] else "no samples")
+    unknown = next(r for r in index("real") if r["kind"] == "invocation" and "trace_id" not in r)
+    show(b, url, "#show=row&row=" + unknown["id"])
+    facts = dict(b.run("return [...document.querySelectorAll('#facts dl.facts dt')].map((t) => [t.textContent, t.nextSibling.textContent])"))
+    assert {facts[k] for k in ("outcome", "cold", "trace id", "deadline", "parent span")} == {"unknown"}
+    click(b, "#facts .link")
+    assert text(b, "#subtitle") == unknown["init"], "the link leads to the init row"
+
+
+def test_the_whole_is_the_sum_of_all_rows(b):
+    url, _ = make("real")
+    show(b, url)
+    label = b.run("return document.querySelector('.frame.focus').getAttribute('aria-label')")
+    samples = sum(r["samples"] for r in index("real"))
+    assert label.endswith(f"{samples:,} samples"), label
+    show(b, url, "#show=listed&kinds=invocation&function=checkout")
+    samples = sum(r["samples"] for r in index("real") if r["kind"] == "invocation" and r["function"] == "checkout")
+    assert b.run("return document.querySelector('.frame.focus').getAttribute('aria-label')").endswith(f"{samples:,} samples")
+
+
+def test_a_click_zooms_and_escape_resets(b):
+    url, _ = make("real")
+    show(b, url)
+    found = frames_under(b)
+    assert "handle_event_request" in found and "everything" in found, list(found)
+    b.pointer(found["handle_event_request"], "down", "up")
+    settle(b)
+    box = b.run("const r = document.querySelector('[data-frame=handle_event_request]').getBoundingClientRect(); return r.width / document.getElementById('stage').clientWidth")
+    assert box > 0.98, box
+    assert fragment(b)["zoom"]
+    b.press("Escape")
+    settle(b)
+    assert "zoom" not in fragment(b)
+    b.run("document.querySelector('.frame.hover').hidden = true")
+    b.pointer(found["handle_event_request"])
+    b.run("document.querySelector('.frame.hover').click()")  # as a script or a screen reader would
+    settle(b)
+    assert "zoom" in fragment(b)
+    b.run("history.back()")
+    settle(b)
+    assert "zoom" not in fragment(b)
+
+
+def test_keys_move_the_focus_between_frames(b):
+    url, _ = make("real")
+    focused = lambda: b.run("const e = document.activeElement; return [e.dataset.frame, e.getAttribute('aria-label')]")
+    for view, deeper, back in (("flame", "Up", "Down"), ("icicle", "Down", "Up")):
+        show(b, url, "#view=" + view)
+        b.run("document.querySelector('.frame.focus').focus()")
+        b.press(deeper)
+        first, label = focused()
+        assert first == "_start" and "native" in label and "%" in label, label
+        b.press("Right")
+        assert focused()[1] != label
+        b.press("Left", deeper, deeper)
+        assert focused()[0] in ("main", "node::Start(int, char**)")
+        b.press(back, back, back)
+        assert focused()[0] == "everything"
+        b.press(deeper, deeper, "Enter")
+        settle(b)
+        assert "zoom" in fragment(b)
+        b.press("/")
+        assert b.run("return document.activeElement.id") == "search"
+
+
+def test_search_says_the_matched_share(b):
+    url, _ = make("real")
+    row = max((r for r in index("real") if r["kind"] == "invocation"), key=lambda r: r["samples"])
+    show(b, url, "#show=row&row=" + row["id"])
+    folded = [line.rsplit(" ", 1) for line in (FOLDER / "real" / row["folded"]).read_text().splitlines()]
+    total = sum(int(n) for _, n in folded)
+    for wanted in ("handler", "do_syscall_64", "main", "no such frame"):
+        matched = sum(int(n) for stack, n in folded if any(wanted in name.lower() for name in stack.split(";")))
+        b.run("document.getElementById('search').focus()")
+        set_value(b, "search", wanted, "input")
+        shown = text(b, "#matched")
+        if wanted == "handler":
+            assert float(shown.split()[0]) >= 100 * matched / total - 0.06, (shown, matched / total)  # also by file
+        else:
+            assert abs(float(shown.split()[0]) - 100 * matched / total) < 0.06, (wanted, shown, matched / total)
+    assert fragment(b)["q"] == "no such frame"
+
+
+def test_sets_are_compared(b):
+    url, _ = make("real")
+    show(b, url)
+    set_value(b, "by-function", "thumbnails")
+    set_value(b, "compare", "slow5")
+    rows = sorted((r for r in index("real") if r["kind"] == "invocation" and r["function"] == "thumbnails"), key=lambda r: -r["duration_ns"])
+    n = max(1, round(len(rows) * 0.05))
+    assert text(b, "#title") == "slowest 5 % compared with the rest"
+    assert text(b, "#subtitle") == f"{n} rows, {len(rows) - n} rows"
+    a, rest = sum(r["sampled_ns"] for r in rows[:n]), sum(r["sampled_ns"] for r in rows[n:])
+    found = frames_under(b)
+    assert "retry_with_backoff" in found, list(found)
+    b.pointer(found["everything"])
+    tip = b.run("return [...document.querySelectorAll('#tip dd')].map((e) => e.textContent)")
+    assert f"{sum(r['samples'] for r in rows[:n]):,} samples" in tip[0] and f"{sum(r['samples'] for r in rows[n:]):,} samples" in tip[1], tip
+    growth = (a / n) / (rest / (len(rows) - n)) - 1
+    assert f"{100 * growth:,.1f} %"[:3] in tip[2] or f"{100 * growth:,.0f} %"[:3] in tip[2], (tip[2], growth)
+    # Any two sets, by their boxes.
+    click(b, "#clear-sets")
+    click(b, "#list-space .line:nth-child(1) .in-a")
+    assert text(b, "#title") == "A"
+    click(b, "#list-space .line:nth-child(2) .in-b")
+    assert text(b, "#title") == "A compared with B"
+    kept = fragment(b)
+    show(b, url, "#" + urllib.parse.urlencode(kept))
+    assert text(b, "#title") == "A compared with B" and fragment(b) == kept
+
+
+def test_the_fragment_brings_everything_back(b):
+    url, _ = make("real")
+    show(b, url)
+    set_value(b, "by-function", "checkout")
+    set_value(b, "search", "syscall", "input")
+    click(b, "[data-value=icicle]")
+    click(b, "[data-sort=samples]")
+    found = [line["id"] for line in lines(b)]
+    click(b, "#list-space .line:nth-child(3)")
+    b.run("document.querySelector('.frame.focus').focus()")
+    b.press("Down", "Down", "Down", "Enter")
+    settle(b)
+    look = "return [location.hash, document.getElementById('title').textContent, document.getElementById('subtitle').textContent," \
+           "document.getElementById('matched').textContent, document.querySelector('.frame.focus').getAttribute('aria-label')," \
+           "document.querySelector('[data-value=icicle]').getAttribute('aria-checked')]"
+    before = b.run(look)
+    assert before[5] == "true" and "zoom=" in before[0] and "q=syscall" in before[0]
+    show(b, url, before[0])
+    assert b.run(look) == before
+    assert [line["id"] for line in lines(b)] == found
+    show(b, url, "#view=nothing&show=row&row=~99999999&zoom=1e99&a=zzzzzz-zzzzzzz.-&sort=__proto__&kinds=&compare=constructor&value=x&q=%00")
+    assert b.log("browser") == [] and text(b, "#title") == "All together"
+
+
+def test_rows_without_samples_and_empty_recordings_say_so(b):
+    url, _ = make("empty", "--kind", "empty")
+    show(b, url)
+    assert "Nothing was recorded" in text(b, "#empty") and b.log("browser") == []
+    assert b.run("return document.getElementById('stage').hidden")
+    url, _ = make("real")
+    show(b, url, "#show=row&row=process-4001-1")
+    assert "No samples" in text(b, "#empty") and text(b, "#subtitle") == "process-4001-1"
+    url, _ = make("silent", "--invocations", "5", "--samples", "0")
+    show(b, url)
+    assert b.log("browser") == []
+
+
+def test_names_stay_text(b):
+    url, counts = make("hostile", "--kind", "hostile")
+    show(b, url)
+    assert counts["unreadable"] == 11 and counts["rows"] == 27, counts
+    assert b.log("browser") == [] and [u for u in b.requests() if not u.startswith(("chrome:", "data:"))] == [url]
+    assert b.run("return document.title").endswith("fnprof")
+    set_value(b, "filter", "</script>", "input")
+    assert [line["function"] for line in lines(b)] == ["</script><script>document.title='owned'</script>"]
+    click(b, "#list-space .line")
+    assert text(b, "#title") == "</script><script>document.title='owned'</script>"
+    for i in range(22):
+        show(b, url, f"#show=row&row=~{i}")
+        found = frames_under(b, 8)
+        assert b.log("browser") == [], (i, found)
+        assert b.run("return document.title").endswith("fnprof")
+        assert b.run("return document.querySelectorAll('img, iframe, object, embed, link:not([rel=icon])').length") == 0
+        links = b.run("return [...document.querySelectorAll('a')].map((a) => a.href)")
+        folder = url.rsplit("/", 1)[0] + "/"
+        assert all(link.startswith(folder) for link in links), links
+    show(b, url)
+    found = " ".join(frames_under(b, 40))
+    assert "\u2028" not in found and "\u202e" not in found and "\n" not in found
+
+
+def test_damage_is_said(b):
+    url, _ = make("real")
+    path = FOLDER / "damaged.html"
+    html = pathlib.Path(urllib.parse.urlparse(url).path).read_text()
+    path.write_text(re.sub(r'(data-block="nodes">.{20})....', r"\1AAAA", html))
+    b.open(path.as_uri())
+    assert "damaged" in b.until("!document.getElementById('trouble').hidden && document.getElementById('trouble').textContent")
+    assert b.log("browser") == []
+
+
+def test_light_and_dark(b):
+    url, _ = make("real")
+    for scheme in ("dark", "light"):
+        b.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        show(b, url)
+        b.run("localStorage.clear()")
+        show(b, url)
+        assert b.run("return document.documentElement.dataset.theme") == scheme
+        click(b, "#theme")
+        other = "light" if scheme == "dark" else "dark"
+        assert b.run("return document.documentElement.dataset.theme") == other
+        show(b, url)
+        assert b.run("return document.documentElement.dataset.theme") == other, "the switch is kept"
+        b.run("localStorage.clear()")
+
+
+def test_a_hundred_thousand_frames_redraw_in_time(b):
+    url, _ = make("wide", "--kind", "wide")
+    show(b, url)
+    times = {}
+    for name, step in (("whole", ""), ("zoomed", "document.querySelector('.frame.focus').click();")):
+        times[name] = b.wait("""const canvas = document.getElementById('canvas'), times = [];
+            const frame = () => new Promise((ok) => requestAnimationFrame(() => setTimeout(ok)));
+            """ + step + """
+            for (let i = 0; i < 41; i++) {
+                document.getElementById('theme').click();
+                await frame();
+                times.push(Number(canvas.dataset.drawMs));
+            }
+            return times;""")
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    print(f"    redraw of 100,001 frames: median {medians['whole']:.1f} ms")
+    assert medians["whole"] < 50, medians
+    b.run("document.querySelector('.frame.focus').focus()")
+    b.press("Up", "Up")
+    assert b.run("return document.activeElement.dataset.frame").startswith("step_0_")
+
+
+def test_ten_thousand_invocations(b):
+    url, counts = make("many", "--invocations", "10000", "--samples", "25")
+    rows = len(index("many"))
+    print(f"    {rows:,} rows, {sum(r['samples'] for r in index('many')):,} samples: page {counts['bytes'] / 1e6:.1f} MB, "
+          f"{counts['cpu_ms'] / 1e3:.1f} s CPU, {counts['rss_kb'] / 1024:.0f} MB RSS, {counts['singles']:,} single graphs")
+    assert counts["rows"] == counts["listed"] == rows and counts["unreadable"] == 0
+    assert counts["bytes"] <= 32 << 20
+    sanitized = b"__asan_init" in pathlib.Path(MAKE_PAGE).read_bytes()
+    assert sanitized or counts["rss_kb"] <= 64 << 10
+    show(b, url)
+    elements = lambda: b.run("return document.querySelectorAll('#list-space .line').length")
+    assert elements() < 80, "only rows in view are elements"
+    worst = b.wait("""const body = document.getElementById('list-body'), times = [];
+        for (let i = 0; i < 60; i++) {
+            const begin = performance.now();
+            body.scrollTop = body.scrollHeight * ((i * 37) % 60) / 60;
+            await new Promise((ok) => requestAnimationFrame(() => setTimeout(ok)));
+            times.push(performance.now() - begin);
+        }
+        return times.sort((x, y) => x - y)[30];""")
+    print(f"    a jump in the list: median {worst:.0f} ms a frame")
+    assert worst < 50 and elements() < 80
+    set_value(b, "compare", "slow5")
+    assert b.until("document.getElementById('title').textContent.startsWith('slowest')")
+    assert text(b, "#note") == "" or b.run("return document.getElementById('note').hidden")
+
+
+# Colour blindness after Machado, Oliveira and Fernandes (2009), severity 1.
+BLIND = {
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+}
+
+
+def lab(rgb):
+    x, y, z = (sum(m * c for m, c in zip(row, rgb)) for row in
+               ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505)))
+    f = lambda t: t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116
+    fx, fy, fz = f(x / 0.95047), f(y), f(z / 1.08883)
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+def test_kinds_stay_apart_for_the_color_blind(_):
+    source = (SOURCES / "colors.js").read_text()
+    for theme in ("light", "dark"):
+        palette = json.loads(re.search(rf"{theme}: (\[\[.*\]\])", source)[1])
+        linear = []
+        for h, s, l in palette:
+            rgb = colorsys.hls_to_rgb(h / 360, l / 100, s / 100)
+            linear.append([c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb])
+        for name, matrix in {"": ((1, 0, 0), (0, 1, 0), (0, 0, 1)), **BLIND}.items():
+            seen = [lab([min(1, max(0, sum(m * c for m, c in zip(row, rgb)))) for row in matrix]) for rgb in linear]
+            for i, a in enumerate(seen):
+                for j, other in enumerate(seen[:i]):
+                    distance = sum((p - q) ** 2 for p, q in zip(a, other)) ** 0.5
+                    # 5, the marker, has stripes, too.
+                    assert distance > (8 if i == 5 else 12), (theme, name, i, j, round(distance, 1))
+
+
+def main():
+    global MAKE_PAGE, FOLDER
+    if not browser.find():
+        print("skipped: no chromium with chromedriver here (Debian: chromium, chromium-driver)")
+        return 77
+    MAKE_PAGE, wanted = sys.argv[1], sys.argv[2:]
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not wanted or any(w in n for w in wanted))]
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="fnprof-page-") as folder, browser.Browser() as b:
+        FOLDER = pathlib.Path(folder)
+        for name, test in tests:
+            print(name[5:].replace("_", " "), flush=True)
+            b.cdp("Emulation.setDeviceMetricsOverride", width=1440, height=900, deviceScaleFactor=1, mobile=False)
+            b.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
+            try:
+                test(b)
+            except Exception as error:  # one failed test does not hide the others
+                failed += 1
+                print(f"    FAILED: {type(error).__name__}: {error}" + (f" (line {error.__traceback__.tb_next.tb_lineno})" if error.__traceback__.tb_next else ""))
+    print(f"{len(tests) - failed} of {len(tests)} passed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
