@@ -49,6 +49,16 @@ int fnp_vec_grow(void **items, size_t *cap, size_t want, size_t item_size);
 		r_;                                                                                          \
 	})
 
+/* Gives back what a finished vector holds in reserve. */
+#define fnp_vec_shrink(v)                                                                                    \
+	do {                                                                                                 \
+		void *less_ = (v)->len ? realloc((v)->items, (v)->len * sizeof((v)->items[0])) : NULL;       \
+		if (less_) {                                                                                 \
+			(v)->items = less_;                                                                  \
+			(v)->cap = (v)->len;                                                                 \
+		}                                                                                            \
+	} while (0)
+
 #define fnp_vec_deinit(v)                                                                                    \
 	do {                                                                                                 \
 		free((v)->items);                                                                            \

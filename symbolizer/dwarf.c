@@ -12,13 +12,15 @@
 
 #include "symbolizer/dwarf_line.h"
 
-#define STATE_BYTES_MAX ((size_t)40 << 20)
+#define STATE_BYTES_MAX ((size_t)64 << 20) /* all of libjvm's 1,100 units take 50 */
+#define PAGES_MAX (UINT64_C(24) << 20)
+#define FAULT_BYTES 65536	/* the kernel maps up to 16 pages around the one that is touched */
 #define FUEL UINT64_C(30000000) /* steps a look-up may take: about half a second */
-#define HOPS_MAX 16		 /* abstract_origin -> specification -> ... */
+#define HOPS_MAX 16		/* abstract_origin -> specification -> ... */
 
 struct state {
 	struct fnp_dwarf_unit unit;
-	bool has_functions, has_rows;
+	bool has_functions, has_deep_functions, has_rows;
 	fnp_ranges functions;
 	fnp_dwarf_rows rows;
 	struct source *split; /* the .dwo file, NULL */
@@ -35,14 +37,18 @@ struct entry {
 struct source {
 	struct fnp_dwarf_file file;
 	FNP_VEC(struct entry) entries; /* sorted by offset */
+	bool listed;		       /* entries has them all, not only those of .debug_aranges */
 };
 
 struct fnp_dwarf {
 	struct source main, alt;
 	struct fnp_dwarf_code code;
-	bool indexed;
-	fnp_ranges units; /* addresses from code.start; value: number of the entry in main */
+	bool indexed_aranges;
+	fnp_ranges units;   /* addresses from code.start; value: offset of the unit in .debug_info */
+	bool indexed_roots; /* `units` has also those that .debug_aranges leaves out */
 	size_t state_bytes;
+	bool wants_list;     /* a reference left its unit before all were listed */
+	uint64_t read_bytes; /* of the file, since its pages were given back; estimated */
 	uint64_t fuel;
 };
 
@@ -83,13 +89,28 @@ static void destroy_source(struct source *source)
 	fnp_dwarf_file_deinit(&source->file);
 }
 
-/* Goes from header to header. What follows a broken one is not known. */
+static int compare_entries(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/*
+ * Lists all units, going from header to header; what follows a broken one is not known. States are forgotten: the
+ * caller holds none.
+ */
 static int list_units(struct source *source)
 {
 	struct fnp_cursor info = fnp_dwarf_section(&source->file, FNP_DWARF_INFO);
-	uint64_t offset = 0, size = fnp_cursor_left(&info);
+	uint64_t offset = 0, size = FNP_MIN(fnp_cursor_left(&info), (size_t)UINT32_MAX);
 	struct fnp_dwarf_unit unit;
 
+	if (source->listed)
+		return 0;
+	source->listed = true;
+	forget_states(source);
+	source->entries.len = 0;
 	while (offset < size && fnp_dwarf_unit_read_header(&source->file, offset, &unit) == 0) {
 		int r = fnp_vec_push(&source->entries, (struct entry){.offset = offset});
 		if (r < 0)
@@ -180,6 +201,7 @@ static int open_unit(struct fnp_dwarf *dwarf, struct source *source, struct entr
 	if (r < 0)
 		return r;
 	dwarf->state_bytes += sizeof(*state) + abbrev_bytes(&state->unit);
+	dwarf->read_bytes += 2 * FAULT_BYTES;
 	*ret = state;
 	entry->state = TAKE_PTR(state);
 	return 0;
@@ -195,9 +217,9 @@ static int open_split(struct fnp_dwarf *dwarf, struct state *state)
 	if (state->split_tried || !skeleton->dwo_name[0])
 		return 0;
 	state->split_tried = true;
-	int n = skeleton->dwo_name[0] == '/' ? snprintf(path, sizeof(path), "%s", skeleton->dwo_name)
-					     : snprintf(path, sizeof(path), "%s/%s", skeleton->comp_dir,
-							skeleton->dwo_name);
+	int n = skeleton->dwo_name[0] == '/'
+			? snprintf(path, sizeof(path), "%s", skeleton->dwo_name)
+			: snprintf(path, sizeof(path), "%s/%s", skeleton->comp_dir, skeleton->dwo_name);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return 0;
 	state->split = calloc(1, sizeof(*state->split));
@@ -236,7 +258,7 @@ static struct source *source_of(struct fnp_dwarf *dwarf, struct state *state)
 struct indexer {
 	struct fnp_dwarf *dwarf;
 	fnp_ranges intervals;
-	uint32_t entry;
+	uint32_t unit; /* offset */
 };
 
 static int add_interval(void *context, uint64_t low, uint64_t high)
@@ -248,38 +270,70 @@ static int add_interval(void *context, uint64_t low, uint64_t high)
 		return 0;
 	struct fnp_range range = {.start = (uint32_t)(low - code.start),
 				  .end = (uint32_t)(FNP_MIN(high, code.end) - code.start),
-				  .value = indexer->entry};
+				  .value = indexer->unit};
 	return fnp_vec_push(&indexer->intervals, range);
 }
 
-/* One set of .debug_aranges (DWARF 5, 6.1.2): a header with its unit's offset, and {address, length} up to {0, 0}. */
-static int read_aranges_set(struct indexer *indexer, struct fnp_cursor *all, uint8_t *covered)
+static int finish_index(struct indexer *indexer)
 {
-	struct source *source = &indexer->dwarf->main;
-	uint64_t start = fnp_cursor_offset(all), unit_offset, address, size;
-	uint32_t length, offset32;
+	fnp_ranges *intervals = &indexer->intervals;
+
+	if (intervals->len > 0)
+		qsort(intervals->items, intervals->len, sizeof(struct fnp_range), fnp_ranges_compare);
+	indexer->dwarf->units.len = 0;
+	return fnp_ranges_paint(intervals->items, intervals->len, &indexer->dwarf->units);
+}
+
+/* One set of .debug_aranges (DWARF 5, 6.1.2): a header with its unit's offset, and {address, length} up to {0, 0}. */
+static int read_aranges_set(struct indexer *indexer, struct fnp_cursor *all)
+{
+	uint64_t start = fnp_cursor_offset(all), address, size;
+	size_t before = indexer->intervals.len;
+	uint32_t length;
 	uint8_t address_size, segment_size;
 	struct fnp_cursor c;
 	uint16_t version;
 
 	if (fnp_cursor_u32(all, &length) < 0 || length == UINT32_MAX || fnp_cursor_sub(all, length, &c) < 0)
 		return -EBADMSG;
-	if (fnp_cursor_u16(&c, &version) < 0 || version != 2 || fnp_cursor_u32(&c, &offset32) < 0 ||
+	if (fnp_cursor_u16(&c, &version) < 0 || version != 2 || fnp_cursor_u32(&c, &indexer->unit) < 0 ||
 	    fnp_cursor_u8(&c, &address_size) < 0 || address_size != 8 || fnp_cursor_u8(&c, &segment_size) < 0 ||
 	    segment_size != 0 || fnp_cursor_skip(&c, -(start + 4 + fnp_cursor_offset(&c)) & 15) < 0)
 		return 0;
-	unit_offset = offset32;
-	const struct entry *entry = entry_of(source, unit_offset);
-	if (!entry || entry->offset != unit_offset)
-		return 0;
-	indexer->entry = (uint32_t)(entry - source->entries.items);
 	while (fnp_cursor_u64(&c, &address) == 0 && fnp_cursor_u64(&c, &size) == 0 && (address || size)) {
 		int r = add_interval(indexer, address, address + size);
 		if (r < 0)
 			return r;
-		covered[indexer->entry] = true;
 	}
-	return 0;
+	if (indexer->intervals.len == before)
+		return 0;
+	return fnp_vec_push(&indexer->dwarf->main.entries, (struct entry){.offset = indexer->unit});
+}
+
+/* The quick half of the index: no unit is touched. */
+static int index_aranges(struct fnp_dwarf *dwarf)
+{
+	struct fnp_cursor aranges = fnp_dwarf_section(&dwarf->main.file, FNP_DWARF_ARANGES);
+	struct indexer indexer = {.dwarf = dwarf};
+	struct source *source = &dwarf->main;
+	size_t kept = 0;
+	int r = 0;
+
+	dwarf->indexed_aranges = true;
+	while (r == 0 && aranges.pos < aranges.end)
+		r = read_aranges_set(&indexer, &aranges);
+	r = r == -EBADMSG ? 0 : r;
+	if (r == 0)
+		r = finish_index(&indexer);
+	fnp_vec_deinit(&indexer.intervals);
+	if (source->entries.len > 0)
+		qsort(source->entries.items, source->entries.len, sizeof(struct entry), compare_entries);
+	for (size_t i = 0; i < source->entries.len; i++) {
+		if (kept == 0 || source->entries.items[kept - 1].offset != source->entries.items[i].offset)
+			source->entries.items[kept++] = source->entries.items[i];
+	}
+	source->entries.len = kept;
+	return r;
 }
 
 static int read_root_ranges(struct indexer *indexer, struct entry *entry)
@@ -300,55 +354,100 @@ static int read_root_ranges(struct indexer *indexer, struct entry *entry)
 	return r == -EBADMSG ? 0 : r;
 }
 
-static int index_units(struct indexer *indexer)
+static int compare_offsets(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The slow half: the root DIEs of units that .debug_aranges does not have; as a rule it has all, or there is none. */
+static int add_roots(struct indexer *indexer, const uint32_t *covered, size_t n_covered)
 {
 	struct source *source = &indexer->dwarf->main;
-	struct fnp_cursor aranges = fnp_dwarf_section(&source->file, FNP_DWARF_ARANGES);
-	int r = list_units(source);
-	fnp_autofree uint8_t *covered = calloc(source->entries.len + 1, 1);
+	int r = 0;
 
-	if (r < 0 || !covered)
-		return r < 0 ? r : -ENOMEM;
-	while (r == 0 && aranges.pos < aranges.end)
-		r = read_aranges_set(indexer, &aranges, covered);
-	r = r == -EBADMSG ? 0 : r;
 	for (size_t i = 0; r == 0 && i < source->entries.len; i++) {
-		indexer->entry = (uint32_t)i;
-		if (!covered[i])
-			r = read_root_ranges(indexer, &source->entries.items[i]);
+		indexer->unit = (uint32_t)source->entries.items[i].offset;
+		if (n_covered > 0 &&
+		    bsearch(&indexer->unit, covered, n_covered, sizeof(*covered), compare_offsets))
+			continue;
+		r = read_root_ranges(indexer, &source->entries.items[i]);
 		if (indexer->dwarf->state_bytes > STATE_BYTES_MAX) {
 			forget_states(source);
 			indexer->dwarf->state_bytes = 0;
 		}
 	}
-	/* Without fuel the index stays as far as it came. */
-	if (r < 0 && r != -ETIME)
-		return r;
-	if (indexer->intervals.len > 0)
-		qsort(indexer->intervals.items, indexer->intervals.len, sizeof(struct fnp_range), fnp_ranges_compare);
-	return fnp_ranges_paint(indexer->intervals.items, indexer->intervals.len, &indexer->dwarf->units);
+	return r == -ETIME ? 0 : r; /* without fuel the index stays as far as it came */
 }
 
-static int make_index(struct fnp_dwarf *dwarf)
+static int index_roots(struct fnp_dwarf *dwarf)
 {
 	struct indexer indexer = {.dwarf = dwarf};
-	int r;
+	size_t n = dwarf->main.entries.len;
+	fnp_autofree uint32_t *covered = malloc((n + 1) * sizeof(*covered));
+	int r = covered ? 0 : -ENOMEM;
 
-	dwarf->indexed = true;
-	dwarf->fuel = 4 * FUEL;
-	r = index_units(&indexer);
+	dwarf->indexed_roots = true;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		covered[i] = (uint32_t)dwarf->main.entries.items[i].offset;
+	if (r == 0)
+		r = list_units(&dwarf->main);
+	dwarf->read_bytes += dwarf->main.entries.len * FAULT_BYTES;
+	if (r == 0)
+		r = fnp_vec_append(&indexer.intervals, dwarf->units.items, dwarf->units.len);
+	if (r == 0)
+		r = add_roots(&indexer, covered, n);
+	if (r == 0)
+		r = finish_index(&indexer);
 	fnp_vec_deinit(&indexer.intervals);
 	return r;
 }
 
-static void load_functions(struct fnp_dwarf *dwarf, struct state *state)
+/* The unit that has an address; NULL. */
+static int find_unit(struct fnp_dwarf *dwarf, uint64_t address, struct entry **ret)
 {
-	if (state->has_functions)
-		return;
-	state->has_functions = true;
-	if (fnp_dwarf_functions_read(&state->unit, dwarf->code, &state->functions) < 0)
-		return; /* then it has none */
+	uint64_t offset = address - dwarf->code.start;
+	const struct fnp_range *range;
+	int r = 0;
+
+	dwarf->fuel = 4 * FUEL;
+	if (!dwarf->indexed_aranges)
+		r = index_aranges(dwarf);
+	if (r < 0)
+		return r;
+	range = fnp_ranges_find(dwarf->units.items, dwarf->units.len, offset);
+	if (!range && !dwarf->indexed_roots) {
+		r = index_roots(dwarf);
+		if (r < 0)
+			return r;
+		range = fnp_ranges_find(dwarf->units.items, dwarf->units.len, offset);
+	}
+	if (!range)
+		return -ENOENT;
+	*ret = entry_of(&dwarf->main, range->value);
+	return *ret && (*ret)->offset == range->value ? 0 : -ENOENT;
+}
+
+/* The function at an offset from code.start, NULL. */
+static const struct fnp_range *find_function(struct fnp_dwarf *dwarf, struct state *state, uint64_t offset)
+{
+	const struct fnp_range *found = NULL;
+
+	if (!state->has_functions) {
+		state->has_functions = true;
+		dwarf->read_bytes += state->unit.end - state->unit.offset;
+		(void)fnp_dwarf_functions_read(&state->unit, dwarf->code, false, &state->functions);
+		dwarf->state_bytes += state->functions.cap * sizeof(struct fnp_range);
+	}
+	found = fnp_ranges_find(state->functions.items, state->functions.len, offset);
+	if (found || state->has_deep_functions)
+		return found;
+	state->has_deep_functions = true;
+	state->functions.len = 0;
+	(void)fnp_dwarf_functions_read(&state->unit, dwarf->code, true, &state->functions);
 	dwarf->state_bytes += state->functions.cap * sizeof(struct fnp_range);
+	return fnp_ranges_find(state->functions.items, state->functions.len, offset);
 }
 
 static void load_rows(struct fnp_dwarf *dwarf, struct state *state)
@@ -359,6 +458,7 @@ static void load_rows(struct fnp_dwarf *dwarf, struct state *state)
 	if (fnp_dwarf_rows_read(&state->unit, dwarf->code, &state->rows) < 0)
 		return;
 	dwarf->state_bytes += state->rows.cap * sizeof(struct fnp_dwarf_row);
+	dwarf->read_bytes += state->rows.cap * sizeof(struct fnp_dwarf_row);
 }
 
 enum {
@@ -372,9 +472,12 @@ enum {
 };
 
 static const uint16_t name_attributes[NAME_VALUES] = {
-	[NAME_LINKAGE] = DW_AT_linkage_name, [NAME_MIPS_LINKAGE] = DW_AT_MIPS_linkage_name,
-	[NAME_PLAIN] = DW_AT_name,	     [NAME_DECL_LINE] = DW_AT_decl_line,
-	[NAME_ORIGIN] = DW_AT_abstract_origin, [NAME_SPECIFICATION] = DW_AT_specification,
+	[NAME_LINKAGE] = DW_AT_linkage_name,
+	[NAME_MIPS_LINKAGE] = DW_AT_MIPS_linkage_name,
+	[NAME_PLAIN] = DW_AT_name,
+	[NAME_DECL_LINE] = DW_AT_decl_line,
+	[NAME_ORIGIN] = DW_AT_abstract_origin,
+	[NAME_SPECIFICATION] = DW_AT_specification,
 };
 
 /* A DIE that a reference may lead to. */
@@ -402,13 +505,19 @@ static int follow(struct fnp_dwarf *dwarf, const struct fnp_dwarf_value *referen
 	default:
 		break;
 	}
-	entry = entry_of(source, reference->number);
-	if (!entry)
-		return -ENOENT;
-	if (entry->offset != place->state->unit.offset || source != place->source) {
-		if (open_unit(dwarf, source, entry, NULL, &place->state) < 0)
-			return -ENOENT;
+	if (source == place->source && reference->number >= place->state->unit.first_die &&
+	    reference->number < place->state->unit.end) {
+		place->die = reference->number;
+		return 0;
 	}
+	if (!source->listed) {
+		/* Listing forgets states, among them those in use: the look-up is done again after it. */
+		dwarf->wants_list = true;
+		return -EAGAIN;
+	}
+	entry = entry_of(source, reference->number);
+	if (!entry || open_unit(dwarf, source, entry, NULL, &place->state) < 0)
+		return -ENOENT;
 	if (reference->number < place->state->unit.first_die || reference->number >= place->state->unit.end)
 		return -ENOENT;
 	place->source = source;
@@ -437,8 +546,8 @@ static void read_names(struct fnp_dwarf *dwarf, struct place place, struct fnp_d
 			return;
 		const struct fnp_dwarf_unit *unit = &place.state->unit;
 		if (!ret->linkage_name)
-			ret->linkage_name =
-				fnp_dwarf_string(unit, &v[v[NAME_LINKAGE].form ? NAME_LINKAGE : NAME_MIPS_LINKAGE]);
+			ret->linkage_name = fnp_dwarf_string(
+				unit, &v[v[NAME_LINKAGE].form ? NAME_LINKAGE : NAME_MIPS_LINKAGE]);
 		if (!ret->name)
 			ret->name = fnp_dwarf_string(unit, &v[NAME_PLAIN]);
 		if (!ret->start_line && v[NAME_DECL_LINE].form)
@@ -451,7 +560,8 @@ static void read_names(struct fnp_dwarf *dwarf, struct place place, struct fnp_d
 }
 
 /* Frames from the innermost inlined function to the function itself. */
-static int read_frames(struct fnp_dwarf *dwarf, struct place place, uint64_t address, struct fnp_dwarf_location *ret)
+static int read_frames(struct fnp_dwarf *dwarf, struct place place, uint64_t address,
+		       struct fnp_dwarf_location *ret)
 {
 	struct fnp_dwarf_inlined_chain chain;
 	uint64_t file = ret->file;
@@ -481,14 +591,13 @@ static int find_in_unit(struct fnp_dwarf *dwarf, struct state *state, uint64_t a
 	if (r < 0)
 		return r;
 	struct state *dies = dies_of(state);
-	load_functions(dwarf, dies);
 	load_rows(dwarf, state);
 	const struct fnp_dwarf_row *row = fnp_dwarf_row_find(state->rows.items, state->rows.len, offset);
 	if (row) {
 		ret->file = row->file;
 		ret->line = row->line;
 	}
-	const struct fnp_range *function = fnp_ranges_find(dies->functions.items, dies->functions.len, offset);
+	const struct fnp_range *function = find_function(dwarf, dies, offset);
 	if (!function)
 		return row ? 0 : -ENOENT;
 	struct place place = {.source = dies == state ? &dwarf->main : source_of(dwarf, state),
@@ -497,32 +606,53 @@ static int find_in_unit(struct fnp_dwarf *dwarf, struct state *state, uint64_t a
 	return read_frames(dwarf, place, address, ret);
 }
 
-int fnp_dwarf_find(struct fnp_dwarf *dwarf, uint64_t address, struct fnp_dwarf_location *ret)
+/* Keeps memory within bounds, between two look-ups, when nothing is in use. */
+static void tidy(struct fnp_dwarf *dwarf)
 {
-	struct state *state;
-	int r = dwarf->indexed ? 0 : make_index(dwarf);
-
-	if (r < 0)
-		return r;
 	if (dwarf->state_bytes > STATE_BYTES_MAX) {
 		forget_states(&dwarf->main);
 		forget_states(&dwarf->alt);
 		dwarf->state_bytes = 0;
 	}
-	if (address < dwarf->code.start)
-		return -ENOENT;
-	const struct fnp_range *range =
-		fnp_ranges_find(dwarf->units.items, dwarf->units.len, address - dwarf->code.start);
-	if (!range)
-		return -ENOENT;
+	if (dwarf->read_bytes > PAGES_MAX) {
+		fnp_object_release_pages(dwarf->main.file.object);
+		if (dwarf->alt.file.object)
+			fnp_object_release_pages(dwarf->alt.file.object);
+		dwarf->read_bytes = 0;
+	}
+}
+
+static int find_once(struct fnp_dwarf *dwarf, uint64_t address, struct fnp_dwarf_location *ret)
+{
+	struct state *state;
+	struct entry *entry;
+	int r = find_unit(dwarf, address, &entry);
+
+	if (r < 0)
+		return r;
 	dwarf->fuel = FUEL;
-	struct entry *entry = &dwarf->main.entries.items[range->value];
+	dwarf->read_bytes += FAULT_BYTES; /* names */
 	if (open_unit(dwarf, &dwarf->main, entry, NULL, &state) < 0)
 		return -ENOENT;
 	ret->n = 0;
 	ret->file = ret->line = 0;
 	ret->unit = entry->offset;
 	return find_in_unit(dwarf, state, address, ret);
+}
+
+int fnp_dwarf_find(struct fnp_dwarf *dwarf, uint64_t address, struct fnp_dwarf_location *ret)
+{
+	int r;
+
+	if (address < dwarf->code.start)
+		return -ENOENT;
+	tidy(dwarf);
+	r = find_once(dwarf, address, ret);
+	if (!dwarf->wants_list)
+		return r;
+	dwarf->wants_list = false;
+	r = list_units(&dwarf->main);
+	return r < 0 ? r : find_once(dwarf, address, ret);
 }
 
 int fnp_dwarf_path(struct fnp_dwarf *dwarf, uint64_t unit, uint64_t file, struct fnp_buffer *ret)

@@ -26,8 +26,8 @@ struct fnp_dwarf_frame {
 
 struct fnp_dwarf_location {
 	struct fnp_dwarf_frame frames[FNP_DWARF_INLINE_MAX + 1]; /* innermost first */
-	size_t n;						  /* 0: no function is known, but its line */
-	uint64_t file;						  /* of the address itself */
+	size_t n;						 /* 0: no function is known, but its line */
+	uint64_t file;						 /* of the address itself */
 	uint32_t line;
 	uint64_t unit; /* with a file's number the key of its path */
 };

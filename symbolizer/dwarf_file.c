@@ -95,20 +95,24 @@ int fnp_dwarf_unit_read_header(struct fnp_dwarf_file *file, uint64_t offset, str
 }
 
 /* What does not depend on values, once for an abbreviation and not for each of its DIEs. */
-static void measure(struct fnp_dwarf_abbrev *abbrev, const struct fnp_dwarf_attribute *attributes,
-		    uint8_t offset_size)
+static void measure(struct fnp_dwarf_abbrev *abbrev, struct fnp_dwarf_attribute *attributes, uint8_t offset_size)
 {
 	int32_t at = 0;
 
-	abbrev->sibling_at = -1;
+	abbrev->sibling = abbrev->sibling_at = -1;
 	for (uint32_t i = 0; i < abbrev->n; i++) {
-		const struct fnp_dwarf_attribute *a = &attributes[i];
+		struct fnp_dwarf_attribute *a = &attributes[i];
 		int size = fnp_dwarf_form_size(a->form, offset_size);
+
+		if (a->form != DW_FORM_implicit_const)
+			a->size = size;
 
 		if (a->name == DW_AT_low_pc || a->name == DW_AT_ranges)
 			abbrev->has_pc = true;
-		if (a->name == DW_AT_sibling && a->form == DW_FORM_ref4 && at >= 0)
+		if (a->name == DW_AT_sibling && a->form == DW_FORM_ref4) {
+			abbrev->sibling = (int32_t)i;
 			abbrev->sibling_at = at;
+		}
 		at = at < 0 || size < 0 || at > INT32_MAX - size ? -1 : at + size;
 	}
 	abbrev->fixed_bytes = at;
@@ -121,8 +125,8 @@ static int read_attributes(struct fnp_dwarf_unit *unit, struct fnp_cursor *c)
 		uint64_t name, form;
 		int64_t implicit = 0;
 
-		if (fnp_cursor_uleb128(c, &name) < 0 || fnp_cursor_uleb128(c, &form) < 0 ||
-		    (form == DW_FORM_implicit_const && fnp_cursor_sleb128(c, &implicit) < 0))
+		if (fnp_dwarf_uleb128(c, &name) < 0 || fnp_dwarf_uleb128(c, &form) < 0 ||
+		    (form == DW_FORM_implicit_const && fnp_dwarf_sleb128(c, &implicit) < 0))
 			return -EBADMSG;
 		if (name == 0 && form == 0)
 			return 0;
@@ -130,7 +134,8 @@ static int read_attributes(struct fnp_dwarf_unit *unit, struct fnp_cursor *c)
 			return -EBADMSG;
 		attribute.name = name > UINT16_MAX ? UINT16_MAX : (uint16_t)name;
 		attribute.form = (uint16_t)form;
-		attribute.implicit = (int32_t)FNP_MAX(FNP_MIN(implicit, (int64_t)INT32_MAX), (int64_t)INT32_MIN);
+		attribute.implicit = (int32_t)FNP_MAX(FNP_MIN(implicit, (int64_t)INT32_MAX),
+						      (int64_t)INT32_MIN);
 		int r = fnp_vec_push(&unit->abbrevs.attributes, attribute);
 		if (r == 0)
 			r = fnp_dwarf_burn(unit->file, 1);
@@ -163,11 +168,11 @@ static int read_abbrevs(struct fnp_dwarf_unit *unit)
 		struct fnp_dwarf_abbrev abbrev = {.first = (uint32_t)abbrevs->attributes.len};
 		uint64_t code, tag;
 
-		if (fnp_cursor_uleb128(&c, &code) < 0)
+		if (fnp_dwarf_uleb128(&c, &code) < 0)
 			return -EBADMSG;
 		if (code == 0)
 			return 0;
-		if (code >= ABBREV_CODE_MAX || fnp_cursor_uleb128(&c, &tag) < 0 ||
+		if (code >= ABBREV_CODE_MAX || fnp_dwarf_uleb128(&c, &tag) < 0 ||
 		    fnp_cursor_u8(&c, &abbrev.has_children) < 0)
 			return -EBADMSG;
 		int r = read_attributes(unit, &c);
@@ -187,10 +192,7 @@ int fnp_dwarf_die_read(const struct fnp_dwarf_unit *unit, struct fnp_cursor *c, 
 	struct fnp_dwarf_die die = {.offset = fnp_cursor_offset(c)};
 	uint64_t code;
 
-	/* Nearly every code fits one byte. */
-	if (c->pos < c->end && *c->pos < 0x80)
-		code = *c->pos++;
-	else if (fnp_cursor_uleb128(c, &code) < 0)
+	if (fnp_dwarf_uleb128(c, &code) < 0)
 		return -EBADMSG;
 	if (code != 0) {
 		if (code >= unit->abbrevs.by_code.len || unit->abbrevs.by_code.items[code].tag == 0)
@@ -198,7 +200,17 @@ int fnp_dwarf_die_read(const struct fnp_dwarf_unit *unit, struct fnp_cursor *c, 
 		die.abbrev = &unit->abbrevs.by_code.items[code];
 	}
 	*ret = die;
-	return fnp_dwarf_burn(unit->file, 1);
+	return 0;
+}
+
+static inline int skip_value(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf_attribute *attribute,
+			     struct fnp_cursor *c)
+{
+	if (attribute->form == DW_FORM_implicit_const)
+		return 0;
+	if (attribute->size >= 0)
+		return fnp_cursor_skip(c, (uint64_t)attribute->size);
+	return fnp_dwarf_form_skip(unit, attribute->form, c);
 }
 
 int fnp_dwarf_die_skip(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf_abbrev *abbrev,
@@ -209,11 +221,31 @@ int fnp_dwarf_die_skip(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf
 	if (abbrev->fixed_bytes >= 0)
 		return fnp_cursor_skip(c, (uint64_t)abbrev->fixed_bytes);
 	for (uint32_t i = 0; i < abbrev->n; i++) {
-		int r = fnp_dwarf_form_skip(unit, attributes[i].form, c);
+		int r = skip_value(unit, &attributes[i], c);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+bool fnp_dwarf_die_to_sibling(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf_abbrev *abbrev,
+			      struct fnp_cursor *c)
+{
+	const struct fnp_dwarf_attribute *attributes = unit->abbrevs.attributes.items + abbrev->first;
+	struct fnp_cursor at = *c;
+	uint32_t sibling;
+	int r = 0;
+
+	if (abbrev->sibling < 0)
+		return false;
+	if (abbrev->sibling_at >= 0)
+		r = fnp_cursor_skip(&at, (uint64_t)abbrev->sibling_at);
+	for (int32_t i = 0; r == 0 && abbrev->sibling_at < 0 && i < abbrev->sibling; i++)
+		r = skip_value(unit, &attributes[i], &at);
+	if (r < 0 || fnp_cursor_u32(&at, &sibling) < 0 || sibling > unit->end - unit->offset ||
+	    unit->offset + sibling <= fnp_cursor_offset(&at))
+		return false;
+	return fnp_cursor_seek(c, unit->offset + sibling) == 0;
 }
 
 int fnp_dwarf_die_values(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf_abbrev *abbrev,
@@ -231,7 +263,7 @@ int fnp_dwarf_die_values(const struct fnp_dwarf_unit *unit, const struct fnp_dwa
 		if (k < n)
 			r = fnp_dwarf_form_read(unit, &attributes[i], c, &ret[k]);
 		else
-			r = fnp_dwarf_form_skip(unit, attributes[i].form, c);
+			r = skip_value(unit, &attributes[i], c);
 		if (r < 0)
 			return r;
 	}
@@ -320,6 +352,8 @@ int fnp_dwarf_unit_read_root(struct fnp_dwarf_unit *unit)
 	r = read_abbrevs(unit);
 	if (r < 0)
 		return r;
+	fnp_vec_shrink(&unit->abbrevs.by_code);
+	fnp_vec_shrink(&unit->abbrevs.attributes);
 	if (fnp_cursor_seek(&c, unit->first_die) < 0 || fnp_dwarf_die_read(unit, &c, &die) < 0 || !die.abbrev)
 		return -EBADMSG;
 	r = fnp_dwarf_die_values(unit, die.abbrev, &c, root_names, ROOT_VALUES, values);

@@ -59,15 +59,19 @@ static inline int fnp_dwarf_burn(const struct fnp_dwarf_file *file, uint64_t ste
 
 struct fnp_dwarf_attribute {
 	uint16_t name, form;
-	int32_t implicit; /* value of DW_FORM_implicit_const */
+	union {
+		int32_t implicit; /* DW_FORM_implicit_const: its value */
+		int32_t size;	  /* the others: bytes of the value, -1 when that varies */
+	};
 };
 
 struct fnp_dwarf_abbrev {
 	uint16_t tag; /* 0: this code is not used */
 	uint8_t has_children;
-	uint8_t has_pc; /* DW_AT_low_pc or DW_AT_ranges is among them */
-	uint32_t first, n; /* attributes */
-	int32_t sibling_at;  /* bytes from the first attribute to a DW_AT_sibling in DW_FORM_ref4, or -1 */
+	uint8_t has_pc;	     /* DW_AT_low_pc or DW_AT_ranges is among them */
+	uint32_t first, n;   /* attributes */
+	int32_t sibling;     /* number of the attribute DW_AT_sibling, when its form is DW_FORM_ref4, or -1 */
+	int32_t sibling_at;  /* bytes from the first attribute to that one, or -1 when that varies */
 	int32_t fixed_bytes; /* of all attributes together, or -1 when that varies */
 };
 
@@ -79,7 +83,7 @@ struct fnp_dwarf_abbrevs {
 
 struct fnp_dwarf_unit {
 	struct fnp_dwarf_file *file;
-	uint64_t offset, end;	/* of the unit in .debug_info, with its header */
+	uint64_t offset, end; /* of the unit in .debug_info, with its header */
 	uint64_t first_die;
 	uint16_t version;
 	uint8_t address_size, offset_size; /* 8; 4 or 8 */
@@ -126,6 +130,13 @@ int fnp_dwarf_die_read(const struct fnp_dwarf_unit *unit, struct fnp_cursor *c, 
 /* Moves the cursor past the attributes of a DIE. */
 int fnp_dwarf_die_skip(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf_abbrev *abbrev,
 		       struct fnp_cursor *c);
+
+/*
+ * Moves the cursor, at the first attribute of a DIE, to its next sibling when the DIE says where that is, and that lies
+ * ahead; else leaves it.
+ */
+bool fnp_dwarf_die_to_sibling(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf_abbrev *abbrev,
+			      struct fnp_cursor *c);
 
 /*
  * Reads the attributes of a DIE whose names are in `names` into the same place of `ret` (form 0 where one is

@@ -71,7 +71,7 @@ static int skip_block(struct fnp_cursor *c, uint16_t form)
 		r = fnp_cursor_u32(c, &size4);
 		size = size4;
 	} else {
-		r = fnp_cursor_uleb128(c, &size);
+		r = fnp_dwarf_uleb128(c, &size);
 	}
 	return r < 0 ? r : fnp_cursor_skip(c, size);
 }
@@ -118,7 +118,7 @@ int fnp_dwarf_form_skip(const struct fnp_dwarf_unit *unit, uint16_t form, struct
 		return skip_leb128(c);
 	case DW_FORM_indirect:
 		/* One level: a form that names itself again and again is nobody's. */
-		if (fnp_cursor_uleb128(c, &inner) < 0 || inner == DW_FORM_indirect || inner > UINT16_MAX)
+		if (fnp_dwarf_uleb128(c, &inner) < 0 || inner == DW_FORM_indirect || inner > UINT16_MAX)
 			return -EBADMSG;
 		return fnp_dwarf_form_skip(unit, (uint16_t)inner, c);
 	default:
@@ -146,7 +146,7 @@ static int read_number(const struct fnp_dwarf_unit *unit, uint16_t form, struct 
 		*ret = 1;
 		return 0;
 	case DW_FORM_sdata:
-		return fnp_cursor_sleb128(c, (int64_t *)ret);
+		return fnp_dwarf_sleb128(c, (int64_t *)ret);
 	case DW_FORM_ref_addr:
 		return read_fixed(c, unit->version <= 2 ? unit->address_size : unit->offset_size, ret);
 	case DW_FORM_udata:
@@ -157,7 +157,7 @@ static int read_number(const struct fnp_dwarf_unit *unit, uint16_t form, struct 
 	case DW_FORM_rnglistx:
 	case DW_FORM_GNU_str_index:
 	case DW_FORM_GNU_addr_index:
-		return fnp_cursor_uleb128(c, ret);
+		return fnp_dwarf_uleb128(c, ret);
 	default:
 		if (size > 0 && size <= 8)
 			return read_fixed(c, size, ret);
@@ -173,7 +173,7 @@ int fnp_dwarf_form_read(const struct fnp_dwarf_unit *unit, const struct fnp_dwar
 	int r;
 
 	if (value.form == DW_FORM_indirect) {
-		if (fnp_cursor_uleb128(c, &inner) < 0 || inner == DW_FORM_indirect || inner > UINT16_MAX)
+		if (fnp_dwarf_uleb128(c, &inner) < 0 || inner == DW_FORM_indirect || inner > UINT16_MAX)
 			return -EBADMSG;
 		value.form = (uint16_t)inner;
 	}
@@ -240,8 +240,8 @@ const char *fnp_dwarf_string(const struct fnp_dwarf_unit *unit, const struct fnp
 	case DW_FORM_strx3:
 	case DW_FORM_strx4:
 	case DW_FORM_GNU_str_index:
-		if (table_entry(fnp_dwarf_section(file, FNP_DWARF_STR_OFFSETS), unit->str_offsets_base, value->number,
-				unit->offset_size, &offset) < 0)
+		if (table_entry(fnp_dwarf_section(file, FNP_DWARF_STR_OFFSETS), unit->str_offsets_base,
+				value->number, unit->offset_size, &offset) < 0)
 			return NULL;
 		return fnp_dwarf_string_at(file, FNP_DWARF_STR, offset);
 	default:
@@ -317,16 +317,17 @@ static int read_ranges(struct range_reader *reader, uint64_t offset)
 }
 
 /* One entry of a DW_AT_rnglists list; *ret_low == *ret_high where it gives no range. */
-static int read_rnglist_entry(struct range_reader *reader, uint8_t kind, struct fnp_cursor *c, uint64_t *ret_low,
-			      uint64_t *ret_high)
+static int read_rnglist_entry(struct range_reader *reader, uint8_t kind, struct fnp_cursor *c,
+			      uint64_t *ret_low, uint64_t *ret_high)
 {
 	const struct fnp_dwarf_unit *unit = reader->unit;
 	uint64_t a = 0, b = 0;
-	bool two = kind != DW_RLE_base_addressx && kind != DW_RLE_base_address, fixed = kind >= DW_RLE_base_address;
+	bool two = kind != DW_RLE_base_addressx && kind != DW_RLE_base_address,
+	     fixed = kind >= DW_RLE_base_address;
 
 	/* base_address, start_end and start_length have addresses of 8 bytes, the others indexes as LEB128. */
-	if ((fixed ? fnp_cursor_u64(c, &a) : fnp_cursor_uleb128(c, &a)) < 0 ||
-	    (two && (kind == DW_RLE_start_end ? fnp_cursor_u64(c, &b) : fnp_cursor_uleb128(c, &b)) < 0))
+	if ((fixed ? fnp_cursor_u64(c, &a) : fnp_dwarf_uleb128(c, &a)) < 0 ||
+	    (two && (kind == DW_RLE_start_end ? fnp_cursor_u64(c, &b) : fnp_dwarf_uleb128(c, &b)) < 0))
 		return -EBADMSG;
 	if ((kind == DW_RLE_base_addressx || kind == DW_RLE_startx_endx || kind == DW_RLE_startx_length) &&
 	    indexed_address(unit, a, &a) < 0)
@@ -357,7 +358,7 @@ static int read_rnglist(struct range_reader *reader, uint64_t offset)
 		if (kind == DW_RLE_end_of_list)
 			return 0;
 		if (kind == DW_RLE_offset_pair) {
-			if (fnp_cursor_uleb128(&c, &low) < 0 || fnp_cursor_uleb128(&c, &high) < 0)
+			if (fnp_dwarf_uleb128(&c, &low) < 0 || fnp_dwarf_uleb128(&c, &high) < 0)
 				return -EBADMSG;
 			low += reader->base;
 			high += reader->base;

@@ -26,6 +26,26 @@ static inline int fnp_dwarf_offset(struct fnp_cursor *c, uint8_t offset_size, ui
 	return r;
 }
 
+/* fnp_cursor_uleb128(), quick for the one byte that most numbers take. */
+static inline int fnp_dwarf_uleb128(struct fnp_cursor *c, uint64_t *ret)
+{
+	if (c->pos < c->end && *c->pos < 0x80) {
+		*ret = *c->pos++;
+		return 0;
+	}
+	return fnp_cursor_uleb128(c, ret);
+}
+
+static inline int fnp_dwarf_sleb128(struct fnp_cursor *c, int64_t *ret)
+{
+	if (c->pos < c->end && *c->pos < 0x80) {
+		*ret = (int64_t)(*c->pos & 0x3f) - (*c->pos & 0x40);
+		c->pos++;
+		return 0;
+	}
+	return fnp_cursor_sleb128(c, ret);
+}
+
 /* A string at an offset of a section, NULL when there is none. */
 const char *fnp_dwarf_string_at(struct fnp_dwarf_file *file, enum fnp_dwarf_section section, uint64_t offset);
 

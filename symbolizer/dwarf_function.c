@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Both readers go through DIEs in the order of the file, with a depth in place of recursion. Most of a C or C++ unit
- * describes types, which have no code; their subtrees are passed over by DW_AT_sibling. (Methods of a class that is
- * local to a function may have their code inside the class, so inside functions nothing is passed over.)
+ * describes types, which have no code, and the insides of functions; these subtrees are passed over by DW_AT_sibling.
+ * (Methods of a class that is local to a function may have their code inside the function's subtree: reading deep
+ * finds them.)
  */
 #include "symbolizer/dwarf_function.h"
 
@@ -11,6 +12,7 @@
 struct scan {
 	const struct fnp_dwarf_unit *unit;
 	struct fnp_dwarf_code code;
+	bool deep;
 	fnp_ranges intervals;
 	uint32_t die; /* the function's, from the unit's start */
 };
@@ -68,19 +70,6 @@ static bool is_type(uint16_t tag)
 	       tag == DW_TAG_variant_part;
 }
 
-/* Moves to the next sibling when the DIE at its first attribute says where that is, and that lies ahead. */
-static bool to_sibling(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf_abbrev *abbrev, struct fnp_cursor *c)
-{
-	struct fnp_cursor at = *c;
-	uint32_t sibling;
-
-	if (abbrev->sibling_at < 0 || fnp_cursor_skip(&at, (uint64_t)abbrev->sibling_at) < 0 ||
-	    fnp_cursor_u32(&at, &sibling) < 0 || sibling > unit->end - unit->offset ||
-	    unit->offset + sibling <= fnp_cursor_offset(&at))
-		return false;
-	return fnp_cursor_seek(c, unit->offset + sibling) == 0;
-}
-
 static struct fnp_cursor unit_cursor(const struct fnp_dwarf_unit *unit)
 {
 	struct fnp_cursor c = fnp_dwarf_section(unit->file, FNP_DWARF_INFO);
@@ -89,13 +78,41 @@ static struct fnp_cursor unit_cursor(const struct fnp_dwarf_unit *unit)
 	return c;
 }
 
+/* Whether what is below a DIE outside of functions is passed over. */
+static bool is_passed_over(const struct scan *scan, const struct fnp_dwarf_abbrev *abbrev)
+{
+	if (!abbrev->has_children)
+		return false;
+	if (abbrev->tag == DW_TAG_subprogram)
+		return !scan->deep;
+	return is_type(abbrev->tag) && types_have_no_code(scan->unit->language);
+}
+
+/* The DIE at the cursor; *passed when the cursor stands behind its subtree, else it stands behind its attributes. */
+static int scan_die(struct scan *scan, const struct fnp_dwarf_die *die, bool in_function,
+		    struct fnp_cursor *c, bool *passed)
+{
+	struct fnp_cursor first = *c;
+	int r = 0;
+
+	if (die->abbrev->tag == DW_TAG_subprogram && die->abbrev->has_pc)
+		r = add_function(scan, die, c);
+	*passed = r == 0 && !in_function && is_passed_over(scan, die->abbrev) &&
+		  fnp_dwarf_die_to_sibling(scan->unit, die->abbrev, &first);
+	if (*passed)
+		*c = first;
+	else if (r == 0 && !(die->abbrev->tag == DW_TAG_subprogram && die->abbrev->has_pc))
+		r = fnp_dwarf_die_skip(scan->unit, die->abbrev, c);
+	return r;
+}
+
 static int scan_unit(struct scan *scan)
 {
 	const struct fnp_dwarf_unit *unit = scan->unit;
 	struct fnp_cursor c = unit_cursor(unit);
-	bool pass_types = types_have_no_code(unit->language);
 	uint32_t depth = 0, function_depth = 0; /* the outermost function around, 0: none */
 	struct fnp_dwarf_die die;
+	bool passed;
 	int r = fnp_cursor_seek(&c, unit->first_die);
 
 	while (r == 0 && (r = fnp_dwarf_die_read(unit, &c, &die)) == 0) {
@@ -106,19 +123,15 @@ static int scan_unit(struct scan *scan)
 				function_depth = 0;
 			continue;
 		}
-		uint16_t tag = die.abbrev->tag;
-		if (die.abbrev->has_children && pass_types && function_depth == 0 &&
-		    (is_type(tag) || (tag == DW_TAG_subprogram && !die.abbrev->has_pc)) &&
-		    to_sibling(unit, die.abbrev, &c))
+		r = scan_die(scan, &die, function_depth > 0, &c, &passed);
+		if (passed)
 			continue;
-		r = tag == DW_TAG_subprogram && die.abbrev->has_pc ? add_function(scan, &die, &c)
-								   : fnp_dwarf_die_skip(unit, die.abbrev, &c);
 		if (!die.abbrev->has_children) {
 			if (depth == 0)
 				return r;
 			continue;
 		}
-		if (tag == DW_TAG_subprogram && function_depth == 0)
+		if (die.abbrev->tag == DW_TAG_subprogram && function_depth == 0)
 			function_depth = depth;
 		depth++;
 	}
@@ -126,16 +139,24 @@ static int scan_unit(struct scan *scan)
 	return r == -EBADMSG && c.pos == c.end ? 0 : r;
 }
 
-int fnp_dwarf_functions_read(const struct fnp_dwarf_unit *unit, struct fnp_dwarf_code code, fnp_ranges *ret)
+int fnp_dwarf_functions_read(const struct fnp_dwarf_unit *unit, struct fnp_dwarf_code code, bool deep,
+			     fnp_ranges *ret)
 {
-	struct scan scan = {.unit = unit, .code = code};
-	int r = unit->end - unit->offset > UINT32_MAX ? -EBADMSG : scan_unit(&scan);
+	struct scan scan = {.unit = unit, .code = code, .deep = deep};
+	int r = unit->end - unit->offset > UINT32_MAX ? -EBADMSG : 0;
 
+	/* A DIE takes a byte at least. */
+	if (r == 0)
+		r = fnp_dwarf_burn(unit->file, (unit->end - unit->offset) / 8);
+	if (r == 0)
+		r = scan_unit(&scan);
 	/* What was read before a broken DIE is right. */
 	if (r == 0 || r == -EBADMSG) {
 		if (scan.intervals.len > 0)
-			qsort(scan.intervals.items, scan.intervals.len, sizeof(struct fnp_range), fnp_ranges_compare);
+			qsort(scan.intervals.items, scan.intervals.len, sizeof(struct fnp_range),
+			      fnp_ranges_compare);
 		r = fnp_ranges_paint(scan.intervals.items, scan.intervals.len, ret);
+		fnp_vec_shrink(ret);
 	}
 	fnp_vec_deinit(&scan.intervals);
 	return r;
@@ -162,7 +183,8 @@ static int note_containing(void *context, uint64_t low, uint64_t high)
 static int enter_inlined(struct inline_walk *walk, const struct fnp_dwarf_die *die, struct fnp_cursor *c,
 			 uint32_t depth, struct fnp_dwarf_inlined_chain *best)
 {
-	static const uint16_t names[] = {DW_AT_low_pc, DW_AT_high_pc, DW_AT_ranges, DW_AT_call_file, DW_AT_call_line};
+	static const uint16_t names[] = {DW_AT_low_pc, DW_AT_high_pc, DW_AT_ranges, DW_AT_call_file,
+					 DW_AT_call_line};
 	struct fnp_dwarf_value v[5];
 	int r = fnp_dwarf_die_values(walk->unit, die->abbrev, c, names, 5, v);
 
@@ -175,8 +197,8 @@ static int enter_inlined(struct inline_walk *walk, const struct fnp_dwarf_die *d
 	if (!walk->contains || walk->n_path == FNP_DWARF_INLINE_MAX)
 		return 0;
 	walk->depths[walk->n_path] = depth;
-	walk->path[walk->n_path++] =
-		(struct fnp_dwarf_inlined){.die = die->offset, .call_file = v[3].number, .call_line = v[4].number};
+	walk->path[walk->n_path++] = (struct fnp_dwarf_inlined){
+		.die = die->offset, .call_file = v[3].number, .call_line = v[4].number};
 	memcpy(best->items, walk->path, walk->n_path * sizeof(walk->path[0]));
 	best->n = walk->n_path;
 	return 0;
@@ -186,8 +208,8 @@ static int enter_inlined(struct inline_walk *walk, const struct fnp_dwarf_die *d
  * One DIE below the function. *blind is the depth of a DIE whose subtree does not matter and says not where it ends,
  * 0 when there is none.
  */
-static int step(struct inline_walk *walk, const struct fnp_dwarf_die *die, struct fnp_cursor *c, uint32_t *depth,
-		uint32_t *blind, struct fnp_dwarf_inlined_chain *best)
+static int step(struct inline_walk *walk, const struct fnp_dwarf_die *die, struct fnp_cursor *c,
+		uint32_t *depth, uint32_t *blind, struct fnp_dwarf_inlined_chain *best)
 {
 	const struct fnp_dwarf_abbrev *abbrev = die->abbrev;
 	size_t n_path = walk->n_path;
@@ -202,7 +224,7 @@ static int step(struct inline_walk *walk, const struct fnp_dwarf_die *die, struc
 	if (r < 0 || !abbrev->has_children)
 		return r;
 	bool matters = abbrev->tag == DW_TAG_lexical_block || walk->n_path > n_path;
-	if (!matters && to_sibling(walk->unit, abbrev, &first)) {
+	if (!matters && fnp_dwarf_die_to_sibling(walk->unit, abbrev, &first)) {
 		*c = first;
 		return 0;
 	}
@@ -225,13 +247,15 @@ int fnp_dwarf_inlined_at(const struct fnp_dwarf_unit *unit, uint64_t die_offset,
 	if (r < 0 || fnp_dwarf_die_read(unit, &c, &die) < 0 || !die.abbrev || !die.abbrev->has_children)
 		return r;
 	r = fnp_dwarf_die_skip(unit, die.abbrev, &c);
-	while (r == 0 && (r = fnp_dwarf_die_read(unit, &c, &die)) == 0) {
+	while (r == 0 && (r = fnp_dwarf_die_read(unit, &c, &die)) == 0 &&
+	       (r = fnp_dwarf_burn(unit->file, 1)) == 0) {
 		while (!die.abbrev && walk.n_path > 0 && walk.depths[walk.n_path - 1] >= depth - 1)
 			walk.n_path--;
 		if (die.abbrev) {
 			r = step(&walk, &die, &c, &depth, &blind, ret);
 			/* An inlined function without children is left at once. */
-			if (!die.abbrev->has_children && walk.n_path > 0 && walk.depths[walk.n_path - 1] >= depth)
+			if (!die.abbrev->has_children && walk.n_path > 0 &&
+			    walk.depths[walk.n_path - 1] >= depth)
 				walk.n_path--;
 			continue;
 		}

@@ -14,10 +14,13 @@ struct fnp_dwarf_code {
 };
 
 /*
- * All functions with code in a unit whose root was read, as painted ranges: addresses from code.start, value is the
- * offset of the DIE from the unit's.
+ * The functions with code in a unit whose root was read, as painted ranges: addresses from code.start, value is the
+ * offset of the DIE from the unit's. Without `deep` those inside other functions (methods of local classes, closures)
+ * may be missing, and only those: what is inside a function's DIE has its code elsewhere, so an address that no range
+ * has is the one reason to read deep, which takes several times as long.
  */
-int fnp_dwarf_functions_read(const struct fnp_dwarf_unit *unit, struct fnp_dwarf_code code, fnp_ranges *ret);
+int fnp_dwarf_functions_read(const struct fnp_dwarf_unit *unit, struct fnp_dwarf_code code, bool deep,
+			     fnp_ranges *ret);
 
 #define FNP_DWARF_INLINE_MAX 64
 

@@ -35,8 +35,8 @@ static int read_header_fields(struct fnp_cursor *c, struct header *h)
 	if (fnp_cursor_skip(&h->program, tables_size) < 0 || fnp_cursor_u8(c, &h->min_instruction) < 0 ||
 	    (h->version >= 4 && fnp_cursor_u8(c, &skipped) < 0) || /* operations an instruction: 1 on our machines */
 	    fnp_cursor_u8(c, &skipped) < 0 || fnp_cursor_u8(c, &line_base) < 0 ||
-	    fnp_cursor_u8(c, &h->line_range) < 0 || fnp_cursor_u8(c, &h->opcode_base) < 0 || h->opcode_base == 0 ||
-	    fnp_cursor_bytes(c, h->opcode_base - 1u, &h->opcode_lengths) < 0)
+	    fnp_cursor_u8(c, &h->line_range) < 0 || fnp_cursor_u8(c, &h->opcode_base) < 0 ||
+	    h->opcode_base == 0 || fnp_cursor_bytes(c, h->opcode_base - 1u, &h->opcode_lengths) < 0)
 		return -EBADMSG;
 	h->line_base = (int8_t)line_base;
 	h->tables = *c;
@@ -75,10 +75,14 @@ struct machine {
 	const struct header *header;
 	struct fnp_dwarf_code code;
 	fnp_dwarf_rows rows;
-	size_t sequence; /* where the present one begins in rows */
+	size_t sequence;		     /* where the present one begins in rows */
 	FNP_VEC(struct fnp_range) sequences; /* start: first address; end, value: rows [end, value) */
-	uint64_t address, file;
-	int64_t line;
+	uint64_t address, file, last_file;
+	int64_t line, last_line;
+	struct {
+		uint16_t address;
+		int16_t line;
+	} special[256]; /* by opcode; 255 also says what DW_LNS_const_add_pc adds */
 };
 
 static void start_sequence(struct machine *m)
@@ -87,9 +91,10 @@ static void start_sequence(struct machine *m)
 	m->address = 0;
 	m->file = 1;
 	m->line = 1;
+	m->last_file = UINT64_MAX;
 }
 
-static int write_row(struct machine *m, bool end)
+static int write_new_row(struct machine *m, bool end)
 {
 	struct fnp_dwarf_row row = {.file = end ? FNP_DWARF_END_OF_SEQUENCE
 						: (uint32_t)FNP_MIN(m->file, (uint64_t)UINT32_MAX - 1),
@@ -104,14 +109,22 @@ static int write_row(struct machine *m, bool end)
 		*last = row;
 		return 0;
 	}
-	if (last && last->file == row.file && last->line == row.line)
-		return 0;
 	return fnp_vec_push(&m->rows, row);
+}
+
+/* Most rows differ from the one before in their column alone. */
+static inline int write_row(struct machine *m)
+{
+	if (m->file == m->last_file && m->line == m->last_line)
+		return 0;
+	m->last_file = m->file;
+	m->last_line = m->line;
+	return write_new_row(m, false);
 }
 
 static int end_sequence(struct machine *m)
 {
-	int r = write_row(m, true);
+	int r = write_new_row(m, true);
 
 	if (r == 0 && m->rows.len > m->sequence) {
 		struct fnp_range sequence = {.start = m->rows.items[m->sequence].address,
@@ -129,7 +142,7 @@ static int run_extended(struct machine *m, struct fnp_cursor *c)
 	uint64_t size;
 	uint8_t opcode;
 
-	if (fnp_cursor_uleb128(c, &size) < 0 || fnp_cursor_sub(c, size, &body) < 0)
+	if (fnp_dwarf_uleb128(c, &size) < 0 || fnp_cursor_sub(c, size, &body) < 0)
 		return -EBADMSG;
 	if (fnp_cursor_u8(&body, &opcode) < 0)
 		return 0;
@@ -145,6 +158,17 @@ static void advance(struct machine *m, uint64_t operations)
 	m->address += operations * m->header->min_instruction;
 }
 
+static int skip_numbers(uint8_t n, struct fnp_cursor *c)
+{
+	uint64_t number;
+
+	for (uint8_t i = 0; i < n; i++) {
+		if (fnp_dwarf_uleb128(c, &number) < 0)
+			return -EBADMSG;
+	}
+	return 0;
+}
+
 static int run_standard(struct machine *m, uint8_t opcode, struct fnp_cursor *c)
 {
 	uint64_t number;
@@ -153,23 +177,25 @@ static int run_standard(struct machine *m, uint8_t opcode, struct fnp_cursor *c)
 
 	switch (opcode) {
 	case DW_LNS_copy:
-		return write_row(m, false);
+		return write_row(m);
 	case DW_LNS_advance_pc:
-		if (fnp_cursor_uleb128(c, &number) < 0)
+		if (fnp_dwarf_uleb128(c, &number) < 0)
 			return -EBADMSG;
 		advance(m, number);
 		return 0;
 	case DW_LNS_advance_line:
-		if (fnp_cursor_sleb128(c, &signed_number) < 0)
+		if (fnp_dwarf_sleb128(c, &signed_number) < 0)
 			return -EBADMSG;
 		m->line = (int64_t)((uint64_t)m->line + (uint64_t)signed_number);
 		return 0;
 	case DW_LNS_set_file:
-		return fnp_cursor_uleb128(c, &m->file);
+		return fnp_dwarf_uleb128(c, &m->file);
+	case DW_LNS_set_column:
+		return fnp_dwarf_uleb128(c, &number);
+	case DW_LNS_negate_stmt:
+		return 0;
 	case DW_LNS_const_add_pc:
-		if (m->header->line_range == 0)
-			return -EBADMSG;
-		advance(m, (255u - m->header->opcode_base) / m->header->line_range);
+		m->address += m->special[255].address;
 		return 0;
 	case DW_LNS_fixed_advance_pc:
 		if (fnp_cursor_u16(c, &short_number) < 0)
@@ -177,36 +203,90 @@ static int run_standard(struct machine *m, uint8_t opcode, struct fnp_cursor *c)
 		m->address += short_number;
 		return 0;
 	default:
-		for (uint8_t i = 0; i < m->header->opcode_lengths[opcode - 1]; i++) {
-			if (fnp_cursor_uleb128(c, &number) < 0)
-				return -EBADMSG;
-		}
-		return 0;
+		return skip_numbers(m->header->opcode_lengths[opcode - 1], c);
 	}
+}
+
+/* What each special opcode adds; most opcodes are special, so they are divided once. */
+static int fill_special(struct machine *m)
+{
+	const struct header *h = m->header;
+
+	if (h->line_range == 0)
+		return -EBADMSG;
+	for (unsigned int opcode = h->opcode_base; opcode < 256; opcode++) {
+		unsigned int special = opcode - h->opcode_base;
+		m->special[opcode].address = (uint16_t)(special / h->line_range * h->min_instruction);
+		m->special[opcode].line = (int16_t)(h->line_base + (int)(special % h->line_range));
+	}
+	return 0;
+}
+
+/*
+ * The opcodes that nearly all of a program consists of, up to the first other one. What they work on is held in locals,
+ * which is worth a factor of two.
+ */
+static int run_common(struct machine *m, struct fnp_cursor *program)
+{
+	struct fnp_cursor c = *program;
+	uint64_t address = m->address, number = 0;
+	int64_t line = m->line, delta = 0;
+	const uint8_t base = m->header->opcode_base;
+	int r = 0;
+
+	for (; r == 0 && c.pos < c.end; program->pos = c.pos) {
+		uint8_t opcode = *c.pos++;
+		bool row = false;
+
+		if (opcode >= base) {
+			address += m->special[opcode].address;
+			line += m->special[opcode].line;
+			row = true;
+		} else if (opcode == DW_LNS_set_column) {
+			r = fnp_dwarf_uleb128(&c, &number);
+		} else if (opcode == DW_LNS_advance_line) {
+			r = fnp_dwarf_sleb128(&c, &delta);
+			line = (int64_t)((uint64_t)line + (uint64_t)delta);
+		} else if (opcode == DW_LNS_copy) {
+			row = true;
+		} else if (opcode != DW_LNS_negate_stmt) {
+			break;
+		}
+		if (!row || (line == m->last_line && m->file == m->last_file))
+			continue;
+		m->address = address;
+		m->line = line;
+		r = write_row(m);
+	}
+	m->address = address;
+	m->line = line;
+	return r;
 }
 
 static int run(struct machine *m)
 {
 	struct fnp_cursor c = m->header->program;
-	uint8_t opcode;
-	int r = 0;
+	int r = fill_special(m);
 
+	/* Each opcode takes a byte, so the work is known before it begins. */
+	if (r == 0)
+		r = fnp_dwarf_burn(m->unit->file, fnp_cursor_left(&c));
 	start_sequence(m);
-	while (r == 0 && fnp_cursor_u8(&c, &opcode) == 0) {
+	while (r == 0) {
+		uint8_t opcode;
+
+		r = m->header->opcode_base > DW_LNS_negate_stmt ? run_common(m, &c) : 0;
+		if (r < 0 || fnp_cursor_u8(&c, &opcode) < 0)
+			return r;
 		if (opcode == 0) {
 			r = run_extended(m, &c);
 		} else if (opcode < m->header->opcode_base) {
 			r = run_standard(m, opcode, &c);
 		} else {
-			uint8_t special = (uint8_t)(opcode - m->header->opcode_base);
-			if (m->header->line_range == 0)
-				return -EBADMSG;
-			advance(m, special / m->header->line_range);
-			m->line += m->header->line_base + special % m->header->line_range;
-			r = write_row(m, false);
+			m->address += m->special[opcode].address;
+			m->line += m->special[opcode].line;
+			r = write_row(m);
 		}
-		if (r == 0)
-			r = fnp_dwarf_burn(m->unit->file, 1);
 	}
 	return r;
 }
@@ -215,16 +295,27 @@ static int run(struct machine *m)
 static int sort_sequences(struct machine *m, fnp_dwarf_rows *ret)
 {
 	bool sorted = true;
-	int r = fnp_vec_reserve(ret, m->sequences.len > 0 ? m->rows.len : 0);
+	int r = 0;
 
 	for (size_t i = 1; i < m->sequences.len; i++)
 		sorted = sorted && m->sequences.items[i - 1].start <= m->sequences.items[i].start;
+	/* The usual case: rows that are in order are handed on as they are, if they are all whole sequences. */
+	if (sorted && m->rows.len == m->sequence && ret->len == 0) {
+		free(ret->items);
+		ret->items = m->rows.items;
+		ret->len = m->rows.len;
+		ret->cap = m->rows.cap;
+		memset(&m->rows, 0, sizeof(m->rows));
+		fnp_vec_shrink(ret);
+		return 0;
+	}
 	if (!sorted)
 		qsort(m->sequences.items, m->sequences.len, sizeof(struct fnp_range), fnp_ranges_compare);
 	for (size_t i = 0; r == 0 && i < m->sequences.len; i++) {
 		const struct fnp_range *s = &m->sequences.items[i];
 		r = fnp_vec_append(ret, m->rows.items + s->end, s->value - s->end);
 	}
+	fnp_vec_shrink(ret);
 	return r;
 }
 
@@ -277,8 +368,8 @@ static int read_columns(struct fnp_cursor *c, struct columns *ret)
 	if (fnp_cursor_u8(c, &ret->n) < 0)
 		return -EBADMSG;
 	for (uint8_t i = 0; i < ret->n; i++) {
-		if (fnp_cursor_uleb128(c, &ret->items[i].content) < 0 ||
-		    fnp_cursor_uleb128(c, &ret->items[i].form) < 0)
+		if (fnp_dwarf_uleb128(c, &ret->items[i].content) < 0 ||
+		    fnp_dwarf_uleb128(c, &ret->items[i].form) < 0)
 			return -EBADMSG;
 	}
 	return 0;
@@ -313,7 +404,7 @@ static int described_entry(const struct fnp_dwarf_unit *unit, struct fnp_cursor 
 	struct columns columns;
 	uint64_t count;
 
-	if (read_columns(c, &columns) < 0 || fnp_cursor_uleb128(c, &count) < 0)
+	if (read_columns(c, &columns) < 0 || fnp_dwarf_uleb128(c, &count) < 0)
 		return -EBADMSG;
 	for (uint64_t i = 0; i < count; i++) {
 		int r = read_entry(unit, &columns, c, ret);
@@ -336,7 +427,8 @@ static int find_described(const struct fnp_dwarf_unit *unit, const struct header
 	if (described_entry(unit, &files, UINT64_MAX, &directory) != -ENOENT ||
 	    described_entry(unit, &files, file, ret) < 0)
 		return -ENOENT;
-	*ret_directory = described_entry(unit, &directories, ret->directory, &directory) == 0 ? directory.path : "";
+	*ret_directory = described_entry(unit, &directories, ret->directory, &directory) == 0 ? directory.path
+											      : "";
 	return 0;
 }
 
@@ -353,8 +445,8 @@ static int find_listed(const struct header *h, uint64_t file, struct entry *ret,
 	} while (text[0]);
 	for (uint64_t i = 1;; i++) {
 		if (fnp_cursor_string(&c, &ret->path) < 0 || !ret->path[0] ||
-		    fnp_cursor_uleb128(&c, &ret->directory) < 0 || fnp_cursor_uleb128(&c, &time) < 0 ||
-		    fnp_cursor_uleb128(&c, &size) < 0)
+		    fnp_dwarf_uleb128(&c, &ret->directory) < 0 || fnp_dwarf_uleb128(&c, &time) < 0 ||
+		    fnp_dwarf_uleb128(&c, &size) < 0)
 			return -ENOENT;
 		if (i == file)
 			break;

@@ -124,3 +124,9 @@ struct fnp_cursor fnp_mapped_file_bytes(const struct fnp_mapped_file *file)
 {
 	return fnp_cursor_of(file->data, file->size);
 }
+
+void fnp_mapped_file_release_pages(const struct fnp_mapped_file *file)
+{
+	/* Where zeros were put in place of what went away, zeros come again. */
+	madvise((void *)(uintptr_t)file->data, file->size, MADV_DONTNEED);
+}

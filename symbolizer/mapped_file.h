@@ -21,4 +21,7 @@ FNP_DEFINE_CLEANUP(fnp_mapped_file_destroyp, struct fnp_mapped_file *, fnp_mappe
 
 struct fnp_cursor fnp_mapped_file_bytes(const struct fnp_mapped_file *file);
 
+/* Gives the memory of all pages back to the kernel; what is read again comes from its page cache. */
+void fnp_mapped_file_release_pages(const struct fnp_mapped_file *file);
+
 #endif

@@ -406,6 +406,12 @@ int fnp_object_find_symbol(const struct fnp_object *object, const char *name, st
 	return r;
 }
 
+void fnp_object_release_pages(const struct fnp_object *object)
+{
+	if (object->file)
+		fnp_mapped_file_release_pages(object->file);
+}
+
 void fnp_object_set_attachment(struct fnp_object *object, void *attachment, void (*destroy)(void *attachment))
 {
 	object->attachment = attachment;

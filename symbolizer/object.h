@@ -99,6 +99,12 @@ int fnp_object_read_address(const struct fnp_object *object, uint64_t address, u
 int fnp_object_find_symbol(const struct fnp_object *object, const char *name, struct fnp_object_symbol *ret);
 
 /*
+ * Gives back the memory that reading the file's bytes took (its pages count as ours once they were touched). Pointers
+ * into the file stay valid.
+ */
+void fnp_object_release_pages(const struct fnp_object *object);
+
+/*
  * A value of the symbolizer's that lives and dies with the object. `destroy` is called when the last owner leaves.
  * One slot; set it once, from the thread that resolves.
  */

@@ -26,13 +26,14 @@ struct fnp_symbolizer {
 
 /* What is known about one object. */
 struct names {
-	struct fnp_object *debug; /* separate debug file, or NULL */
-	struct fnp_symbol_table *table;
+	struct fnp_object *debug;	/* separate debug file, or NULL */
+	struct fnp_symbol_table *table; /* made when debug data alone does not answer; NULL after a failure, too */
+	bool table_tried;
 	struct fnp_dwarf *dwarf; /* NULL: no debug data */
 	struct fnp_intern *strings;
 	FNP_VEC(uint32_t) shown; /* by a string's number: the number of its name for people, plus 1 */
 	struct fnp_map paths;	 /* file of a unit -> number of its path */
-	struct fnp_map chains; /* address -> first frame in `frames` << 16 | their number */
+	struct fnp_map chains;	 /* address -> first frame in `frames` << 16 | their number */
 	FNP_VEC(struct fnp_symbol) frames;
 };
 
@@ -126,12 +127,9 @@ static int names_of(const struct fnp_symbolizer *symbolizer, struct fnp_object *
 	r = fnp_intern_create(STRINGS_MAX, &names->strings);
 	if (r < 0)
 		return r;
-	r = fnp_symbol_table_create(object, names->debug, &names->table);
-	if (r < 0)
-		fnp_warning("%s: its symbol tables cannot be read (%s); frames in it stay without names",
-			    fnp_object_name(object), strerror(-r));
 	if (!symbolizer->no_debug_data)
-		(void)fnp_dwarf_create(names->debug ? names->debug : object, code_of(object), roots, &names->dwarf);
+		(void)fnp_dwarf_create(names->debug ? names->debug : object, code_of(object), roots,
+				       &names->dwarf);
 	*ret = names;
 	fnp_object_set_attachment(object, TAKE_PTR(names), destroy_names);
 	return 0;
@@ -177,7 +175,8 @@ static int take_names(struct fnp_symbolizer *symbolizer, struct names *names, co
 	return 0;
 }
 
-static const char *take_path(struct fnp_symbolizer *symbolizer, struct names *names, uint64_t unit, uint64_t file)
+static const char *take_path(struct fnp_symbolizer *symbolizer, struct names *names, uint64_t unit,
+			     uint64_t file)
 {
 	/* Units lie at least 12 bytes apart, so this is one key for each file of each unit. */
 	uint64_t key = unit << 20 ^ file, *known = file < 1 << 20 ? fnp_map_find(&names->paths, key) : NULL;
@@ -226,6 +225,21 @@ static int take_frame_names(struct fnp_symbolizer *symbolizer, struct names *nam
 	return r;
 }
 
+/* The symbol at an address; -ENOENT. */
+static int find_symbol(struct names *names, const struct fnp_object *object, uint64_t address,
+		       struct fnp_table_symbol *ret)
+{
+	if (!names->table_tried) {
+		int r = fnp_symbol_table_create(object, names->debug, &names->table);
+		if (r < 0)
+			fnp_warning("%s: its symbol tables cannot be read (%s); frames in it may stay "
+				    "without names",
+				    fnp_object_name(object), strerror(-r));
+		names->table_tried = true;
+	}
+	return names->table ? fnp_symbol_table_find(names->table, address, ret) : -ENOENT;
+}
+
 static int add_dwarf_frames(struct fnp_symbolizer *symbolizer, struct names *names,
 			    const struct fnp_dwarf_location *location, const char *table_name)
 {
@@ -245,15 +259,19 @@ static int add_dwarf_frames(struct fnp_symbolizer *symbolizer, struct names *nam
 	return 0;
 }
 
-static int look_up(struct fnp_symbolizer *symbolizer, struct names *names, uint64_t address)
+static int look_up(struct fnp_symbolizer *symbolizer, struct names *names, const struct fnp_object *object,
+		   uint64_t address)
 {
 	struct fnp_dwarf_location location = {.n = 0};
 	struct fnp_table_symbol found = {0};
 	struct fnp_symbol symbol = {.file = ""};
-	int r = names->table ? fnp_symbol_table_find(names->table, address, &found) : -ENOENT;
+	int r;
 
 	if (names->dwarf && fnp_dwarf_find(names->dwarf, address, &location) < 0)
 		location = (struct fnp_dwarf_location){.n = 0};
+	if (location.n > 0 && location.frames[location.n - 1].linkage_name)
+		return add_dwarf_frames(symbolizer, names, &location, NULL);
+	r = find_symbol(names, object, address, &found);
 	if (location.n > 0)
 		return add_dwarf_frames(symbolizer, names, &location, found.name);
 	if (r == 0)
@@ -291,7 +309,7 @@ int fnp_symbolizer_resolve(struct fnp_symbolizer *symbolizer, struct fnp_object 
 		names->frames.len = 0;
 	}
 	uint64_t first = names->frames.len;
-	r = look_up(symbolizer, names, address);
+	r = look_up(symbolizer, names, object, address);
 	if (r < 0 && r != -ENOENT) {
 		names->frames.len = first;
 		return r;

@@ -15,24 +15,25 @@
 
 static char folder[] = "/tmp/fnp-dwarf-XXXXXX";
 
-static const char source[] = "int opaque(int x);\n"					       /* 1 */
-			     "namespace space { template <class T> struct Box { T v; int get(int k); }; }\n"
-			     "template <class T> __attribute__((noinline)) int space::Box<T>::get(int k)\n"
-			     "{ return opaque(k) + v; }\n"				       /* 4 */
-			     "static inline __attribute__((always_inline)) int innermost(int x)\n" /* 5 */
-			     "{\n"
-			     "	return opaque(x) * 3;\n" /* 7 */
-			     "}\n"
-			     "static inline __attribute__((always_inline)) int middle(int x)\n" /* 9 */
-			     "{\n"
-			     "	return innermost(x + 1) + 2;\n" /* 11 */
-			     "}\n"
-			     "extern \"C\" __attribute__((noinline)) int outer(int x)\n" /* 13 */
-			     "{\n"
-			     "	return middle(x) + 5;\n" /* 15 */
-			     "}\n"
-			     "__attribute__((noinline)) int opaque(int x) { __asm__ volatile(\"\"); return x; }\n"
-			     "int main(int argc, char **) { space::Box<int> b{argc}; return outer(argc) + b.get(1); }\n";
+static const char source[] =
+	"int opaque(int x);\n" /* 1 */
+	"namespace space { template <class T> struct Box { T v; int get(int k); }; }\n"
+	"template <class T> __attribute__((noinline)) int space::Box<T>::get(int k)\n"
+	"{ return opaque(k) + v; }\n"					      /* 4 */
+	"static inline __attribute__((always_inline)) int innermost(int x)\n" /* 5 */
+	"{\n"
+	"	return opaque(x) * 3;\n" /* 7 */
+	"}\n"
+	"static inline __attribute__((always_inline)) int middle(int x)\n" /* 9 */
+	"{\n"
+	"	return innermost(x + 1) + 2;\n" /* 11 */
+	"}\n"
+	"extern \"C\" __attribute__((noinline)) int outer(int x)\n" /* 13 */
+	"{\n"
+	"	return middle(x) + 5;\n" /* 15 */
+	"}\n"
+	"__attribute__((noinline)) int opaque(int x) { __asm__ volatile(\"\"); return x; }\n"
+	"int main(int argc, char **) { space::Box<int> b{argc}; return outer(argc) + b.get(1); }\n";
 
 /* Runs a command in the folder; false when it failed. */
 static bool run(const char *fmt, ...) FNP_PRINTF(1, 2);
@@ -124,8 +125,8 @@ static size_t for_each_compiler(const char *flags, const char *then)
 
 	for (size_t i = 0; i < FNP_ARRAY_SIZE(compilers); i++) {
 		for (int version = 4; version <= 5; version++) {
-			if (!run("%s -O2 -gdwarf-%d %s -Wl,--build-id %s/program.cc -o program", compilers[i], version,
-				 flags, folder) ||
+			if (!run("%s -O2 -gdwarf-%d %s -Wl,--build-id %s/program.cc -o program", compilers[i],
+				 version, flags, folder) ||
 			    !run("%s", then))
 				continue;
 			check_inlined();
@@ -174,19 +175,20 @@ static void split_units_are_read(void **state)
 static void debug_file_is_found_by_build_id(void **state)
 {
 	(void)state;
-	skip_unless(for_each_compiler("-g", "rm -rf .build-id && objcopy --only-keep-debug program d && "
-					    "id=$(readelf -n program | sed -n 's/.*Build ID: //p') && "
-					    "tail=${id#??} && head=${id%%$tail} && mkdir -p .build-id/$head && "
-					    "mv d .build-id/$head/$tail.debug && objcopy --strip-debug program") > 0);
+	skip_unless(for_each_compiler("-g",
+				      "rm -rf .build-id && objcopy --only-keep-debug program d && "
+				      "id=$(readelf -n program | sed -n 's/.*Build ID: //p') && "
+				      "tail=${id#??} && head=${id%%$tail} && mkdir -p .build-id/$head && "
+				      "mv d .build-id/$head/$tail.debug && objcopy --strip-debug program") > 0);
 	assert_true(run("rm -rf .build-id"));
 }
 
 static void debug_file_is_found_by_link_with_the_right_crc(void **state)
 {
 	(void)state;
-	skip_unless(for_each_compiler("-g -Wl,--build-id=none", "rm -f d && objcopy --only-keep-debug program d && "
-								"objcopy --strip-debug --add-gnu-debuglink=d program") >
-		    0);
+	skip_unless(for_each_compiler("-g -Wl,--build-id=none",
+				      "rm -f d && objcopy --only-keep-debug program d && "
+				      "objcopy --strip-debug --add-gnu-debuglink=d program") > 0);
 }
 
 static void debug_file_with_a_wrong_crc_is_not_taken(void **state)
@@ -213,8 +215,9 @@ static void minidebuginfo_names_local_functions(void **state)
 	struct fnp_object_symbol gone;
 
 	(void)state;
-	skip_unless(run("g++ -O2 -g program.cc -o program && rm -f mini* && objcopy --strip-debug program mini && "
-			"xz mini"));
+	skip_unless(run(
+		"g++ -O2 -g program.cc -o program && rm -f mini* && objcopy --strip-debug program mini && "
+		"xz mini"));
 	open_program(&f, "outer");
 	uint64_t address = f.start;
 	close_program(&f);
@@ -250,7 +253,8 @@ static void plt_stubs_are_named_after_their_target(void **state)
 		struct fixture f = {0};
 		struct fnp_section plt;
 
-		if (!run("printf 'int puts(const char *); int main() { return puts(\"x\"); }' > p.c && gcc -O2 %s p.c "
+		if (!run("printf 'int puts(const char *); int main() { return puts(\"x\"); }' > p.c && gcc "
+			 "-O2 %s p.c "
 			 "-o program && strip program",
 			 flags[i]))
 			continue;
@@ -258,7 +262,8 @@ static void plt_stubs_are_named_after_their_target(void **state)
 		for (size_t s = 0; fnp_object_section(f.object, s, &plt) == 0; s++) {
 			for (uint64_t at = 0; strncmp(plt.name, ".plt", 4) == 0 && at < plt.size; at++) {
 				struct fnp_symbol_chain chain;
-				if (fnp_symbolizer_resolve(f.symbolizer, f.object, plt.address + at, &chain) == 0)
+				if (fnp_symbolizer_resolve(f.symbolizer, f.object, plt.address + at, &chain) ==
+				    0)
 					found += strcmp(chain.symbols[0].name, "puts@plt") == 0;
 			}
 		}
@@ -274,11 +279,13 @@ static void rust_names_have_no_hash(void **state)
 	struct fnp_symbol_chain chain;
 
 	(void)state;
-	skip_unless(run("printf '#[no_mangle] #[inline(never)] pub extern \"C\" fn outer(x: u64) -> u64 "
-			"{ inside::work(x) + 1 }\\nmod inside { #[inline(never)] pub fn work(x: u64) -> u64 "
-			"{ std::hint::black_box(x) * 3 } }\\nfn main() { println!(\"{}\", outer(3)); }\\n' > r.rs && "
-			"rustc -O -g r.rs -o program && nm program | sed -n 's/.* \\([^ ]*inside4work[^ ]*\\)$/\\1/p' "
-			"> symbol"));
+	skip_unless(run(
+		"printf '#[no_mangle] #[inline(never)] pub extern \"C\" fn outer(x: u64) -> u64 "
+		"{ inside::work(x) + 1 }\\nmod inside { #[inline(never)] pub fn work(x: u64) -> u64 "
+		"{ std::hint::black_box(x) * 3 } }\\nfn main() { println!(\"{}\", outer(3)); }\\n' > r.rs && "
+		"rustc -O -g r.rs -o program && nm program | sed -n 's/.* \\([^ ]*inside4work[^ "
+		"]*\\)$/\\1/p' "
+		"> symbol"));
 	fnp_autobuffer struct fnp_buffer symbol = {0};
 	char path[PATH_MAX];
 	snprintf(path, sizeof(path), "%s/symbol", folder);

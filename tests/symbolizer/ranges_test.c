@@ -31,7 +31,8 @@ static void every_address_gets_the_interval_that_begins_last(void **state)
 		for (uint32_t i = 0; i < 12; i++) {
 			seed = seed * 1664525 + 1013904223;
 			start += seed >> 28 & 3;
-			intervals[i] = (struct fnp_range){.start = start, .end = start + (seed >> 20 & 15), .value = i};
+			intervals[i] = (struct fnp_range){
+				.start = start, .end = start + (seed >> 20 & 15), .value = i};
 		}
 		assert_int_equal(fnp_ranges_paint(intervals, 12, &painted), 0);
 		assert_true(painted.len <= 24);
