@@ -7,10 +7,10 @@
 #include "formats/pprof_reader.h"
 #include "profiler/commands/command.h"
 #include "profiler/output/directory.h"
+#include "tests/profiler/commands/run.h"
 #include "tests/profiler/output/rows.h"
 
 static char base[64], place[96];
-static struct fnp_buffer out; /* what the last run printed, a NUL after it */
 
 static void write_row(struct fnp_directory *dir, const char *function, const char *id, uint64_t duration_ms)
 {
@@ -54,52 +54,6 @@ static int tear_down(void **state)
 	fnp_buffer_deinit(&out);
 	snprintf(command, sizeof(command), "rm -rf -- '%s'", base);
 	return chdir("/") ?: system(command);
-}
-
-/* Runs the program with standard output in a file; its exit status. */
-static int run(char *const *words)
-{
-	char *argv[16] = {(char *)"fnprof"};
-	int argc = 1;
-
-	while (words[argc - 1]) {
-		argv[argc] = words[argc - 1];
-		argc++;
-	}
-	fflush(stdout);
-	int saved = dup(STDOUT_FILENO);
-	int fd = open(base, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-	assert_true(fd >= 0 && saved >= 0);
-	dup2(fd, STDOUT_FILENO);
-	int status = fnp_command_main(argc, argv);
-	fflush(stdout);
-	dup2(saved, STDOUT_FILENO);
-	close(saved);
-	fnp_buffer_deinit(&out);
-	assert_int_equal(fnp_file_read_fd(fd, 1u << 24, &out), 0);
-	close(fd);
-	return status;
-}
-
-#define RUN(...) run((char *[]){__VA_ARGS__, NULL})
-
-static const char *text(void)
-{
-	return (const char *)out.data;
-}
-
-static size_t lines(void)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < out.len; i++)
-		n += out.data[i] == '\n';
-	return n;
-}
-
-static bool has(const char *part)
-{
-	return strstr(text(), part) != NULL;
 }
 
 static void ls_prints_a_line_for_each_invocation(void **state)
