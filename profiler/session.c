@@ -158,7 +158,7 @@ static int prepare(struct session *s)
 	};
 	int r = take_signals(s);
 
-	fnp_terminal_init(&s->terminal, false);
+	fnp_terminal_init(&s->terminal, s->options->always_summary);
 	if (r == 0 && s->options->command)
 		r = fnp_launch_prepare(&s->launch, s->options->command, &s->old_mask);
 	r = r ?: fnp_directory_create(s->options->dir, &s->directory);

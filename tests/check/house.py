@@ -17,6 +17,7 @@ import sys
 PROFILER_STEPS = [
     ["profiler/main"],
     ["profiler/commands"],
+    ["profiler/demo"],
     ["profiler/session"],
     ["profiler/watch", "profiler/launch"],
     ["profiler/collectors", "profiler/samples", "profiler/profiles", "profiler/runtimes", "profiler/output"],
