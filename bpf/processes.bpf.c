@@ -119,8 +119,9 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 
 	if (!target || !scratch)
 		return 0;
-	if (target->flags & FNP_TARGET_WAIT_EXEC)
-		target->flags &= ~FNP_TARGET_WAIT_EXEC;
+	/* What the new program is for is not known yet: all its connections are seen until user space has decided. */
+	target->flags = (target->flags & ~FNP_TARGET_WAIT_EXEC) | FNP_TARGET_SOCKETS;
+	target->port = 0;
 	fnp_space_exec(pid);
 	head_init(&scratch->record.head, FNP_RECORD_EXEC, 0);
 	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
