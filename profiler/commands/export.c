@@ -10,6 +10,7 @@
 #include "profiler/commands/selection.h"
 #include "profiler/commands/suggest.h"
 #include "profiler/output/merge.h"
+#include "profiler/output/page/page.h"
 
 extern const struct fnp_command_ops fnp_command_export;
 
@@ -25,7 +26,9 @@ static int unknown_format(const char *name)
 		names[n] = fnp_formats[n]->name;
 		fnp_buffer_printf(&list, "%s%s", n ? ", " : "", names[n]);
 	}
+	fnp_buffer_text(&list, ", page");
 	fnp_buffer_byte(&list, '\0');
+	names[n < FORMATS_MAX ? n++ : n - 1] = "page";
 	const char *near = name ? fnp_suggest(name, names, n) : NULL;
 	if (near)
 		return fnp_options_mistake(&fnp_command_export, "unknown format \"%s\"; did you mean \"%s\"?",
@@ -101,6 +104,55 @@ static int export_rows(const struct fnp_selection *selection, const struct fnp_f
 	return write_output(path, &bytes) < 0 ? FNP_EXIT_FAILED : FNP_EXIT_OK;
 }
 
+/* Where a page goes that is not to be renamed into place: standard output, a device, a pipe; else `ret` is NULL. */
+static int open_stream(const char *path, FILE **ret)
+{
+	struct stat st;
+
+	if (!path || strcmp(path, "-") == 0)
+		*ret = stdout;
+	else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		*ret = fopen(path, "we");
+	else
+		return 0;
+	return *ret ? 0 : -errno;
+}
+
+static int write_page(const struct fnp_recording *recording, const char *path)
+{
+	struct fnp_page_options options = {.path = path};
+	struct fnp_page_counts counts = {0};
+	int r = open_stream(path, &options.stream);
+
+	r = r ?: fnp_page_write(recording->dirfd, &options, &counts);
+	if (options.stream && options.stream != stdout && fclose(options.stream) != 0)
+		r = r ?: -errno;
+	if (r < 0)
+		return fnp_error(r, "cannot make the page of \"%s\": %s", recording->path, strerror(-r));
+	if (counts.unreadable)
+		fnp_warning("%llu rows of \"%s\" could not be read and are left out",
+			    (unsigned long long)counts.unreadable, recording->path);
+	return 0;
+}
+
+/* The page is made of a whole recording, from its files. */
+static int export_page(const struct fnp_arguments *words, const struct fnp_selection_request *request,
+		       const char *path)
+{
+	FNP_CLEANUP(fnp_recording_deinit) struct fnp_recording recording = {0};
+
+	if (words->n > 1 || request->filters.n > 0 || request->kind)
+		return fnp_options_mistake(
+			&fnp_command_export,
+			"the page shows a whole recording: leave out id, --filter and --kind");
+	if (!path && isatty(STDOUT_FILENO))
+		return fnp_options_mistake(&fnp_command_export,
+					   "the page is not for a terminal; give a file with -o");
+	if (fnp_recording_open(words->n > 0 ? words->items[0] : NULL, &recording) < 0)
+		return FNP_EXIT_FAILED;
+	return write_page(&recording, path) < 0 ? FNP_EXIT_FAILED : FNP_EXIT_OK;
+}
+
 static int run(int argc, char **argv)
 {
 	struct fnp_selection_request request = {.default_kind = "all"};
@@ -120,6 +172,8 @@ static int run(int argc, char **argv)
 
 	if (status != FNP_OPTIONS_GO_ON)
 		return status;
+	if (format_name && strcmp(format_name, "page") == 0)
+		return export_page(&words, &request, path);
 	format = format_name ? fnp_format_find(format_name) : NULL;
 	if (!format)
 		return unknown_format(format_name);

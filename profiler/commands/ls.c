@@ -166,8 +166,6 @@ static int run(int argc, char **argv)
 	status = order ? sort(&selection.rows, order) : FNP_OPTIONS_GO_ON;
 	if (status != FNP_OPTIONS_GO_ON)
 		return status;
-	if (selection.rows.list.len == 0 && !request.kind && request.filters.n == 0)
-		fnp_info("no invocations in \"%s\"; --kind all lists its other rows", selection.recording.path);
 	return print(&selection, limit, json);
 }
 

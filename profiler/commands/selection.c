@@ -102,6 +102,17 @@ static int search_rows(struct search *search, struct fnp_selection *selection)
 	return FNP_EXIT_FAILED;
 }
 
+/* A recording of a plain program has no invocations: then its other rows are what there is. */
+static int show_other_rows(struct fnp_selection *selection)
+{
+	fnp_recording_rows_deinit(&selection->rows);
+	if (fnp_recording_scan(&selection->recording, NULL, NULL, &selection->rows) < 0)
+		return FNP_EXIT_FAILED;
+	fnp_info("there are no invocations in \"%s\"%s", selection->recording.path,
+		 selection->rows.list.len ? "; these are its other rows" : ", nor other rows");
+	return FNP_OPTIONS_GO_ON;
+}
+
 int fnp_selection_open(const struct fnp_command_ops *command, const struct fnp_arguments *words,
 		       const struct fnp_selection_request *request, struct fnp_selection *ret)
 {
@@ -121,6 +132,9 @@ int fnp_selection_open(const struct fnp_command_ops *command, const struct fnp_a
 	if (fnp_recording_open(dir, &selection.recording) < 0)
 		return FNP_EXIT_FAILED;
 	status = search_rows(&(struct search){.filter = &filter, .id = id}, &selection);
+	if (status == FNP_OPTIONS_GO_ON && selection.rows.list.len == 0 && !request->kind &&
+	    request->filters.n == 0 && strcmp(request->default_kind, "all") != 0)
+		status = show_other_rows(&selection);
 	if (status != FNP_OPTIONS_GO_ON)
 		return status;
 	if (selection.rows.unreadable)

@@ -16,7 +16,7 @@
 struct fnp_selection_request {
 	struct fnp_option_list filters;
 	const char *kind; /* "all" lets every kind through; NULL: `default_kind` unless an id is given */
-	const char *default_kind;
+	const char *default_kind; /* where a recording has none of them, all kinds are taken */
 };
 
 /* Rows of an option table: `--filter` and `--kind`. */

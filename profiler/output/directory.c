@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "formats/format.h"
 #include "profiler/output/index.h"
+#include "profiler/output/page/page.h"
 #include "profiler/output/process_sums.h"
 #include "profiler/output/syncer.h"
 
@@ -340,6 +341,12 @@ int fnp_directory_finish(struct fnp_directory *dir, const struct fnp_summary *su
 {
 	int r = write_summary(dir, summary);
 
+	/* The page is made from the files: after an error it would show a part as the whole. */
+	if (r == 0 && dir->error == 0) {
+		r = fnp_page_write(dir->fd, NULL, NULL);
+		if (r < 0)
+			r = fail(dir, r, "index.html");
+	}
 	if (r == 0 && syncfs(dir->fd) < 0)
 		r = fail(dir, -errno, "summary.json");
 	return dir->error ?: r;

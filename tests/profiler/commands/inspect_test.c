@@ -82,13 +82,13 @@ static void process_is_told_by_source_runtime_and_files(void **state)
 				  (char *)"AWS_LAMBDA_FUNCTION_NAME=resize", NULL});
 		_exit(127);
 	}
-	/* The new image is there when its name is. */
-	for (int i = 0; i < 1000; i++) {
-		fnp_autobuffer struct fnp_buffer comm = {0};
+	/* The new image is whole when its loader has mapped the C library. */
+	for (int i = 0; i < 5000; i++) {
+		fnp_autobuffer struct fnp_buffer maps = {0};
 		char path[64];
-		snprintf(path, sizeof(path), "/proc/%d/comm", child);
-		if (fnp_file_read_at(AT_FDCWD, path, 64, &comm) == 0 &&
-		    strcmp((char *)comm.data, "sleep\n") == 0)
+		snprintf(path, sizeof(path), "/proc/%d/maps", child);
+		if (fnp_file_read_at(AT_FDCWD, path, 1u << 20, &maps) == 0 && maps.len > 0 &&
+		    strstr((char *)maps.data, "/sleep") && strstr((char *)maps.data, "/libc.so"))
 			break;
 		usleep(1000);
 	}

@@ -231,6 +231,35 @@ static void export_to_a_device_does_not_replace_it(void **state)
 	close(reader);
 }
 
+static void recording_without_invocations_lists_its_other_rows(void **state)
+{
+	FNP_CLEANUP(fnp_directory_destroyp) struct fnp_directory *dir = NULL;
+
+	(void)state;
+	assert_int_equal(fnp_directory_create("plain", &dir), 0);
+	assert_int_equal(fnp_directory_begin(dir), 0);
+	write_row(dir, "sh", "proc", 200);
+	assert_int_equal(RUN("ls", "plain"), 0);
+	assert_true(lines() == 1 && has("process") && has("proc\n"));
+	assert_int_equal(RUN("show", "plain"), 0);
+	assert_true(has("process proc\n"));
+}
+
+static void page_is_made_again_from_the_files(void **state)
+{
+	struct stat first, second;
+
+	(void)state;
+	assert_int_equal(stat("fnprof-a/index.html", &first), 0);
+	assert_int_equal(RUN("export", place, "--format", "page", "-o", "page.html"), 0);
+	assert_int_equal(stat("page.html", &second), 0);
+	assert_int_equal(first.st_size, second.st_size);
+	assert_int_equal(RUN("export", place, "--format", "page"), 0);
+	assert_int_equal(out.len, first.st_size);
+	assert_int_equal(RUN("export", place, "req-1", "--format", "page"), 2);
+	assert_int_equal(RUN("export", place, "--format", "page", "-o", "/tmp"), 1);
+}
+
 static void words_that_are_no_verb_are_bad_use(void **state)
 {
 	(void)state;
@@ -271,6 +300,8 @@ int main(void)
 		TEST(export_puts_rows_together_and_adds_up),
 		TEST(export_says_what_it_cannot),
 		TEST(export_to_a_device_does_not_replace_it),
+		TEST(recording_without_invocations_lists_its_other_rows),
+		TEST(page_is_made_again_from_the_files),
 		TEST(words_that_are_no_verb_are_bad_use),
 		TEST(every_verb_has_help_that_names_its_synopsis),
 	};
