@@ -53,7 +53,7 @@ struct fnp_python_layout {
 	fnp_u16 cframe_frame; /* of the frame in it; 0xffff: not in there */
 	fnp_u16 cframe_previous;
 	fnp_u16 frame_back, frame_code, frame_instruction,
-		frame_entry;	  /* frame_entry: a byte, is_entry or owner */
+		frame_entry;	  /* frame_entry: a byte, f_state, is_entry or owner */
 	fnp_u16 code_type_offset; /* ob_type */
 	fnp_u16 code_first_line, code_file, code_name, code_table, code_bytes;
 	fnp_u16 frame_size, code_size; /* how much is read of each */

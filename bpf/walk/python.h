@@ -10,7 +10,9 @@
  * A sample may fall between the moment when the native frame exists and the one when its first Python frame is linked,
  * or after it was unlinked. What lies on the C stack tells: a struct or shim inside the native frame (between its sp and
  * its CFA) belongs to it, one beyond belongs to a caller. So such a native frame stands for nothing, and the others
- * keep theirs.
+ * keep theirs. In 3.11 and 3.12 the struct is linked a few instructions before it is filled: what the newest one says
+ * counts only when its run leads to the frame that the next one names. Else the run is taken back, and the caller's
+ * struct is found where this one is: at the same distance from the CFA, because the same function made both.
  *
  * A call takes a few frames, and says by returning 0 without moving on that there are more. State between calls is in
  * walk->chain: the next frame, where its run belongs, and what is done.
@@ -27,16 +29,21 @@ FNP_SWITCH(fnp_walk_python_on);
 FNP_ARRAY(fnp_python_layouts, struct fnp_python_layout, FNP_PYTHON_LAYOUTS_MAX);
 
 /* walk->chain */
-#define FNP_PYTHON_FRAME 0  /* the next frame; 0: none is left */
-#define FNP_PYTHON_CFRAME 1 /* the struct on the C stack that belongs to it; 0: there are none */
-#define FNP_PYTHON_STATE 2  /* enum fnp_python_state */
-#define FNP_PYTHON_TAKEN 3  /* the shim that ended the last run; 0: none */
+#define FNP_PYTHON_FRAME 0	  /* the next frame; 0: none is left */
+#define FNP_PYTHON_CFRAME 1	  /* the struct on the C stack that belongs to it; 0: there are none */
+#define FNP_PYTHON_STATE 2	  /* enum fnp_python_state */
+#define FNP_PYTHON_TAKEN 3	  /* the shim that ended the last run; 0: none */
+#define FNP_PYTHON_WORDS_BEFORE 4 /* n_words when the current run began */
+#define FNP_PYTHON_RUNS 5	  /* runs that have ended */
+#define FNP_PYTHON_LINKED 6	  /* the struct lies in the current native frame */
+#define FNP_PYTHON_DISTANCE 7	  /* from the struct to the CFA, in every native frame */
 
 enum fnp_python_state {
 	FNP_PYTHON_NEW = 0,	/* the thread's state was not looked for yet */
 	FNP_PYTHON_BETWEEN = 1, /* at the start of a run */
 	FNP_PYTHON_INSIDE = 2,	/* a run has begun in the current native frame */
 	FNP_PYTHON_OVER = 3,	/* nothing more is to be had */
+	FNP_PYTHON_LOST = 4,	/* the next struct must be found by its distance from the CFA */
 };
 
 /* walk->scratch: a frame's bytes, then a code object's. */
@@ -162,7 +169,7 @@ enum fnp_python_step { FNP_PYTHON_MORE, FNP_PYTHON_END, FNP_PYTHON_BROKEN, FNP_P
 FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
 {
 	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
-	fnp_u64 frame, code, table, instruction;
+	fnp_u64 frame, code, instruction, name, file, cookie;
 	fnp_u32 first_line, entry, size;
 
 	if (!walk || !l)
@@ -191,15 +198,16 @@ FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 		instruction -= fnp_python_first_instruction(walk, l, code);
 	else if (l->flags & FNP_PYTHON_INSTRUCTION_DOUBLE)
 		instruction *= 2;
-	table = fnp_python_code_word(walk, l->code_table);
+	name = fnp_python_code_word(walk, l->code_name);
+	file = fnp_python_code_word(walk, l->code_file);
 	first_line = fnp_python_code_word(walk, l->code_first_line) >> (8 * (l->code_first_line & 7));
+	/* What runs under a call of a class in 3.12 and later: no source, and its name for a file. */
+	if (name == file && first_line == 0)
+		return FNP_PYTHON_MORE;
+	cookie = fnp_python_cookie(name, file, fnp_python_code_word(walk, l->code_table), first_line);
 	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_PYTHON, 1, code)))
 		return FNP_PYTHON_FULL;
-	fnp_walk_push(walk,
-		      (fnp_u64)fnp_python_cookie(fnp_python_code_word(walk, l->code_name),
-						 fnp_python_code_word(walk, l->code_file), table, first_line)
-				      << 32 |
-			      (fnp_u32)instruction);
+	fnp_walk_push(walk, cookie << 32 | (fnp_u32)instruction);
 	if (l->chain == FNP_PYTHON_ONE || (l->chain == FNP_PYTHON_ENTRY_FLAG && entry))
 		return FNP_PYTHON_END;
 	return FNP_PYTHON_MORE;
@@ -209,26 +217,76 @@ FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u
  * Does a run begin in the current native frame, whose CFA this is? Not when what must lie inside it on the C stack lies
  * beyond it, or was taken already.
  */
-FNP_INLINE bool fnp_python_runs_here(const struct fnp_walk *walk, fnp_u64 cfa)
+FNP_INLINE bool fnp_python_runs_here(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 cfa)
 {
-	fnp_u64 cframe = walk->chain[FNP_PYTHON_CFRAME], taken = walk->chain[FNP_PYTHON_TAKEN];
+	fnp_u64 taken = walk->chain[FNP_PYTHON_TAKEN];
+	signed char state = 0;
 
-	if (cframe >= walk->sp && cframe >= cfa)
+	walk->chain[FNP_PYTHON_LINKED] = walk->chain[FNP_PYTHON_CFRAME] < cfa;
+	if (walk->chain[FNP_PYTHON_CFRAME] < cfa)
+		return !(taken >= walk->sp && taken < cfa);
+	/* 3.10 links the struct after the frame and unlinks it before: the caller's frame is executing, this one not. */
+	if (l->chain != FNP_PYTHON_ONE ||
+	    fnp_read_user(&walk->value, 1, walk->chain[FNP_PYTHON_FRAME] + l->frame_entry))
 		return false;
-	return !(taken >= walk->sp && taken < cfa);
+	state = walk->value;
+	return state != 0;
 }
 
-/* The run in the current native frame has ended: the next one belongs to the caller's native frame. */
-FNP_SUBPROGRAM int fnp_python_leave(struct fnp_walk *walk, fnp_u32 layout)
+/* At the first turn of a native frame: 1 when a run begins, 0 when it stands for nothing. */
+FNP_SUBPROGRAM int fnp_python_arrive(struct fnp_walk *walk, fnp_u32 layout)
 {
 	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
+	struct fnp_rule rule;
+	fnp_u64 cfa;
+
+	if (!walk || !l)
+		return 0;
+	rule = walk->rule;
+	walk->chain[FNP_PYTHON_LINKED] = 1;
+	if (fnp_native_cfa(walk, &rule, &cfa) == 0) {
+		if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_LOST)
+			fnp_python_enter(walk, l, cfa - walk->chain[FNP_PYTHON_DISTANCE]);
+		if (!fnp_python_runs_here(walk, l, cfa))
+			return 0;
+		walk->chain[FNP_PYTHON_DISTANCE] = cfa - walk->chain[FNP_PYTHON_CFRAME];
+	}
+	walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_INSIDE;
+	walk->chain[FNP_PYTHON_WORDS_BEFORE] = walk->n_words;
+	return 1;
+}
+
+/*
+ * The run in the current native frame has ended, as `step` says: the next one belongs to the caller's native frame.
+ * 0, or negative when the chain is broken.
+ */
+FNP_SUBPROGRAM int fnp_python_leave(struct fnp_walk *walk, fnp_u32 layout, int step)
+{
+	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
+	fnp_u64 cframe, back;
 
 	if (!walk || !l)
 		return -1;
+	cframe = walk->chain[FNP_PYTHON_LINKED] ? walk->chain[FNP_PYTHON_CFRAME] : 0;
+	back = walk->chain[FNP_PYTHON_FRAME];
+	if (cframe)
+		fnp_python_enter(walk, l, fnp_python_read(walk, cframe + l->cframe_previous));
+	if (cframe && l->cframe_frame != 0xffff && walk->chain[FNP_PYTHON_RUNS] == 0 &&
+	    (step == FNP_PYTHON_BROKEN || back != walk->chain[FNP_PYTHON_FRAME])) {
+		if (walk->chain[FNP_PYTHON_WORDS_BEFORE] <= walk->n_words)
+			walk->n_words = walk->chain[FNP_PYTHON_WORDS_BEFORE];
+		walk->chain[FNP_PYTHON_RUNS]++;
+		walk->chain[FNP_PYTHON_TAKEN] = 0;
+		walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_LOST;
+		walk->doubt = FNP_TRUNCATION_RUNTIME;
+		return 0;
+	}
+	walk->chain[FNP_PYTHON_RUNS]++;
 	walk->chain[FNP_PYTHON_STATE] = walk->chain[FNP_PYTHON_FRAME] ? FNP_PYTHON_BETWEEN : FNP_PYTHON_OVER;
-	if (walk->chain[FNP_PYTHON_CFRAME])
-		fnp_python_enter(walk, l,
-				 fnp_python_read(walk, walk->chain[FNP_PYTHON_CFRAME] + l->cframe_previous));
+	if (step == FNP_PYTHON_BROKEN)
+		return -1;
+	if (walk->n_words > walk->chain[FNP_PYTHON_WORDS_BEFORE])
+		walk->doubt = 0;
 	return 0;
 }
 
@@ -236,7 +294,7 @@ FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 {
 	const struct fnp_space *space;
 	fnp_u32 layout;
-	fnp_u64 bias, cfa;
+	fnp_u64 bias;
 	int step = FNP_PYTHON_END;
 
 	if (!fnp_walk_python_on || !walk)
@@ -249,15 +307,14 @@ FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW)
 		fnp_python_begin(walk, layout, bias);
 	/* Without Python frames for it the loop's frame is shown as what it is. */
-	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_OVER || walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW)
+	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_OVER ||
+	    walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW) {
+		if (walk->chain[FNP_PYTHON_RUNS] == 0)
+			walk->doubt = FNP_TRUNCATION_RUNTIME;
 		return fnp_walk_native(walk);
-	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_BETWEEN) {
-		struct fnp_rule rule = walk->rule;
-
-		if (fnp_native_cfa(walk, &rule, &cfa) == 0 && !fnp_python_runs_here(walk, cfa))
-			return fnp_walk_unwind(walk);
-		walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_INSIDE;
 	}
+	if (walk->chain[FNP_PYTHON_STATE] != FNP_PYTHON_INSIDE && !fnp_python_arrive(walk, layout))
+		return fnp_walk_native(walk);
 	for (int i = 0; i < FNP_PYTHON_FRAMES_A_CALL; i++) {
 		step = fnp_python_frame(walk, layout, bias);
 		if (step != FNP_PYTHON_MORE)
@@ -267,9 +324,11 @@ FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 		return 0;
 	if (step == FNP_PYTHON_FULL)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
-	if (step == FNP_PYTHON_BROKEN)
-		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
-	fnp_python_leave(walk, layout);
+	if (fnp_python_leave(walk, layout, step)) {
+		walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_OVER;
+		walk->doubt = FNP_TRUNCATION_RUNTIME;
+		return fnp_walk_native(walk);
+	}
 	return fnp_walk_unwind(walk);
 }
 

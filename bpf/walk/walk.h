@@ -70,6 +70,7 @@ struct fnp_walk {
 	fnp_u8 exact;	 /* pc is where it stands (leaf, or interrupted by a signal), not a return address */
 	fnp_u8 leaf;	 /* `regs` are this frame's */
 	fnp_u8 ended;
+	fnp_u8 doubt;	    /* enum fnp_truncation_cause: what is missing although the root is reached */
 	fnp_u8 resumable;   /* ended for want of a mapping or table that user space may have, or get */
 	fnp_u32 truncation; /* enum fnp_truncation_cause */
 	fnp_u32 n_words;
@@ -89,7 +90,7 @@ struct fnp_walk {
 	fnp_u64 window_base; /* user address of window[0], a multiple of 8 */
 	fnp_u64 value;	     /* what fnp_walk_load() read */
 	fnp_u64 scratch[40]; /* of a walker, for the time of one call */
-	fnp_u64 chain[4];    /* of a runtime's walker, for the time of the walk; 0 at its start */
+	fnp_u64 chain[8];    /* of a runtime's walker, for the time of the walk; 0 at its start */
 	fnp_u64 regs[FNP_WALK_REGS];
 	fnp_u8 window[FNP_WALK_WINDOW];
 	struct fnp_walk_cached cache[FNP_WALK_CACHE]; /* outlives the walk */
@@ -111,6 +112,8 @@ FNP_INLINE int fnp_walk_stop(struct fnp_walk *walk, fnp_u32 cause)
 {
 	fnp_u32 n = walk->n_words;
 
+	if (cause == FNP_TRUNCATION_NONE)
+		cause = walk->doubt;
 	walk->ended = 1;
 	walk->truncation = cause;
 	if (cause != FNP_TRUNCATION_NONE && n < FNP_USER_WORDS_MAX) {
@@ -193,6 +196,7 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 	walk->leaf = 1;
 	walk->regs_at = 0;
 	walk->ended = 0;
+	walk->doubt = 0;
 	walk->resumable = 0;
 	walk->truncation = 0;
 	walk->n_words = 0;

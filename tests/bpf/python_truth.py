@@ -219,6 +219,17 @@ def in_exception():
             stop("finally")
 
 
+class Warm:
+    def __init__(self, last):
+        if last:
+            stop("warm_init")
+
+
+def specialised():
+    for i in range(200):
+        Warm(i == 199)
+
+
 class InBody:
     stop("class_body")
 
@@ -241,6 +252,7 @@ def main():
     in_thread()
     in_exec()
     in_exception()
+    specialised()
     (lambda: stop("lambda"))()
 
 

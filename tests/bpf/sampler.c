@@ -28,6 +28,8 @@ struct fnp_sampler {
 	struct ring_buffer *ring;
 	struct bpf_link *links[CPUS_MAX];
 	int events[CPUS_MAX];
+	struct fnp_runtime_match match;
+	struct fnp_runtime *runtime;
 	int n_cpus, stats_fd;
 	uint64_t load_ns, resumed;
 	void (*visit)(void *self, const struct fnp_sampled_stack *stack);
@@ -69,10 +71,55 @@ static int load(struct fnp_sampler *sampler)
 		return -errno;
 	sampler->skeleton->rodata->watched_pid = (uint32_t)sampler->options.pid;
 	sampler->skeleton->rodata->send_words = sampler->options.keep_words;
+	sampler->skeleton->rodata->fnp_walk_python_on = sampler->options.runtimes;
 	bpf_map__set_max_entries(sampler->skeleton->maps.walks, (uint32_t)libbpf_num_possible_cpus());
 	r = fnp_bpf_walker__load(sampler->skeleton);
 	sampler->load_ns = fnp_clock_ns() - begin_ns;
 	return r;
+}
+
+#define MAPPINGS_MAX 1024
+
+/* Finds the runtime of the process, and says to the kernel side how to walk it. */
+static int attach_runtime(struct fnp_sampler *sampler)
+{
+	struct fnp_runtime_mapping mappings[MAPPINGS_MAX];
+	struct fnp_runtime_process view = {.pid = sampler->options.pid, .mappings = mappings};
+	struct fnp_runtime_match matches[FNP_RUNTIME_MATCHES_MAX];
+	struct fnp_code_special special[16];
+	const struct fnp_runtime_range *ranges;
+	uint64_t words[FNP_SPACE_RUNTIME_WORDS] = {0};
+	uint32_t number = 0;
+	size_t layout_size;
+
+	for (size_t i = 0; i < sampler->process->mappings.len && view.n_mappings < MAPPINGS_MAX; i++) {
+		const struct fnp_mapping *m = &sampler->process->mappings.items[i];
+		const struct fnp_target_object *object = fnp_objects_get(sampler->objects, m->object);
+		if (object && object->elf)
+			mappings[view.n_mappings++] = (struct fnp_runtime_mapping){.start = m->start,
+										   .limit = m->end,
+										   .offset = m->offset,
+										   .object = object->elf,
+										   .executable = true};
+	}
+	if (fnp_runtime_find(&view, NULL, NULL, matches) == 0 || !matches[0].id.ops->attach)
+		return -ENOENT;
+	sampler->match = matches[0];
+	const struct fnp_runtime_ops *ops = sampler->match.id.ops;
+	int r = ops->attach(&view, &sampler->match, &sampler->runtime);
+	if (r < 0)
+		return r;
+	const void *layout = ops->layout(sampler->runtime, &layout_size);
+	r = bpf_map__update_elem(bpf_object__find_map_by_name(sampler->skeleton->obj, ops->layouts), &number,
+				 sizeof(number), layout, layout_size, BPF_ANY);
+	words[0] = number;
+	words[1] = sampler->match.bias;
+	size_t n = FNP_MIN(ops->ranges(sampler->runtime, &ranges), FNP_ARRAY_SIZE(special));
+	for (size_t i = 0; i < n; i++)
+		special[i] = (struct fnp_code_special){.start = ranges[i].start + sampler->match.bias,
+						       .end = ranges[i].end + sampler->match.bias,
+						       .kind = ops->code_kind};
+	return r ?: fnp_spaces_set_runtime(sampler->spaces, sampler->process, ops->code_kind, words, special, n);
 }
 
 static int mirror(struct fnp_sampler *sampler)
@@ -93,6 +140,8 @@ static int mirror(struct fnp_sampler *sampler)
 		fnp_processes_on_mapping(sampler->processes, fnp_spaces_update, sampler->spaces);
 	r = r ?: fnp_processes_add(sampler->processes, (uint32_t)sampler->options.pid, 0, &sampler->process);
 	r = r ?: fnp_processes_read_maps(sampler->processes, sampler->process);
+	if (r == 0 && sampler->options.runtimes)
+		r = attach_runtime(sampler);
 	for (uint32_t slot = 1; r == 0 && slot < FNP_TABLES_SLOT_NEVER; slot++)
 		fnp_tables_wait(fnp_spaces_tables(sampler->spaces), slot);
 	return r;
@@ -157,6 +206,8 @@ void fnp_sampler_destroy(struct fnp_sampler *sampler)
 	for (int cpu = 0; cpu < sampler->n_cpus; cpu++)
 		bpf_link__destroy(sampler->links[cpu]);
 	ring_buffer__free(sampler->ring);
+	if (sampler->runtime)
+		sampler->match.id.ops->detach(sampler->runtime);
 	fnp_resumer_destroy(sampler->resumer);
 	fnp_processes_destroy(sampler->processes);
 	fnp_spaces_destroy(sampler->spaces);
@@ -192,6 +243,14 @@ void fnp_sampler_cost(const struct fnp_sampler *sampler, uint64_t *ret_samples, 
 	bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size);
 	*ret_samples = sampler->skeleton->bss->n_walks;
 	*ret_ns = info.run_time_ns;
+}
+
+int fnp_sampler_name(struct fnp_sampler *sampler, const uint64_t *words, size_t n_words,
+		     struct fnp_runtime_frame *ret)
+{
+	if (!sampler->runtime || words[0] >> FNP_WORD_KIND_SHIFT != sampler->match.id.ops->word_kind)
+		return -ENOENT;
+	return sampler->match.id.ops->name_frame(sampler->runtime, words, n_words, ret);
 }
 
 uint64_t fnp_sampler_load_ns(const struct fnp_sampler *sampler)

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "profiler/targets/resume.h"
+#include "symbolizer/runtime.h"
 
 struct fnp_sampler;
 
@@ -21,6 +22,7 @@ struct fnp_sampler_options {
 	uint64_t period_ns;
 	bool keep_words;
 	bool get_stack;	     /* bpf_get_stack instead of the walker */
+	bool runtimes;	     /* frames of the process's language runtime, too; -ENOENT when it has none */
 	bool without_tables; /* nothing is loaded: everything is left to user space */
 };
 
@@ -30,6 +32,10 @@ void fnp_sampler_destroy(struct fnp_sampler *sampler);
 /* Samples for a while; `visit` gets each stack when words are kept. */
 int fnp_sampler_run(struct fnp_sampler *sampler, unsigned int ms,
 		    void (*visit)(void *self, const struct fnp_sampled_stack *stack), void *self);
+
+/* Names one frame of a runtime, as fnp_runtime_ops.name_frame; -ENOENT for other frames. */
+int fnp_sampler_name(struct fnp_sampler *sampler, const uint64_t *words, size_t n_words,
+		     struct fnp_runtime_frame *ret);
 
 /* Samples so far, and BPF run time in them. */
 void fnp_sampler_cost(const struct fnp_sampler *sampler, uint64_t *ret_samples, uint64_t *ret_ns);
