@@ -6,7 +6,7 @@
 
 #include "symbolizer/section_data.h"
 #include "symbolizer/unwind_cfi.h"
-#include "symbolizer/unwind_gaps.h"
+#include "symbolizer/unwind_known.h"
 #include "symbolizer/unwind_rows.h"
 
 #define SECTION_MAX (256ULL << 20)
@@ -174,7 +174,7 @@ static int compile_one(struct build *b, const struct fnp_cfi *cfi, const struct 
 	int r = 0;
 
 	if (*covered < fde->start)
-		r = fnp_gaps_fill(b->object, *covered, fde->start, &b->rows);
+		r = fnp_rows_end(&b->rows, *covered);
 	if (r < 0)
 		return r;
 	*covered = FNP_MIN(end, fde->end);
@@ -213,7 +213,7 @@ static int compile(struct build *b)
 		if (b->debug.fdes.items[this].start >= covered)
 			r = compile_one(b, &b->debug, &b->debug.fdes.items[this], FNP_MIN(end, eh), &covered);
 	}
-	return r < 0 ? r : fnp_gaps_fill(b->object, covered, UINT64_MAX, &b->rows);
+	return r < 0 ? r : fnp_rows_end(&b->rows, covered);
 }
 
 static uint64_t first_address(const struct build *b)
@@ -278,9 +278,13 @@ int fnp_unwind_build(const struct fnp_object *object, struct fnp_unwind **ret)
 	put_in_order(object, &b.debug);
 	if (b.eh.fdes.len == 0 && b.debug.fdes.len == 0)
 		return -ENOENT;
+	r = fnp_known_add_entries(object, &b.eh, &b.debug);
+	if (r < 0)
+		return r;
+	put_in_order(object, &b.eh);
 	r = fnp_rows_init(&b.rows, first_address(&b));
-	if (r == 0)
-		r = compile(&b);
+	r = r ?: compile(&b);
+	r = r ?: fnp_known_overlay(object, &b.rows);
 	return r < 0 ? r : finish(&b, ret);
 }
 

@@ -126,6 +126,56 @@ int fnp_rows_end(struct fnp_rows *rows, uint64_t address)
 	return fnp_rows_add(rows, address, &no_rule);
 }
 
+/* The first row that begins at or after an offset. */
+static size_t row_from(const struct fnp_rows *rows, uint64_t offset)
+{
+	size_t low = 0, high = rows->rows.len;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (rows->rows.items[middle].offset < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct fnp_rule *fnp_rows_rule_at(const struct fnp_rows *rows, uint64_t address)
+{
+	size_t i;
+
+	if (address < rows->base)
+		return NULL;
+	i = row_from(rows, address - rows->base + 1);
+	return i == 0 || rows->rows.items[i - 1].rule == 0 ? NULL : &rows->rules.items[rows->rows.items[i - 1].rule];
+}
+
+int fnp_rows_overlay(struct fnp_rows *rows, uint64_t start, uint64_t end, const struct fnp_rule *rule)
+{
+	struct fnp_row new[2];
+	size_t first, behind;
+	uint32_t number;
+	int r;
+
+	if (start < rows->base || end <= start || end - rows->base > FNP_ROWS_SPAN_MAX)
+		return 0;
+	r = rule_number(rows, rule, &number);
+	r = r ?: fnp_vec_reserve(&rows->rows, rows->rows.len + 2);
+	if (r < 0)
+		return r;
+	first = row_from(rows, start - rows->base);
+	behind = row_from(rows, end - rows->base + 1);
+	new[0] = (struct fnp_row){.offset = (uint32_t)(start - rows->base), .rule = number};
+	new[1] = (struct fnp_row){.offset = (uint32_t)(end - rows->base),
+				  .rule = behind > 0 ? rows->rows.items[behind - 1].rule : 0};
+	memmove(&rows->rows.items[first + 2], &rows->rows.items[behind], (rows->rows.len - behind) * sizeof(new[0]));
+	memcpy(&rows->rows.items[first], new, sizeof(new));
+	rows->rows.len = rows->rows.len - (behind - first) + 2;
+	return 0;
+}
+
 struct used_rule {
 	uint32_t count, old;
 };

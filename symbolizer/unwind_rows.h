@@ -43,6 +43,12 @@ int fnp_rows_add(struct fnp_rows *rows, uint64_t address, const struct fnp_rule 
 /* From here on there is no row. */
 int fnp_rows_end(struct fnp_rows *rows, uint64_t address);
 
+/* The rule that holds at an address; NULL where there is none. */
+const struct fnp_rule *fnp_rows_rule_at(const struct fnp_rows *rows, uint64_t address);
+
+/* Once all rows are there: puts a rule over [start, end), whatever is there; behind it what was there goes on. */
+int fnp_rows_overlay(struct fnp_rows *rows, uint64_t start, uint64_t end, const struct fnp_rule *rule);
+
 /*
  * Lays the table out: `ret_lines` is one run of cache lines (index, blocks, rules; free() it), and `ret_table` says
  * what is where, in lines from the first. 0 or -ENOMEM.

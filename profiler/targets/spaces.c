@@ -256,7 +256,8 @@ int fnp_spaces_ranges_at(struct fnp_spaces *spaces, const struct fnp_process *pr
 		const struct fnp_mapping *m = &process->mappings.items[i];
 		struct fnp_code_range range;
 
-		if (m->from_ns > time_ns || m->end <= m->start ||
+		/* [vsyscall] stands among the kernel's addresses; nothing can be walked from there. */
+		if (m->from_ns > time_ns || m->end <= m->start || m->end >> 63 ||
 		    (m->from_ns < process->image_ns && process->image_ns <= time_ns))
 			continue;
 		range = range_of(spaces, m);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Code whose rules are known although nobody describes them, or describes them wrongly for a walk across frames:
+ *
+ *   PLT stubs of linkers that write no entry for them
+ *   the program's entry point, where the first thread begins
+ *   return from a signal, recognised by its instructions: musl and Go have no entry, or one without the signal
+ *   where Go's goroutines and threads begin, and where Go changes stacks to call the vdso
+ *
+ * The first two become entries among the object's others; the rest is put over the rows that the file's entries give.
+ */
+#ifndef FNP_SYMBOLIZER_UNWIND_KNOWN_H
+#define FNP_SYMBOLIZER_UNWIND_KNOWN_H
+
+#include "symbolizer/object.h"
+#include "symbolizer/unwind_cfi.h"
+#include "symbolizer/unwind_rows.h"
+
+/*
+ * Adds entries to `cfi`, which holds those of the file, sorted by start; afterwards it is no longer sorted. `other`
+ * (sorted) has more entries of the file. x86-64 only. 0 or -ENOMEM.
+ */
+int fnp_known_add_entries(const struct fnp_object *object, struct fnp_cfi *cfi, const struct fnp_cfi *other);
+
+/* Puts what is known better over the rows of the file's entries. 0 or -ENOMEM. */
+int fnp_known_overlay(const struct fnp_object *object, struct fnp_rows *rows);
+
+#endif
