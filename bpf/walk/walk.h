@@ -40,6 +40,7 @@
 #include "bpf/walk/spaces.h"
 
 #define FNP_WALK_TURNS 128	   /* frames a program takes before it must continue by a tail call */
+#define FNP_WALK_TURNS_A_CALL 8
 #define FNP_WALK_CONTINUATIONS 31  /* the kernel ends a chain of tail calls at 33, 32 before 5.16 */
 #define FNP_WALK_WINDOW 4096	   /* bytes; a power of two */
 #define FNP_WALK_CACHE 1024	   /* rules remembered by address; a power of two */
@@ -167,12 +168,24 @@ FNP_INLINE int fnp_walk_turn(struct fnp_walk *walk)
 	return fnp_walk_native(walk);
 }
 
+/* A few frames. 0: there is more. By itself, so that the verifier sees a turn a few times, and not FNP_WALK_TURNS times. */
+FNP_SUBPROGRAM int fnp_walk_turns(struct fnp_walk *walk)
+{
+	if (!walk)
+		return -1;
+	for (int i = 0; i < FNP_WALK_TURNS_A_CALL; i++) {
+		if (fnp_walk_turn(walk) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Takes frames until the walk ends (0) or this program's share is used up (1). */
 FNP_INLINE int fnp_walk_run(struct fnp_walk *walk)
 {
 	walk->turns++;
-	for (int i = 0; i < FNP_WALK_TURNS; i++) {
-		if (fnp_walk_turn(walk) < 0)
+	for (int i = 0; i < FNP_WALK_TURNS / FNP_WALK_TURNS_A_CALL; i++) {
+		if (fnp_walk_turns(walk) < 0)
 			return 0;
 	}
 	return walk->turns <= FNP_WALK_CONTINUATIONS;
