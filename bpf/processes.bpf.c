@@ -41,21 +41,21 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 	fnp_u32 pid = pid_of(parent), child_pid = pid_of(child);
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
 	struct fnp_fork_record record = {};
+	fnp_u32 global_tid = BPF_CORE_READ(child, pid);
+	fnp_u64 nothing = 0;
 
-	if (!target || !child_pid)
-		return 0;
+	if (!target || !child_pid || (target->flags & FNP_TARGET_WAIT_EXEC))
+		return 0; /* a process that waits for its exec starts nothing that we want to see */
 	record.child_pid = child_pid;
 	record.child_tid = tid_of(child);
 	record.child_process = process_of(child);
 	if (child_pid != pid) {
 		struct fnp_target fresh = {.process = record.child_process, .flags = target->flags, .port = target->port};
 
-		/* A process that waits for its exec starts nothing that we want to see. */
-		if (target->flags & FNP_TARGET_WAIT_EXEC)
-			return 0;
 		bpf_map_update_elem(&targets, &child_pid, &fresh, BPF_ANY);
 		fnp_space_fork(pid, child_pid);
 	}
+	bpf_map_update_elem(&threads, &global_tid, &nothing, BPF_ANY); /* charged from its birth */
 	head_init(&record.head, FNP_RECORD_FORK, sizeof(record));
 	event_begin(target, pid, &record.head, &record.cpu);
 	event_send(target, &record.head, sizeof(record), child_pid != pid);
@@ -105,6 +105,10 @@ static __always_inline struct fnp_target *target_of_exec(fnp_u32 pid)
 	if (target || !watch_every_exec || !pid)
 		return target;
 	struct fnp_target fresh = {.flags = FNP_TARGET_SAMPLED | FNP_TARGET_SOCKETS | FNP_TARGET_PROVISIONAL};
+	fnp_u32 global_tid = bpf_get_current_pid_tgid();
+	fnp_u64 nothing = 0;
+
+	bpf_map_update_elem(&threads, &global_tid, &nothing, BPF_ANY); /* fork to exec counts */
 	bpf_map_update_elem(&targets, &pid, &fresh, BPF_ANY);
 	return bpf_map_lookup_elem(&targets, &pid);
 }

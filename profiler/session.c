@@ -209,9 +209,9 @@ static int start_command(struct session *s, int *ret_exit_status)
 
 /* ---- the loop ---- */
 
-static void on_interrupt(struct session *s, uint64_t now_ns)
+/* The command has been told, too: it gets time to end, and its last moments are recorded. A second signal ends us. */
+static void on_end_signal(struct session *s, uint64_t now_ns)
 {
-	/* The command has it from the terminal, too: it gets time to end; a second one ends us at once. */
 	if (s->launch.pid && !s->launch.ended && !s->interrupted_ns) {
 		s->interrupted_ns = now_ns;
 		s->end_ns = now_ns + AFTER_INTERRUPT_NS;
@@ -225,13 +225,12 @@ static void take_signal(struct session *s, uint64_t now_ns)
 	struct signalfd_siginfo info;
 
 	while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo == SIGINT)
-			on_interrupt(s, now_ns);
-		else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP) {
-			if (s->launch.pid && !s->launch.ended)
-				kill(s->launch.pid, (int)info.ssi_signo);
-			s->stop = true;
-		}
+		if (info.ssi_signo == SIGCHLD)
+			continue;
+		/* Ctrl-C goes to the whole foreground group, the others to us alone. */
+		if (info.ssi_signo != SIGINT && s->launch.pid && !s->launch.ended)
+			kill(s->launch.pid, (int)info.ssi_signo);
+		on_end_signal(s, now_ns);
 	}
 }
 

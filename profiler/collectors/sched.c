@@ -14,6 +14,7 @@ static int sched_load(struct fnp_kernel *kernel, void **ret)
 	if (!skeleton)
 		return -errno;
 	fnp_collector_configure(kernel, skeleton);
+	skeleton->rodata->watch_every_exec = fnp_kernel_options(kernel)->watch_every_exec;
 	r = fnp_collector_load(kernel, skeleton->skeleton, "sched");
 	if (r < 0)
 		fnp_bpf_sched__destroy(skeleton);
