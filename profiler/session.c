@@ -306,11 +306,8 @@ static int finish(struct session *s)
 	summary.cost.has_bpf_ns = fnp_kernel_run_time_ns(s->kernel, &summary.cost.bpf_ns);
 	summary.cost.bpf_map_bytes = fnp_kernel_map_bytes(s->kernel);
 	r = fnp_directory_finish(s->directory, &summary);
-	fnp_terminal_finish(&s->terminal, &(struct fnp_report){
-		.dir = fnp_directory_path(s->directory),
-		.summary = &summary,
-		.tally = fnp_directory_tally(s->directory),
-	});
+	struct fnp_report report = fnp_directory_report(s->directory, &summary);
+	fnp_terminal_finish(&s->terminal, &report);
 	return r;
 }
 

@@ -46,9 +46,11 @@ void fnp_terminal_deinit(struct fnp_terminal *terminal)
 	fnp_log_set_before(NULL);
 }
 
-void fnp_terminal_live_text(const struct fnp_live *live, size_t width, struct fnp_buffer *ret)
+void fnp_terminal_live_text(const struct fnp_live *live, const struct fnp_live *base, size_t width,
+			    struct fnp_buffer *ret)
 {
-	double share = 100.0 * (double)live->own_cpu_ns / (double)FNP_MAX(live->elapsed_ns, (uint64_t)1);
+	uint64_t elapsed_ns = live->elapsed_ns - base->elapsed_ns;
+	double share = 100.0 * (double)(live->own_cpu_ns - base->own_cpu_ns) / (double)FNP_MAX(elapsed_ns, 1u);
 	char invocations[32], samples[32], losses[32], text[256];
 
 	snprintf(text, sizeof(text), "%llu s  %s invocations  %s samples  %s lost  own cost %.2f %% of a CPU",
@@ -75,9 +77,12 @@ void fnp_terminal_update(struct fnp_terminal *terminal, const struct fnp_live *l
 	if (!terminal->is_terminal || now < terminal->next_ns)
 		return;
 	terminal->next_ns = now + REDRAW_NS;
+	if (!terminal->has_base)
+		terminal->base = *live;
+	terminal->has_base = true;
 	/* The cursor goes back to the start, so that what the command prints stands at the start of a line. */
 	fnp_buffer_text(&text, WIPE);
-	fnp_terminal_live_text(live, width_of(terminal->fd), &text);
+	fnp_terminal_live_text(live, &terminal->base, width_of(terminal->fd), &text);
 	fnp_buffer_byte(&text, '\r');
 	put(terminal->fd, text.data, text.len);
 	drawn = terminal;

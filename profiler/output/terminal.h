@@ -24,6 +24,8 @@ struct fnp_terminal {
 	bool is_terminal;
 	bool always_summary; /* also without a terminal */
 	uint64_t next_ns;    /* not drawn again before */
+	bool has_base; /* `base` holds the first state: what starting cost is not what recording costs */
+	struct fnp_live base;
 };
 
 /* Sets up for standard error. One at a time: messages wipe its line. */
@@ -38,7 +40,8 @@ void fnp_terminal_update(struct fnp_terminal *terminal, const struct fnp_live *l
 /* Says how it ended. */
 void fnp_terminal_finish(struct fnp_terminal *terminal, const struct fnp_report *report);
 
-/* The live line's text, without escapes, cut to `width` columns. */
-void fnp_terminal_live_text(const struct fnp_live *live, size_t width, struct fnp_buffer *ret);
+/* The live line's text, without escapes, cut to `width` columns; its cost is that since `base`. */
+void fnp_terminal_live_text(const struct fnp_live *live, const struct fnp_live *base, size_t width,
+			    struct fnp_buffer *ret);
 
 #endif

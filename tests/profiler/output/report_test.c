@@ -139,14 +139,16 @@ static void summary_of_nothing_has_no_empty_headings(void **state)
 
 static void live_line_fits_its_width(void **state)
 {
-	struct fnp_live live = {.elapsed_ns = 12000000000, .invocations = 3456, .samples = 1204};
+	struct fnp_live live = {
+		.elapsed_ns = 12000000000, .invocations = 3456, .samples = 1204, .own_cpu_ns = 420000000};
+	struct fnp_live base = {.elapsed_ns = 2000000000, .own_cpu_ns = 400000000};
 	fnp_autobuffer struct fnp_buffer wide = {0}, narrow = {0};
 
 	(void)state;
-	fnp_terminal_live_text(&live, 200, &wide);
+	fnp_terminal_live_text(&live, &base, 200, &wide);
 	assert_string_equal(text_of(&wide),
-			    "12 s  3,456 invocations  1,204 samples  0 lost  own cost 0.00 % of a CPU");
-	fnp_terminal_live_text(&live, 20, &narrow);
+			    "12 s  3,456 invocations  1,204 samples  0 lost  own cost 0.20 % of a CPU");
+	fnp_terminal_live_text(&live, &base, 20, &narrow);
 	assert_string_equal(text_of(&narrow), "12 s  3,456 invoc...");
 }
 
