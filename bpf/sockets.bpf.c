@@ -15,8 +15,8 @@
 char LICENSE[] SEC("license") = "GPL";
 
 #define DATA_MAX 16384	    /* bytes of one event that are copied */
-#define RUN_FULL (256 << 10) /* past so many bytes in one direction only DATA_SHORT of each event are copied */
-#define DATA_SHORT 1024
+#define RUN_FULL (128 << 10) /* past so many bytes in one direction only DATA_SHORT of each event are copied */
+#define DATA_SHORT 512
 #define IOVECS_MAX 24
 
 #if defined(__TARGET_ARCH_x86)

@@ -16,8 +16,10 @@
 #include "profiler/watch.h"
 
 #define COLLECTORS_MAX 32
-#define EVENTS_RING_BYTES (4 << 20)
-#define SAMPLES_RING_BYTES (2 << 20)
+#define EVENTS_RING_BYTES (2 << 20)
+#define SAMPLES_RING_BYTES (1 << 20)
+#define SAMPLES_RING_BYTES_QUICK (4 << 20) /* for rates above QUICK_HZ */
+#define QUICK_HZ 500
 #define AFTER_INTERRUPT_NS (5 * FNP_NS_PER_S)
 #define EXIT_NOT_RECORDED 125
 #define EXIT_NOT_EXECUTABLE 126
@@ -145,7 +147,7 @@ static int prepare(struct session *s)
 		.rate_hz = s->options->rate_hz,
 		.watch_every_exec = watches_host(s->options),
 		.events_ring_bytes = EVENTS_RING_BYTES,
-		.samples_ring_bytes = SAMPLES_RING_BYTES,
+		.samples_ring_bytes = s->options->rate_hz > QUICK_HZ ? SAMPLES_RING_BYTES_QUICK : SAMPLES_RING_BYTES,
 	};
 	struct fnp_watch_options watch = {
 		.mode = s->options->command  ? FNP_MODE_LAUNCHED
@@ -166,6 +168,7 @@ static int prepare(struct session *s)
 	r = r ?: load_collectors(s);
 	if (r < 0)
 		return r;
+	fnp_kernel_loaded(s->kernel);
 	watch.kernel = s->kernel;
 	watch.utc_offset_ns = fnp_directory_utc_offset_ns(s->directory);
 	return fnp_watch_create(&watch, &s->watch);

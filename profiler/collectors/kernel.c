@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -218,6 +219,14 @@ bool fnp_kernel_has_btf_func(struct fnp_kernel *kernel, const char *name)
 	/* Every tracepoint has a typedef btf_trace_NAME (include/trace/bpf_probe.h). */
 	snprintf(typedef_name, sizeof(typedef_name), "btf_trace_%s", name);
 	return btf__find_by_name_kind(kernel->btf, typedef_name, BTF_KIND_TYPEDEF) > 0;
+}
+
+void fnp_kernel_loaded(struct fnp_kernel *kernel)
+{
+	btf__free(kernel->btf);
+	kernel->btf = NULL;
+	/* Some 10 MB of type information were parsed for each object. */
+	malloc_trim(0);
 }
 
 int fnp_kernel_watch(struct fnp_kernel *kernel, uint32_t pid, uint32_t flags, uint16_t port)

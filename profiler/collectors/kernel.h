@@ -38,6 +38,9 @@ int fnp_kernel_adopt(struct fnp_kernel *kernel, struct bpf_object *object);
 /* The file descriptor of a shared map; -ENOENT. It stays the kernel's. */
 int fnp_kernel_map_fd(const struct fnp_kernel *kernel, const char *name);
 
+/* All objects are loaded: gives back the memory that only loading needed. */
+void fnp_kernel_loaded(struct fnp_kernel *kernel);
+
 /* True when the kernel's BTF has a tracepoint (or function) of this name. */
 bool fnp_kernel_has_btf_func(struct fnp_kernel *kernel, const char *name);
 
