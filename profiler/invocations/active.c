@@ -205,7 +205,8 @@ void fnp_engine_end(struct fnp_invocations *engine, struct invocation *one, cons
 {
 	struct process *process = one->process;
 
-	fnp_engine_charge(process, end->process_ns);
+	if (!process->gone) /* else the last word has been said */
+		fnp_engine_charge(process, end->process_ns);
 	if (fnp_vec_reserve(&process->ended, process->ended.len + 1) < 0) {
 		engine->counters.events_lost++;
 		fnp_engine_free_invocation(engine, one);

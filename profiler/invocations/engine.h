@@ -155,6 +155,8 @@ void fnp_engine_close_row(struct fnp_invocations *engine, struct process *proces
 /* ---- process.c ---- */
 void fnp_engine_apply(struct fnp_invocations *engine, struct process *process, const struct fnp_record *record);
 void fnp_engine_charge(struct process *process, uint64_t process_ns);
+/* The last word on a process: an estimate that was too high (time stolen by the host) is taken back. */
+void fnp_engine_settle(struct process *process, uint64_t final_ns);
 struct phase *fnp_engine_phase_at(struct process *process, uint64_t seq);
 /* What is known from its environment, or from being started by a watched process. */
 void fnp_engine_claim(struct fnp_invocations *engine, struct process *process,

@@ -236,7 +236,7 @@ void fnp_invocations_gone(struct fnp_invocations *engine, uint32_t pid, uint64_t
 		one->exit_ns = time_ns;
 		return;
 	}
-	fnp_engine_charge(one, final->cpu_ns);
+	fnp_engine_settle(one, final->cpu_ns);
 	fnp_engine_release_process(engine, one);
 	fnp_engine_end_process(engine, one, time_ns);
 }
@@ -312,6 +312,7 @@ static void tend(struct fnp_invocations *engine, struct process *process)
 
 	fnp_engine_expire_gaps(engine, process, false);
 	if (process->dead && !process->gone && engine->now_ns > process->exit_ns + FNP_ENGINE_GONE_NS) {
+		fnp_engine_charge(process, process->last.process_ns);
 		fnp_engine_release_process(engine, process);
 		fnp_engine_end_process(engine, process, process->exit_ns);
 	}
@@ -341,7 +342,7 @@ static void finish_process(struct fnp_invocations *engine, struct process *proce
 		.seq = UINT64_MAX, .time_ns = engine->now_ns, .process_ns = process->cpu_mark};
 	while (!process->dead && process->active.len > 0)
 		fnp_engine_end(engine, process->active.items[0], &moment, FNP_OUTCOME_UNFINISHED);
-	fnp_engine_end_process(engine, process, engine->now_ns);
+	fnp_engine_end_process(engine, process, moment.time_ns);
 }
 
 static void for_each_process(struct fnp_invocations *engine,

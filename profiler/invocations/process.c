@@ -100,6 +100,33 @@ void fnp_engine_charge(struct process *process, uint64_t process_ns)
 	}
 }
 
+/* Where CPU time goes now; NULL: nowhere. */
+static uint64_t *charged_now(struct process *process)
+{
+	struct phase *phase = fnp_engine_phase_at(process, UINT64_MAX);
+
+	if (process->owner)
+		return process->owner->process == process ? &process->owner->row->cpu_ns
+							  : &process->owner->row->children_cpu_ns;
+	if (process->active.len == 1)
+		return &process->active.items[0]->row->cpu_ns;
+	if (process->active.len > 1)
+		return &process->pool_ns;
+	return phase ? &phase->row->cpu_ns : NULL;
+}
+
+void fnp_engine_settle(struct process *process, uint64_t final_ns)
+{
+	uint64_t *at = charged_now(process), back;
+
+	fnp_engine_charge(process, final_ns);
+	if (final_ns >= process->cpu_mark || !at)
+		return;
+	back = FNP_MIN(process->cpu_mark - final_ns, *at);
+	*at -= back;
+	process->cpu_mark -= back;
+}
+
 /* ---- phases -------------------------------------------------------------------------------------------------- */
 
 static int open_phase(struct process *process, enum fnp_row_kind kind, uint64_t from_seq, uint64_t start_ns)

@@ -308,6 +308,24 @@ static void call_of_another_id_inside_is_its_own(void **state)
 	stage_end(&s);
 }
 
+static void estimate_that_was_too_high_is_taken_back_in_the_end(void **state)
+{
+	struct fnp_target final = {.cpu_ns = 5 * MS};
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s, FNP_MODE_HOST);
+	play_exec(&s, 10, "/srv/a", CGI);
+	burn(&s, 10, 6 * MS);
+	play_fork(&s, 10, 11);
+	play_exec(&s, 10, "/srv/a", CGI); /* charged up to 6 ms here, 1 ms of which the host had stolen */
+	play_exit(&s, 10, 0);
+	fnp_invocations_gone(s.engine, 10, s.actors[0].process, &final, s.now_ns);
+	pass(&s, 700 * MS);
+	assert_int_equal(row(&s, "call-1")->cpu_ns, 5 * MS);
+	stage_end(&s);
+}
+
 static void daemon_that_outlives_its_call_becomes_a_process(void **state)
 {
 	struct stage s;
@@ -444,6 +462,7 @@ int main(void)
 		cmocka_unit_test(what_an_exec_invocation_starts_belongs_to_it),
 		cmocka_unit_test(call_that_clears_its_environment_stays_the_call),
 		cmocka_unit_test(call_of_another_id_inside_is_its_own),
+		cmocka_unit_test(estimate_that_was_too_high_is_taken_back_in_the_end),
 		cmocka_unit_test(daemon_that_outlives_its_call_becomes_a_process),
 		cmocka_unit_test(exec_under_a_watched_watchdog_is_recognised),
 		cmocka_unit_test(pid_that_is_used_again_is_another_process),
