@@ -9,7 +9,7 @@ const D = {
 	names: [],   // strings
 	frame: null, // typed arrays by frame number
 	nodes: null, // {n, parent, frame, depth, first, child}
-	groups: [],  // {kind, function, rows, listed, graph}
+	groups: [],  // {kind, function, rows: how many, members: the listed ones, graph}
 	rows: [],    // {n, chunk, offset, group, ...the line of the index}
 	chunks: [],  // base64 texts of single graphs
 };
@@ -162,12 +162,12 @@ async function load() {
 	D.frame = readFrames(await takeTable("frames"));
 	D.nodes = readNodes(await takeTable("nodes"));
 	const sums = new Reader(await takeTable("sums"));
-	D.groups = D.head.groups.map((group) => ({...group, listed: 0, whole: true, graph: readGraph(sums)}));
+	D.groups = D.head.groups.map((group) => ({...group, members: [], graph: readGraph(sums)}));
 	D.rows = readRows(await takeTable("rows"));
 	D.chunks = takeBlocks("graphs");
 	for (const row of D.rows) {
 		row.has = row.chunk === NO_SAMPLES || (row.chunk >= 0 && row.chunk < D.chunks.length);
-		D.groups[row.group].listed++;
+		D.groups[row.group].members.push(row);
 	}
 }
 

@@ -96,7 +96,7 @@ function rowFacts(row) {
 		facts.push(["CPU after answer", ns(row.post_cpu_ns)]);
 	facts.push(["sampled", ns(row.sampled_ns)], ["samples", isNumber(row.samples) ? count(row.samples) : undefined],
 		["attribution", tally(row.attribution, "no samples")], ["lost", tally(row.losses, "none")],
-		["cut stacks", row.has ? truncations() : undefined]);
+		["cut stacks", tally(row.truncated, "none") ?? (row.has ? truncations() : undefined)]);
 	const files = [fileLink(row.pprof), fileLink(row.folded), fileLink(row.events)].filter(Boolean);
 	if (files.length)
 		facts.push(["files", el("span", {className: "files"}, ...files)]);

@@ -123,7 +123,8 @@ function showRecording() {
 	const parts = [];
 	const n = invocations.reduce((sum, group) => sum + group.rows, 0);
 	if (n > 0)
-		parts.push(many(n, "invocation"), many(invocations.length, "function"));
+		parts.push(many(n, "invocation"), invocations.some((group) => group.function === "")
+			? `more than ${many(invocations.length - 1, "function")}` : many(invocations.length, "function"));
 	else
 		parts.push(many(D.head.rows, "row"));
 	if (s && isNumber(s.duration_ns))
@@ -132,6 +133,7 @@ function showRecording() {
 		parts.push(many(s.samples, "sample") + (isNumber(s.rate_hz) ? ` at ${count(s.rate_hz)} Hz` : ""));
 	if (s && isOwnText(s.start))
 		parts.push(clean(s.start).slice(0, 19).replace("T", " ") + " UTC");
+	$("list-title").textContent = n > 0 ? "Invocations" : "Rows";
 	const single = D.rows.filter((row) => row.has).length;
 	if (D.rows.length < D.head.rows - D.head.unreadable)
 		parts.push(`${count(D.rows.length)} of ${count(D.head.rows)} rows listed`);

@@ -19,23 +19,24 @@
 
 #define PIECE_BYTES (256u << 10)	/* of rows or graphs that are deflated together */
 #define GRAPHS_DEFLATED_MAX (20u << 20) /* kept until the size of the tables is known */
-#define ROWS_DEFLATED_MAX (3u << 20)
+#define ROWS_DEFLATED_MAX (12u << 20)
 #define ROW_TEXT_MAX (16u << 10) /* longer lines are listed with their main facts only */
 #define GROUPS_MAX 4096
 
 /* What stands in the place of a row's chunk number when it has no graph; page/data.js reads these. */
 enum { NO_SAMPLES = -1, UNREADABLE = -2, LEFT_OUT = -3 };
 
+struct piece {
+	size_t end;	       /* in the deflated bytes */
+	uint64_t items, empty; /* rows or graphs; rows without samples */
+};
+
 /* Deflated pieces, one after the other. */
 struct pieces {
 	struct fnp_buffer raw; /* not deflated yet */
-	uint64_t raw_items;
+	uint64_t raw_items, raw_empty;
 	struct fnp_buffer deflated;
-	FNP_VEC(struct piece {
-		size_t end; /* in `deflated` */
-		uint64_t items;
-	})
-	ends;
+	FNP_VEC(struct piece) ends;
 };
 
 struct page {
@@ -76,9 +77,10 @@ static int pieces_flush(struct page *page, struct pieces *pieces)
 		return r;
 	r = fnp_page_deflate(&page->out, pieces->raw.data, pieces->raw.len, &pieces->deflated);
 	if (r == 0)
-		r = fnp_vec_push(&pieces->ends, (struct piece){pieces->deflated.len, pieces->raw_items});
+		r = fnp_vec_push(&pieces->ends,
+				 (struct piece){pieces->deflated.len, pieces->raw_items, pieces->raw_empty});
 	pieces->raw.len = 0;
-	pieces->raw_items = 0;
+	pieces->raw_items = pieces->raw_empty = 0;
 	return r;
 }
 
@@ -182,8 +184,7 @@ static int list_row(struct page *page, const json_t *row, const int64_t place[st
 	fnp_buffer_text(b, text);
 	fnp_buffer_text(b, "]\n");
 	free(text);
-	page->counts.listed++;
-	page->counts.singles += place[0] == NO_SAMPLES;
+	page->list.raw_empty += place[0] == NO_SAMPLES;
 	return pieces_next(page, &page->list);
 }
 
@@ -305,25 +306,53 @@ static int write_sums(struct page *page)
 	return r;
 }
 
-/* Writes pieces until the page would be bigger than `max`; returns how many. */
-static size_t write_pieces(struct page *page, const char *name, const struct pieces *pieces, size_t max)
+/* Writes pieces until they take more than `room`; returns how many. */
+static size_t write_pieces(struct page *page, const char *name, const struct pieces *pieces, size_t room)
 {
 	size_t begin = 0, i;
 
 	for (i = 0; i < pieces->ends.len; i++) {
-		size_t len = pieces->ends.items[i].end - begin;
-		if (fnp_page_block_bytes(len) > max - FNP_MIN(page->out.bytes, max))
+		size_t len = pieces->ends.items[i].end - begin, bytes = fnp_page_block_bytes(len);
+		if (bytes > room)
 			break;
 		fnp_page_out_block(&page->out, name, pieces->deflated.data + begin, len);
 		begin = pieces->ends.items[i].end;
+		room -= bytes;
 	}
 	return i;
 }
 
+/* What is left of the page, but for the table of contents and the script, which come last. */
+static size_t room_left(const struct page *page)
+{
+	size_t used = page->out.bytes + (1u << 20);
+
+	return page->max_bytes - FNP_MIN(used, page->max_bytes);
+}
+
+/*
+ * The list and the single graphs share what the tables left of the page's size: the list may have
+ * three quarters, and what the graphs do not need. Returns how many pieces of graphs were written.
+ */
+static size_t write_rows(struct page *page)
+{
+	size_t all_graphs = page->graphs.deflated.len / 3 * 4 + page->graphs.ends.len * fnp_page_block_bytes(3);
+	size_t room = room_left(page);
+	size_t n = write_pieces(page, "rows", &page->list, room - FNP_MIN(all_graphs, room / 4));
+
+	for (size_t i = 0; i < n; i++) {
+		page->counts.listed += page->list.ends.items[i].items;
+		page->counts.singles += page->list.ends.items[i].empty;
+	}
+	n = write_pieces(page, "graphs", &page->graphs, room_left(page));
+	for (size_t i = 0; i < n; i++)
+		page->counts.singles += page->graphs.ends.items[i].items;
+	page->counts.singles = FNP_MIN(page->counts.singles, page->counts.listed);
+	return n;
+}
+
 static int write_page(struct page *page)
 {
-	const size_t head_room = 1u << 20; /* for the table of contents and the script, which come last */
-	size_t n_chunks;
 	int r;
 
 	fnp_page_out_bytes(&page->out, fnp_page_template_head, fnp_page_template_head_len);
@@ -333,11 +362,7 @@ static int write_page(struct page *page)
 	r = write_sums(page);
 	if (r < 0)
 		return r;
-	write_pieces(page, "rows", &page->list, SIZE_MAX);
-	n_chunks = write_pieces(page, "graphs", &page->graphs, page->max_bytes - head_room);
-	for (size_t i = 0; i < n_chunks; i++)
-		page->counts.singles += page->graphs.ends.items[i].items;
-	r = write_head(page, n_chunks);
+	r = write_head(page, write_rows(page));
 	fnp_page_out_bytes(&page->out, fnp_page_template_tail, fnp_page_template_tail_len);
 	return r < 0 ? r : page->out.error;
 }

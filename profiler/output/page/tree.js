@@ -29,7 +29,7 @@ async function sumRows(rows) {
 	}
 	for (const [n, wanted] of byGroup) {
 		const group = D.groups[n];
-		const others = wanted.size === group.rows ? [] : D.rows.filter((r) => r.group === n && !wanted.has(r));
+		const others = wanted.size === group.rows ? [] : group.members.filter((r) => !wanted.has(r));
 		const lacking = [...wanted].filter((r) => !r.has).length;
 		const unreadable = [...wanted].some((r) => r.chunk === UNREADABLE);
 		const complete = wanted.size + others.length === group.rows && others.every((r) => r.has);

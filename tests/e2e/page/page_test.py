@@ -404,6 +404,37 @@ def test_ten_thousand_invocations(b):
     assert text(b, "#note") == "" or b.run("return document.getElementById('note').hidden")
 
 
+def test_what_does_not_fit_is_said_and_the_whole_stays_whole(b):
+    make("many", "--invocations", "10000", "--samples", "25")
+    whole = MADE["many"][1]["bytes"]
+    path = FOLDER / "small.html"
+    counts = json.loads(subprocess.run([MAKE_PAGE, FOLDER / "many", path, str(whole + (1 << 20) - 200_000)], check=True, capture_output=True, text=True).stdout)
+    assert counts["bytes"] <= whole - 100_000 and counts["listed"] == counts["rows"], counts
+    assert 1000 < counts["singles"] < counts["rows"], counts
+    rows = index("many")
+    samples = sum(r["samples"] for r in rows)
+    show(b, path.as_uri())
+    focus = "return document.querySelector('.frame.focus').getAttribute('aria-label')"
+    assert b.run(focus).endswith(f"{samples:,} samples")
+    assert f"{counts['singles']:,} rows with a graph of their own" in text(b, "#recording")
+    # The slowest are in; a quick one that is out has its facts.
+    slow = max((r for r in rows if r["kind"] == "invocation"), key=lambda r: r["duration_ns"])
+    show(b, path.as_uri(), "#show=row&row=" + slow["id"])
+    assert b.run(focus).endswith(f"{slow['samples']} samples") and b.run("return document.getElementById('note').hidden")
+    out = next(r for r in reversed(rows) if r["samples"] and r["kind"] == "invocation" and
+               not b.run("location.hash = '#show=row&row=' + arguments[0]", r["id"]) and not settle(b) and "not on this page" in text(b, "#note"))
+    assert out["id"] in text(b, "#facts")
+    # A comparison with the rest is whole: the rest is the function's sum without the slowest.
+    show(b, path.as_uri(), "#function=checkout&compare=slow5&show=sets&kinds=invocation")
+    assert b.run("return document.getElementById('note').hidden"), text(b, "#note")
+    mine = sorted((r for r in rows if r["kind"] == "invocation" and r["function"] == "checkout"), key=lambda r: -r["duration_ns"])
+    box = b.run("const r = document.querySelector('.frame.focus').getBoundingClientRect(); return [r.left + 9, r.top + 9]")
+    b.pointer(box)
+    tip = b.run("return [...document.querySelectorAll('#tip dd')].map((e) => e.textContent)")
+    n = round(len(mine) * 0.05)
+    assert f" {sum(r['samples'] for r in mine[:n]):,} samples" in tip[0] and f" {sum(r['samples'] for r in mine[n:]):,} samples" in tip[1], tip
+
+
 # Colour blindness after Machado, Oliveira and Fernandes (2009), severity 1.
 BLIND = {
     "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
