@@ -71,7 +71,7 @@ struct sched_entity {
 } FNP_CORE;
 
 struct mm_struct {
-	unsigned long arg_start, arg_end, env_start, env_end;
+	unsigned long start_stack, arg_start, arg_end, env_start, env_end;
 } FNP_CORE;
 
 typedef struct {

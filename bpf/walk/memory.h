@@ -27,6 +27,8 @@ FNP_SUBPROGRAM int fnp_walk_refill(struct fnp_walk *walk, fnp_u64 address)
 		walk->window_size = FNP_WALK_WINDOW;
 	else if (fnp_read_user(walk->window, size, address) == 0)
 		walk->window_size = size;
+	else if (fnp_read_user(walk->window, sizeof(fnp_u64), address) == 0)
+		walk->window_size = sizeof(fnp_u64); /* a copy of a stack ends anywhere */
 	else
 		return -1;
 	walk->window_base = address;

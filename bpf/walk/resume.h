@@ -19,16 +19,25 @@
 /* Copies the stack to walk->words[at ...], page by page until one cannot be read; the number of bytes. */
 FNP_SUBPROGRAM int fnp_walk_copy_stack(struct fnp_walk *walk, fnp_u32 at)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	fnp_u32 done = 0;
-	fnp_u64 from;
+	fnp_u64 from, frames;
 
 	if (!walk)
 		return 0;
 	from = walk->sp & ~7ULL;
+	/* Above the first thread's frames stand arguments and environment, which say nothing to a walk. */
+	frames = BPF_CORE_READ(task, mm, start_stack) - from;
 	for (int i = 0; i < FNP_RESUME_PAGES; i++) {
 		fnp_u32 size = FNP_RESUME_PAGE - ((from + done) & (FNP_RESUME_PAGE - 1));
 		fnp_u32 offset = at * 8 + done;
 
+		if (frames < FNP_RESUME_STACK_MAX && done >= frames)
+			break;
+		if (frames < FNP_RESUME_STACK_MAX && size > frames - done)
+			size = (frames - done + 7) & ~7ULL;
+		if (size > FNP_RESUME_PAGE)
+			break; /* cannot be; the verifier wants to see it */
 		if (offset > sizeof(walk->words) - FNP_RESUME_PAGE)
 			break;
 		if (fnp_read_user((void *)walk->words + offset, size & (2 * FNP_RESUME_PAGE - 1), from + done))
