@@ -13,10 +13,10 @@
 #include "symbolizer/dwarf_line.h"
 
 #define STATE_BYTES_MAX ((size_t)64 << 20) /* all of libjvm's 1,100 units take 50 */
-#define PAGES_MAX (UINT64_C(24) << 20)
-#define FAULT_BYTES 65536	/* the kernel maps up to 16 pages around the one that is touched */
-#define FUEL UINT64_C(30000000) /* steps a look-up may take: about half a second */
-#define HOPS_MAX 16		/* abstract_origin -> specification -> ... */
+#define PAGES_MAX (UINT64_C(6) << 20)	   /* counted low: the kernel maps whole folios */
+#define FAULT_BYTES 65536		   /* the kernel maps up to 16 pages around the one that is touched */
+#define FUEL UINT64_C(30000000)		   /* steps a look-up may take: about half a second */
+#define HOPS_MAX 16			   /* abstract_origin -> specification -> ... */
 
 struct state {
 	struct fnp_dwarf_unit unit;
@@ -103,7 +103,7 @@ static int compare_entries(const void *a, const void *b)
 static int list_units(struct source *source)
 {
 	struct fnp_cursor info = fnp_dwarf_section(&source->file, FNP_DWARF_INFO);
-	uint64_t offset = 0, size = FNP_MIN(fnp_cursor_left(&info), (size_t)UINT32_MAX);
+	uint64_t offset = 0, released = 0, size = FNP_MIN(fnp_cursor_left(&info), (size_t)UINT32_MAX);
 	struct fnp_dwarf_unit unit;
 
 	if (source->listed)
@@ -115,6 +115,11 @@ static int list_units(struct source *source)
 		int r = fnp_vec_push(&source->entries, (struct entry){.offset = offset});
 		if (r < 0)
 			return r;
+		/* Hopping over a large file would map most of it: the kernel maps whole folios. */
+		if (unit.end - released > PAGES_MAX) {
+			fnp_dwarf_file_release_pages(&source->file);
+			released = unit.end;
+		}
 		offset = unit.end;
 	}
 	return 0;
@@ -615,9 +620,9 @@ static void tidy(struct fnp_dwarf *dwarf)
 		dwarf->state_bytes = 0;
 	}
 	if (dwarf->read_bytes > PAGES_MAX) {
-		fnp_object_release_pages(dwarf->main.file.object);
+		fnp_dwarf_file_release_pages(&dwarf->main.file);
 		if (dwarf->alt.file.object)
-			fnp_object_release_pages(dwarf->alt.file.object);
+			fnp_dwarf_file_release_pages(&dwarf->alt.file);
 		dwarf->read_bytes = 0;
 	}
 }

@@ -32,6 +32,13 @@ void fnp_dwarf_file_deinit(struct fnp_dwarf_file *file)
 	*file = (struct fnp_dwarf_file){0};
 }
 
+void fnp_dwarf_file_release_pages(const struct fnp_dwarf_file *file)
+{
+	fnp_object_release_pages(file->object);
+	for (size_t i = 0; i < FNP_DWARF_SECTIONS; i++)
+		fnp_section_data_release_pages(&file->sections[i]);
+}
+
 struct fnp_cursor fnp_dwarf_section(struct fnp_dwarf_file *file, enum fnp_dwarf_section section)
 {
 	char name[64];
@@ -164,6 +171,9 @@ static int read_abbrevs(struct fnp_dwarf_unit *unit)
 
 	if (fnp_cursor_seek(&c, unit->abbrev_offset) < 0)
 		return -EBADMSG;
+	/* So that there is memory to point into, even where no abbreviation has an attribute. */
+	if (fnp_vec_reserve(&abbrevs->attributes, 64) < 0)
+		return -ENOMEM;
 	for (;;) {
 		struct fnp_dwarf_abbrev abbrev = {.first = (uint32_t)abbrevs->attributes.len};
 		uint64_t code, tag;

@@ -43,6 +43,9 @@ struct fnp_dwarf_file {
 
 void fnp_dwarf_file_deinit(struct fnp_dwarf_file *file);
 
+/* Gives back the memory that reading took; pointers stay valid. */
+void fnp_dwarf_file_release_pages(const struct fnp_dwarf_file *file);
+
 /* A section's bytes, decompressed at the first use; empty when it is missing or broken. */
 struct fnp_cursor fnp_dwarf_section(struct fnp_dwarf_file *file, enum fnp_dwarf_section section);
 

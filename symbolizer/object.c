@@ -168,6 +168,7 @@ static int open_bytes(struct fnp_object *object, const char *name, struct fnp_cu
 {
 	object->owners = 1;
 	object->bytes = bytes;
+	object->section_names = fnp_cursor_of("", 0);
 	object->name = strdup(name);
 	if (!object->name)
 		return -ENOMEM;

@@ -302,41 +302,19 @@ int fnp_perf_map_find(struct fnp_perf_map *map, uint64_t address, const char **r
 	return search(map, address, ret, ret_start) ? 0 : -ENOENT;
 }
 
-static int check(int fd, const char *name, uid_t uid)
+int fnp_perf_map_open_fd(int fd_taken, uid_t uid, struct fnp_perf_map **ret)
 {
+	FNP_CLEANUP(fnp_perf_map_destroyp) struct fnp_perf_map *map = NULL;
+	fnp_autoclose int fd = fd_taken;
 	struct stat st;
+	int r;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode)) {
-		fnp_warning_once("\"%s\" is no regular file; JIT code of its process has no names", name);
+	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	}
-	if (st.st_uid != uid && st.st_uid != 0) {
-		fnp_warning_once("\"%s\" belongs to another user than its process; JIT code of that process "
-				 "has no names",
-				 name);
+	if (st.st_uid != uid && st.st_uid != 0)
 		return -EACCES;
-	}
-	return 0;
-}
-
-int fnp_perf_map_open_at(int dirfd, const char *name, uid_t uid, struct fnp_perf_map **ret)
-{
-	fnp_autoclose int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	FNP_CLEANUP(fnp_perf_map_destroyp) struct fnp_perf_map *map = NULL;
-	int r;
-
-	if (fd < 0) {
-		r = -errno;
-		if (r == -ELOOP)
-			fnp_warning_once("\"%s\" is a symbolic link; JIT code of its process has no names",
-					 name);
-		return r;
-	}
-	r = check(fd, name, uid);
-	if (r < 0)
-		return r;
 	map = calloc(1, sizeof(*map));
 	if (!map)
 		return -ENOMEM;
@@ -348,6 +326,23 @@ int fnp_perf_map_open_at(int dirfd, const char *name, uid_t uid, struct fnp_perf
 		return r;
 	*ret = TAKE_PTR(map);
 	return 0;
+}
+
+int fnp_perf_map_open_at(int dirfd, const char *name, uid_t uid, struct fnp_perf_map **ret)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	int r = fd < 0 ? -errno : fnp_perf_map_open_fd(fd, uid, ret);
+
+	if (r == -ELOOP)
+		fnp_warning_once("\"%s\" is a symbolic link; JIT code of its process has no names", name);
+	else if (r == -EINVAL)
+		fnp_warning_once("\"%s\" is no regular file; JIT code of its process has no names", name);
+	else if (r == -EACCES)
+		fnp_warning_once("\"%s\" belongs to another user than its process, or is hidden from us; JIT "
+				 "code of that "
+				 "process has no names",
+				 name);
+	return r;
 }
 
 /* The effective user, and the number in the innermost PID namespace, from /proc/PID/status. */

@@ -20,7 +20,10 @@ struct fnp_perf_map;
 /* `pid` as we count. -ENOENT when there is no map; -EACCES or -EINVAL when it is not to be trusted, which is said once. */
 int fnp_perf_map_open(pid_t pid, struct fnp_perf_map **ret);
 
-/* The same for a file of a folder that `uid` (or root) must own; the file's own reading. */
+/* The same for an open file, which is taken in every case, and which `uid` or root must own. */
+int fnp_perf_map_open_fd(int fd, uid_t uid, struct fnp_perf_map **ret);
+
+/* The same for a file of a folder. */
 int fnp_perf_map_open_at(int dirfd, const char *name, uid_t uid, struct fnp_perf_map **ret);
 
 void fnp_perf_map_destroy(struct fnp_perf_map *map);

@@ -9,8 +9,11 @@
 #include <lzma.h>
 #include <zstd.h>
 
+#include "symbolizer/section_cache.h"
+
 #define ZLIB_RATIO_MAX 1032
-#define ZSTD_RATIO_MAX 4096 /* arbitrary: debug data compresses to a third */
+#define ZSTD_RATIO_MAX 4096		/* arbitrary: debug data compresses to a third */
+#define SPILL_BYTES (UINT64_C(2) << 20) /* larger ones are decompressed into a file */
 #define XZ_MEMORY_MAX (UINT64_C(48) << 20)
 
 #ifndef ELFCOMPRESS_ZSTD
@@ -20,6 +23,7 @@
 void fnp_section_data_deinit(struct fnp_section_data *data)
 {
 	free(data->owned);
+	fnp_mapped_file_destroy(data->mapped);
 	*data = (struct fnp_section_data){0};
 }
 
@@ -66,7 +70,29 @@ static int decompress(struct fnp_cursor in, uint32_t how, uint64_t size, struct 
 	return 0;
 }
 
-static int load(const struct fnp_section *section, uint64_t max, struct fnp_section_data *ret)
+static int spill(const struct fnp_object *object, const char *name, struct fnp_cursor in,
+		 const Elf64_Chdr *header, struct fnp_section_data *ret)
+{
+	struct fnp_section_cache_request request = {
+		.in = in, .how = header->ch_type, .size = header->ch_size, .object = object, .name = name};
+	int r;
+
+	if (header->ch_size / ZLIB_RATIO_MAX > fnp_cursor_left(&in))
+		return -EBADMSG;
+	r = fnp_section_cache_open(&request, &ret->mapped);
+	if (r == 0)
+		ret->bytes = fnp_cursor_of(fnp_mapped_file_bytes(ret->mapped).pos, header->ch_size);
+	return r;
+}
+
+void fnp_section_data_release_pages(const struct fnp_section_data *data)
+{
+	if (data->mapped)
+		fnp_mapped_file_release_pages(data->mapped);
+}
+
+static int load(const struct fnp_object *object, const struct fnp_section *section, uint64_t max,
+		struct fnp_section_data *ret)
 {
 	struct fnp_cursor c = fnp_cursor_of(section->data, section->size);
 	Elf64_Chdr header;
@@ -82,6 +108,8 @@ static int load(const struct fnp_section *section, uint64_t max, struct fnp_sect
 		return -EBADMSG;
 	if (header.ch_size > max)
 		return -EFBIG;
+	if (header.ch_size > SPILL_BYTES)
+		return spill(object, section->name, c, &header, ret);
 	return decompress(c, header.ch_type, header.ch_size, ret);
 }
 
@@ -105,8 +133,9 @@ int fnp_section_data_load(const struct fnp_object *object, const char *name, uin
 	struct fnp_section section;
 	char old_name[64];
 
+	*ret = (struct fnp_section_data){.bytes = fnp_cursor_of("", 0)};
 	if (fnp_object_find_section(object, name, &section) == 0)
-		return section.data ? load(&section, max, ret) : -ENOENT;
+		return section.data ? load(object, &section, max, ret) : -ENOENT;
 	snprintf(old_name, sizeof(old_name), ".z%s", name + 1);
 	if (fnp_object_find_section(object, old_name, &section) == 0 && section.data)
 		return load_zdebug(&section, max, ret);

@@ -287,8 +287,9 @@ static int look_up(struct fnp_symbolizer *symbolizer, struct names *names, const
 
 static struct fnp_symbol_chain chain_at(const struct names *names, uint64_t packed)
 {
-	return (struct fnp_symbol_chain){.symbols = names->frames.items + (packed >> 16),
-					 .n = (uint32_t)(packed & 0xffff)};
+	uint32_t n = (uint32_t)(packed & 0xffff);
+
+	return (struct fnp_symbol_chain){.symbols = n ? &names->frames.items[packed >> 16] : NULL, .n = n};
 }
 
 int fnp_symbolizer_resolve(struct fnp_symbolizer *symbolizer, struct fnp_object *object, uint64_t address,
