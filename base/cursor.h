@@ -22,7 +22,8 @@ struct fnp_cursor {
 static inline struct fnp_cursor fnp_cursor_of(const void *data, size_t size)
 {
 	const uint8_t *p = data;
-	return (struct fnp_cursor){.pos = p, .end = p + size, .start = p};
+	/* A view of nothing may be NULL, to which not even 0 may be added. */
+	return (struct fnp_cursor){.pos = p, .end = size ? p + size : p, .start = p};
 }
 
 static inline size_t fnp_cursor_left(const struct fnp_cursor *c)
@@ -39,7 +40,7 @@ static inline int fnp_cursor_skip(struct fnp_cursor *c, uint64_t n)
 {
 	if (n > fnp_cursor_left(c))
 		return -EBADMSG;
-	c->pos += n;
+	c->pos = n ? c->pos + n : c->pos;
 	return 0;
 }
 
@@ -48,7 +49,7 @@ static inline int fnp_cursor_seek(struct fnp_cursor *c, uint64_t offset)
 {
 	if (offset > (uint64_t)(c->end - c->start))
 		return -EBADMSG;
-	c->pos = c->start + offset;
+	c->pos = offset ? c->start + offset : c->start;
 	return 0;
 }
 
@@ -58,7 +59,7 @@ static inline int fnp_cursor_bytes(struct fnp_cursor *c, uint64_t n, const uint8
 	if (n > fnp_cursor_left(c))
 		return -EBADMSG;
 	*ret = c->pos;
-	c->pos += n;
+	c->pos = n ? c->pos + n : c->pos;
 	return 0;
 }
 

@@ -32,8 +32,10 @@ static const struct fnp_rule signal_return = {.cfa_kind = FNP_CFA_DEREF,
 
 static int add(struct fnp_cfi *cfi, uint64_t start, uint64_t end, const struct fnp_rule *rule)
 {
+	static const uint8_t no_instructions[1];
 	struct fnp_cfi_cie cie = {.initial = *rule, .signal = rule->flags & FNP_RULE_SIGNAL};
-	struct fnp_cfi_fde fde = {.start = start, .end = end, .cie = (uint32_t)cfi->cies.len};
+	struct fnp_cfi_fde fde = {
+	    .start = start, .end = end, .instructions = no_instructions, .cie = (uint32_t)cfi->cies.len};
 
 	if (end <= start)
 		return 0;
