@@ -109,7 +109,7 @@ static int choose_actors(struct play *play, bool all)
 		if (r == 0)
 			play->actors[play->n++].function = function;
 		else if (r == -ENOENT && i == 0)
-			return fnp_error(r, "the demo needs %s (%s)", function->runtime, function->program);
+			return fnp_error(r, "the demo needs %s (%s)", function->runtime, function->programs);
 		else if (r < 0 && r != -ENOENT && i == 0)
 			return r;
 		else if (r == -ENOENT && fnp_demo_function_is_here(function))
@@ -120,31 +120,44 @@ static int choose_actors(struct play *play, bool all)
 	return 0;
 }
 
-static int make_folders(struct play *play)
+static int make_folder(const struct play *play, struct actor *actor)
 {
 	int r;
 
+	if (asprintf(&actor->folder, "%s/%s", play->folder, actor->function->name) < 0) {
+		actor->folder = NULL;
+		return -ENOMEM;
+	}
+	r = fnp_file_mkdir_at(AT_FDCWD, actor->folder);
+	if (r < 0)
+		return fnp_error(r, "cannot make \"%s\": %s", actor->folder, strerror(-r));
+	return fnp_demo_function_build(actor->function, actor->client, actor->folder);
+}
+
+/* A function that cannot be built plays no part; the first one must. */
+static int make_folders(struct play *play)
+{
+	size_t kept = 0;
+
 	snprintf(play->folder, sizeof(play->folder), "/tmp/fnprof-demo-XXXXXX");
 	if (!mkdtemp(play->folder)) {
-		r = -errno;
+		int r = -errno;
 		play->folder[0] = '\0';
 		return fnp_error(r, "cannot make a folder in /tmp: %s", strerror(-r));
 	}
 	for (size_t i = 0; i < play->n; i++) {
-		struct actor *actor = &play->actors[i];
-		if (asprintf(&actor->folder, "%s/%s", play->folder, actor->function->name) < 0) {
-			actor->folder = NULL;
-			return -ENOMEM;
+		int r = make_folder(play, &play->actors[i]);
+		if (r == 0) {
+			play->actors[kept++] = play->actors[i];
+			continue;
 		}
-		r = fnp_file_mkdir_at(AT_FDCWD, actor->folder);
-		if (r < 0)
-			return fnp_error(r, "cannot make \"%s\": %s", actor->folder, strerror(-r));
-		r = fnp_demo_function_build(actor->function, actor->client, actor->folder);
-		if (r < 0) {
-			play->keep = true;
+		play->keep = true;
+		if (i == 0)
 			return r;
-		}
+		fnp_freep(&play->actors[i].client);
+		fnp_freep(&play->actors[i].folder);
 	}
+	play->n = kept;
 	return 0;
 }
 

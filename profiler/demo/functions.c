@@ -20,7 +20,7 @@ const struct fnp_demo_function fnp_demo_functions[] = {
 	{
 		.name = "orders-python",
 		.runtime = "Python",
-		.program = "python3",
+		.programs = "python3",
 		.file = "handler.py",
 		.source = fnp_demo_python_source,
 		.said = "a virtual environment with awslambdaric from PyPI",
@@ -32,7 +32,7 @@ const struct fnp_demo_function fnp_demo_functions[] = {
 	{
 		.name = "orders-node",
 		.runtime = "Node.js",
-		.program = "npm",
+		.programs = "node npm cmake g++ make autoconf automake libtool",
 		.file = "handler.js",
 		.source = fnp_demo_node_source,
 		.said = "aws-lambda-ric from npm, which is compiled here (some minutes; it wants cmake, g++, "
@@ -44,10 +44,11 @@ const struct fnp_demo_function fnp_demo_functions[] = {
 	{
 		.name = "orders-java",
 		.runtime = "Java",
-		.program = "mvn",
+		.programs = "java javac mvn",
 		.file = "Handler.java",
 		.source = fnp_demo_java_source,
 		.said = "aws-lambda-java-runtime-interface-client from Maven Central",
+		.quick = true,
 		.prepare = "mvn -q -B dependency:copy-dependencies -DoutputDirectory=\"$PWD/lib\"",
 		.client_file = "pom.xml",
 		.client_source = fnp_demo_java_pom,
@@ -58,17 +59,28 @@ const struct fnp_demo_function fnp_demo_functions[] = {
 };
 const size_t fnp_n_demo_functions = FNP_ARRAY_SIZE(fnp_demo_functions);
 
-bool fnp_demo_function_is_here(const struct fnp_demo_function *function)
+static bool is_in_path(const char *program, size_t len)
 {
 	const char *path = getenv("PATH");
 	char candidate[4096];
 
 	for (const char *p = path; p && *p; p += strcspn(p, ":"), p += *p == ':') {
-		snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)strcspn(p, ":"), p, function->program);
+		snprintf(candidate, sizeof(candidate), "%.*s/%.*s", (int)strcspn(p, ":"), p, (int)len, program);
 		if (access(candidate, X_OK) == 0)
 			return true;
 	}
 	return false;
+}
+
+bool fnp_demo_function_is_here(const struct fnp_demo_function *function)
+{
+	for (const char *p = function->programs; *p; p += strspn(p, " ")) {
+		size_t len = strcspn(p, " ");
+		if (!is_in_path(p, len))
+			return false;
+		p += len;
+	}
+	return true;
 }
 
 /* "<cache>/fnprof/demo/<name>", its parents made. */

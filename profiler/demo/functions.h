@@ -11,13 +11,13 @@
 #include "base/memory.h"
 
 struct fnp_demo_function {
-	const char *name;    /* "orders-python" */
-	const char *runtime; /* for people: "Python" */
-	const char *program; /* that must be in PATH */
-	const char *file;    /* of the function's source below its folder */
-	const char *source;  /* its text */
-	const char *said;    /* what preparing does, for people */
-	bool quick;	     /* prepared without asking; the others with --all */
+	const char *name;     /* "orders-python" */
+	const char *runtime;  /* for people: "Python" */
+	const char *programs; /* that must be in PATH, with spaces between */
+	const char *file;     /* of the function's source below its folder */
+	const char *source;   /* its text */
+	const char *said;     /* what preparing does, for people */
+	bool quick;	      /* prepared without asking; the others with --all */
 	/* For /bin/sh, in the folder of the client, which is new but for `client_file`: makes it. */
 	const char *prepare;
 	const char *client_file, *client_source; /* NULL: none */
@@ -39,7 +39,7 @@ int fnp_demo_function_prepare(const struct fnp_demo_function *function, bool may
 /* Writes the function's source into `folder`, which exists, and builds it. What goes wrong has been said. */
 int fnp_demo_function_build(const struct fnp_demo_function *function, const char *client, const char *folder);
 
-/* True when its program is in PATH. */
+/* True when its programs are in PATH. */
 bool fnp_demo_function_is_here(const struct fnp_demo_function *function);
 
 #endif

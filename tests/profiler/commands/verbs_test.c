@@ -260,6 +260,17 @@ static void page_is_made_again_from_the_files(void **state)
 	assert_int_equal(RUN("export", place, "--format", "page", "-o", "/tmp"), 1);
 }
 
+static void doctor_says_what_is_missing_and_where_it_runs(void **state)
+{
+	int status;
+
+	(void)state;
+	status = RUN("doctor");
+	assert_true(has("BTF") && has("CAP_BPF") && has("Not inside managed Lambda"));
+	assert_int_equal(status, has("\nMISSING ") || strncmp(text(), "MISSING ", 8) == 0);
+	assert_int_equal(RUN("doctor", "more"), 2);
+}
+
 static void words_that_are_no_verb_are_bad_use(void **state)
 {
 	(void)state;
@@ -302,6 +313,7 @@ int main(void)
 		TEST(export_to_a_device_does_not_replace_it),
 		TEST(recording_without_invocations_lists_its_other_rows),
 		TEST(page_is_made_again_from_the_files),
+		TEST(doctor_says_what_is_missing_and_where_it_runs),
 		TEST(words_that_are_no_verb_are_bad_use),
 		TEST(every_verb_has_help_that_names_its_synopsis),
 	};
