@@ -132,8 +132,9 @@ struct fnp_invocations_counters {
 	uint64_t samples_unwanted; /* of processes that no source wanted: their ticks are nobody's */
 	uint64_t losses[FNP_LOSS_MAX]; /* ticks: those given with fnp_invocations_loss, and what the engine lost */
 	uint64_t losses_unwanted; /* ticks given with fnp_invocations_loss for processes that were not wanted */
-	uint64_t events_lost;	  /* numbers that never came, and events for which there was no memory */
-	uint64_t streams_lost;	  /* times that a connection was out of step with HTTP */
+	uint64_t events_lost;	  /* events for which there was no memory or no room */
+	uint64_t events_missing; /* numbers that never came: the kernel side counts the same as events_lost */
+	uint64_t streams_lost;	 /* times that a connection was out of step with HTTP */
 	uint64_t answers_unknown; /* answers to invocations whose begin was not seen */
 	uint64_t invocations;	  /* rows of kind invocation that were closed */
 	uint64_t rows;		  /* all rows that were closed */

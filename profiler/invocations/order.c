@@ -56,7 +56,7 @@ static void accept_gap(struct fnp_invocations *engine, struct process *process)
 	uint64_t first = process->queue.items[0]->seq;
 
 	if (first > process->next_seq) {
-		engine->counters.events_lost += first - process->next_seq;
+		engine->counters.events_missing += first - process->next_seq;
 		for (size_t i = 0; i < process->active.len; i++)
 			process->active.items[i]->doubtful = true;
 		fnp_engine_streams_gap(engine, process);

@@ -469,9 +469,7 @@ static void take_captured(const struct feed *f)
 		case IN_CHUNK:
 			used = take_counted(f, len);
 			break;
-		case UNTIL_CLOSE:
-		case BLIND:
-		case LOST:
+		default:
 			break;
 		}
 		data += used;
@@ -511,9 +509,7 @@ static void skip_missing(const struct feed *f)
 	case IN_TRAILERS:
 		go_blind(stream);
 		break;
-	case UNTIL_CLOSE:
-	case BLIND:
-	case LOST:
+	default:
 		break;
 	}
 }

@@ -161,7 +161,7 @@ static void events_out_of_order_are_put_in_order(void **state)
 	pass(&s, 700 * MS);
 	assert_int_equal(row(&s, "r1")->cpu_ns, 8 * MS);
 	assert_int_equal(row(&s, "r1")->outcome, FNP_OUTCOME_OK);
-	assert_int_equal(stage_counters(&s)->events_lost, 0);
+	assert_int_equal(stage_counters(&s)->events_missing, 0);
 	stage_end(&s);
 }
 
@@ -180,7 +180,7 @@ static void lost_answer_leaves_the_invocation_unfinished(void **state)
 	pass(&s, 150 * MS);
 	serve(&s, "r2", MS);
 	pass(&s, 700 * MS);
-	assert_int_equal(stage_counters(&s)->events_lost, 2);
+	assert_int_equal(stage_counters(&s)->events_missing, 2);
 	assert_int_equal(row(&s, "r1")->outcome, FNP_OUTCOME_UNFINISHED);
 	assert_int_equal(row(&s, "r2")->outcome, FNP_OUTCOME_OK);
 	assert_int_equal(row(&s, "r2")->cpu_ns, MS);
