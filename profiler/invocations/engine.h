@@ -3,7 +3,8 @@
  * What the files of the engine share; nobody outside this folder includes it.
  *
  *	invocations.c	the public face: rounds, the table of processes, what is due
- *	process.c	one process: its rows outside of invocations, its CPU time, exec, fork and exit
+ *	process.c	one process: its rows outside of invocations, exec, fork and exit
+ *	cpu.c		which row a stretch of CPU time goes to
  *	active.c	the begin and the end of invocations
  *	attribute.c	which row a sample belongs to; samples that must wait
  *	streams.c	connections, and what their messages mean
@@ -77,11 +78,13 @@ struct process {
 	bool claimed;
 	bool unwanted; /* nobody wants it: kept for a while so that its late records are known */
 	bool waits_for_exec;
-	bool birth_seen; /* its fork or exec was seen: its first row is whole */
-	bool has_image;	 /* it runs a program of its own (exec, or attached), not its parent's */
-	bool descendant; /* it was started by a watched process */
-	bool instance;	 /* it asked for work, or failed to begin */
-	bool served;	 /* it had an invocation */
+	bool birth_seen;  /* its fork or exec was seen: its first row is whole */
+	bool has_image;	  /* it runs a program of its own (exec, or attached), not its parent's */
+	bool descendant;  /* it was started by a watched process */
+	bool instance;	  /* it asked for work, or failed to begin */
+	bool served;	  /* it had an invocation */
+	bool unseen_call; /* it is part of an exec invocation that had begun before we came */
+	char *unseen_id;  /* the id of that one; NULL: it has none */
 	bool dead, gone;
 	uint64_t known_ns; /* when we met it */
 	uint64_t exit_ns;
@@ -154,13 +157,12 @@ void fnp_engine_close_row(struct fnp_invocations *engine, struct process *proces
 
 /* ---- process.c ---- */
 void fnp_engine_apply(struct fnp_invocations *engine, struct process *process, const struct fnp_record *record);
-void fnp_engine_charge(struct process *process, uint64_t process_ns);
-/* The last word on a process: an estimate that was too high (time stolen by the host) is taken back. */
-void fnp_engine_settle(struct process *process, uint64_t final_ns);
 struct phase *fnp_engine_phase_at(struct process *process, uint64_t seq);
 /* What is known from its environment, or from being started by a watched process. */
 void fnp_engine_claim(struct fnp_invocations *engine, struct process *process,
 		      const struct fnp_environment *environment);
+/* It ran already when we came: if it is an exec invocation, that one's begin was not seen, and it gets no row. */
+int fnp_engine_note_unseen_call(struct process *process);
 int fnp_engine_open_own(struct process *process, uint64_t from_seq, uint64_t start_ns);
 /* It asked for work (or its init failed) at this moment. */
 void fnp_engine_become_instance(struct fnp_invocations *engine, struct process *process,
@@ -170,6 +172,11 @@ void fnp_engine_close_due(struct fnp_invocations *engine, struct process *proces
 void fnp_engine_free_process(struct fnp_invocations *engine, struct process *process);
 void fnp_engine_name_runtime(struct fnp_invocations *engine, struct process *process);
 char *fnp_engine_row_id(struct fnp_invocations *engine, enum fnp_row_kind kind, uint32_t pid);
+
+/* ---- cpu.c ---- */
+void fnp_engine_charge(struct process *process, uint64_t process_ns);
+/* The last word on a process: an estimate that was too high (time stolen by the host) is taken back. */
+void fnp_engine_settle(struct process *process, uint64_t final_ns);
 
 /* ---- active.c ---- */
 struct invocation *fnp_engine_begin(struct fnp_invocations *engine, struct process *process,

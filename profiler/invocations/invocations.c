@@ -116,6 +116,8 @@ struct process *fnp_engine_adopt(struct fnp_invocations *engine, uint32_t pid, u
 		environment = (struct fnp_environment){.data = (const char *)bytes.data, .size = bytes.len};
 	fnp_engine_claim(engine, one, &environment);
 	one->has_image = is_wanted(engine, one);
+	if (fnp_engine_note_unseen_call(one) < 0)
+		engine->counters.events_lost++;
 	if (!one->has_image) {
 		one->unwanted = true;
 		if (host->unwatch)
@@ -153,7 +155,7 @@ int fnp_invocations_attach(struct fnp_invocations *engine, const struct fnp_invo
 	one->has_image = !process->waits_for_exec;
 	if (!one->waits_for_exec)
 		fnp_engine_claim(engine, one, &environment);
-	if (fnp_engine_open_own(one, 0, process->now_ns) < 0) {
+	if (fnp_engine_note_unseen_call(one) < 0 || fnp_engine_open_own(one, 0, process->now_ns) < 0) {
 		drop(engine, one);
 		return -ENOMEM;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One process: what it is for, its rows outside of invocations, and its CPU time.
+ * One process: what it is for, and its rows outside of invocations.
  *
  * Rows outside of invocations are phases. A process begins with its `own` row, which is a `process` row unless the
  * process asks for work: then it is cut there and becomes the `init` row, and `idle` begins. Of a process that ran
@@ -48,7 +48,7 @@ void fnp_engine_name_runtime(struct fnp_invocations *engine, struct process *pro
 		process->runtime = strdup(name);
 }
 
-/* ---- CPU time ------------------------------------------------------------------------------------------------ */
+/* ---- phases -------------------------------------------------------------------------------------------------- */
 
 struct phase *fnp_engine_phase_at(struct process *process, uint64_t seq)
 {
@@ -58,76 +58,6 @@ struct phase *fnp_engine_phase_at(struct process *process, uint64_t seq)
 		at--;
 	return at > 0 ? &process->phases.items[at - 1] : NULL;
 }
-
-static void charge_owner(struct process *process, uint64_t ns)
-{
-	struct fnp_row *row = process->owner->row;
-
-	if (process->owner->process == process)
-		row->cpu_ns += ns;
-	else
-		row->children_cpu_ns += ns;
-}
-
-static void charge_phase(struct process *process, uint64_t ns)
-{
-	struct phase *phase = fnp_engine_phase_at(process, UINT64_MAX);
-
-	if (phase)
-		phase->row->cpu_ns += ns;
-	if (process->ended.len > 0 && phase && phase->row == process->idle)
-		process->ended.items[process->ended.len - 1]->row->post_cpu_ns += ns;
-}
-
-void fnp_engine_charge(struct process *process, uint64_t process_ns)
-{
-	uint64_t ns;
-
-	/* The kernel side may take back an estimate that was too high: it is made up for by the next stretch. */
-	if (process_ns <= process->cpu_mark)
-		return;
-	ns = process_ns - process->cpu_mark;
-	process->cpu_mark = process_ns;
-	if (process->owner) {
-		charge_owner(process, ns);
-	} else if (process->active.len == 0) {
-		charge_phase(process, ns);
-	} else if (process->active.len == 1) {
-		process->active.items[0]->row->cpu_ns += ns;
-		process->active.items[0]->alone_ns += ns;
-	} else {
-		process->pool_ns += ns;
-	}
-}
-
-/* Where CPU time goes now; NULL: nowhere. */
-static uint64_t *charged_now(struct process *process)
-{
-	struct phase *phase = fnp_engine_phase_at(process, UINT64_MAX);
-
-	if (process->owner)
-		return process->owner->process == process ? &process->owner->row->cpu_ns
-							  : &process->owner->row->children_cpu_ns;
-	if (process->active.len == 1)
-		return &process->active.items[0]->row->cpu_ns;
-	if (process->active.len > 1)
-		return &process->pool_ns;
-	return phase ? &phase->row->cpu_ns : NULL;
-}
-
-void fnp_engine_settle(struct process *process, uint64_t final_ns)
-{
-	uint64_t *at = charged_now(process), back;
-
-	fnp_engine_charge(process, final_ns);
-	if (final_ns >= process->cpu_mark || !at)
-		return;
-	back = FNP_MIN(process->cpu_mark - final_ns, *at);
-	*at -= back;
-	process->cpu_mark -= back;
-}
-
-/* ---- phases -------------------------------------------------------------------------------------------------- */
 
 static int open_phase(struct process *process, enum fnp_row_kind kind, uint64_t from_seq, uint64_t start_ns)
 {
@@ -261,6 +191,29 @@ void fnp_engine_claim(struct fnp_invocations *engine, struct process *process,
 	process->claimed = fnp_sources_claim(&again, &process->claim);
 }
 
+int fnp_engine_note_unseen_call(struct process *process)
+{
+	const char *id = process->claim.identity.id;
+
+	if (!process->claimed || process->claim.kind != FNP_CLAIM_PROCESS)
+		return 0;
+	process->unseen_call = true;
+	replace(&process->unseen_id, id);
+	return id && !process->unseen_id ? -ENOMEM : 0;
+}
+
+/* True when the new image is a call whose begin is now. */
+static bool is_new_call(const struct process *process)
+{
+	const char *id = process->claim.identity.id;
+
+	if (!process->claimed || process->claim.kind != FNP_CLAIM_PROCESS)
+		return false;
+	if (!process->unseen_call)
+		return true;
+	return id && (!process->unseen_id || strcmp(id, process->unseen_id) != 0);
+}
+
 /* A fork has its parent's environment. */
 static void inherit_claim(struct process *child, const struct process *parent)
 {
@@ -330,6 +283,8 @@ static void on_fork(struct fnp_invocations *engine, struct process *process, con
 	child->next_seq = 1;
 	replace(&child->program, process->program);
 	inherit_claim(child, process);
+	child->unseen_call = process->unseen_call;
+	replace(&child->unseen_id, process->unseen_id);
 	child->owner = process->owner;
 	if (child->owner) {
 		child->owner->users++;
@@ -424,7 +379,7 @@ static void on_exec(struct fnp_invocations *engine, struct process *process, con
 	}
 	set_program(process, exec);
 	process->has_image = process->birth_seen = true;
-	if (process->claimed && process->claim.kind == FNP_CLAIM_PROCESS)
+	if (is_new_call(process))
 		fnp_engine_begin_exec(engine, process, &moment);
 }
 
@@ -581,5 +536,6 @@ void fnp_engine_free_process(struct fnp_invocations *engine, struct process *pro
 	free(process->learned_function);
 	free(process->learned_version);
 	free(process->init_id);
+	free(process->unseen_id);
 	free(process);
 }

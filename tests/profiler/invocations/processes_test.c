@@ -326,6 +326,25 @@ static void estimate_that_was_too_high_is_taken_back_in_the_end(void **state)
 	stage_end(&s);
 }
 
+static void call_that_had_begun_before_we_came_has_no_row(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s, FNP_MODE_GIVEN);
+	play_attach(&s, 10, "/bin/sh", CGI, sizeof(CGI) - 1);
+	play_fork(&s, 10, 11);
+	play_exec(&s, 11, "/bin/part", CGI);
+	play_fork(&s, 10, 12);
+	play_exec(&s, 12, "/bin/other", "Http_X_Call_Id=call-2\0");
+	finish(&s);
+	assert_int_equal(count_rows(&s, FNP_ROW_INVOCATION), 1);
+	assert_non_null(row(&s, "call-2"));
+	assert_int_equal(count_rows(&s, FNP_ROW_PROCESS), 2);
+	assert_string_equal(row_of(&s, FNP_ROW_PROCESS, 11)->function, "part");
+	stage_end(&s);
+}
+
 static void daemon_that_outlives_its_call_becomes_a_process(void **state)
 {
 	struct stage s;
@@ -463,6 +482,7 @@ int main(void)
 		cmocka_unit_test(call_that_clears_its_environment_stays_the_call),
 		cmocka_unit_test(call_of_another_id_inside_is_its_own),
 		cmocka_unit_test(estimate_that_was_too_high_is_taken_back_in_the_end),
+		cmocka_unit_test(call_that_had_begun_before_we_came_has_no_row),
 		cmocka_unit_test(daemon_that_outlives_its_call_becomes_a_process),
 		cmocka_unit_test(exec_under_a_watched_watchdog_is_recognised),
 		cmocka_unit_test(pid_that_is_used_again_is_another_process),
