@@ -2,42 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sums of the face, against the kernel's own books: ticks, weights, CPU time, and shares that do not alias."""
 import json
-import os
-import resource
 import signal
-import subprocess
 import sys
 import time
 
 import fnprof_e2e
-from fnprof_e2e import Recording
+from fnprof_e2e import Recording, Stopped
 from programs_e2e import program
 
 MILLISECOND = 1_000_000
-
-
-def cpu_of(usage):
-    return round((usage.ru_utime + usage.ru_stime) * 1e9)
-
-
-class Started:
-    """A program stopped at its first instruction of main's loader, so that fnprof is there before it works."""
-
-    def __init__(self, *argv):
-        self.process = subprocess.Popen(["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *map(str, argv)],
-                                        stdout=subprocess.PIPE, text=True)
-        self.pid = self.process.pid
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
-
-    def go(self):
-        os.kill(self.pid, signal.SIGCONT)
-
-    def end(self):
-        """(what it printed, its CPU time in nanoseconds)"""
-        said = self.process.stdout.read()
-        _, status, usage = os.wait4(self.pid, 0)
-        self.process.returncode = os.waitstatus_to_exitcode(status)
-        return said, cpu_of(usage)
 
 
 class Accounting(fnprof_e2e.TestCase):
@@ -62,23 +35,16 @@ class Accounting(fnprof_e2e.TestCase):
                 "    while time.thread_time() < end: sum(range(1000))\n"
                 "t = [threading.Thread(target=burn, args=(0.2,)) for _ in range(3)]\n"
                 "[x.start() for x in t]; burn(0.1); [x.join() for x in t]\n")
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        started = Started(sys.executable, "-c", code)
-        with Recording("-F", 99, "-p", started.pid) as recording:
-            begun = self.cpu_so_far(started.pid)
+        started = Stopped([sys.executable, "-c", code])
+        with started, Recording("-F", 99, "-p", started.pid) as recording:
+            begun = started.cpu_so_far()
             started.go()
-            _, cpu_ns = started.end()
+            cpu_ns = started.end(None)
             self.assertEqual(recording.wait(), 0, "the end of all PIDs ends a recording: " + recording.stderr)
             rows = self.rows_of(recording, started.pid)
             self.assertTrue(all(row["kind"] == "process" for row in rows), rows)
             self.assert_near(sum(row["cpu_ns"] for row in rows), cpu_ns - begun, 0.002, "cpu_ns", slack=MILLISECOND)
             self.assert_directory_is_whole(recording)
-        del before
-
-    @staticmethod
-    def cpu_so_far(pid):
-        """What a process had spent before now, from the scheduler's own counter."""
-        return int(open(f"/proc/{pid}/schedstat").read().split()[0])
 
     def test_the_whole_tree_of_a_command_is_accounted_for(self):
         """As the launcher: each process from its fork, or for the command from its exec, to its teardown."""

@@ -258,15 +258,13 @@ class TestCase(unittest.TestCase):
                              f" ({(value - truth) / truth if truth else 0:+.2%})")
 
 
-class Function:
-    """A function process under its runtime client, started outside of fnprof."""
+class Target:
+    """A process outside of fnprof whose CPU time the kernel tells us at its end."""
 
-    def __init__(self, client, api, name="orders", version="7", env=None):
-        from runtime_api import lambda_environment
-        full = dict(os.environ, **client.env, **lambda_environment(api, name, version, client.handler), **(env or {}))
+    def __init__(self, argv, **how):
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(client.argv, cwd=client.cwd, env=full, stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=self.log,
+                                        stderr=self.log, **how)
         self.pid = self.process.pid
         self.usage = None
 
@@ -278,21 +276,43 @@ class Function:
         self.log.close()
 
     def end(self, signum=signal.SIGKILL):
-        """Ends it and returns its CPU nanoseconds, of itself and the children that it waited for."""
+        """Ends it (None: waits for its own end) and returns its CPU nanoseconds, with the children it waited for."""
         if self.usage is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signum)
+            if signum is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signum)
             _, status, self.usage = os.wait4(self.pid, 0)
             self.process.returncode = os.waitstatus_to_exitcode(status)
-        return self.cpu_ns
-
-    @property
-    def cpu_ns(self):
         return round((self.usage.ru_utime + self.usage.ru_stime) * 1e9)
+
+    def cpu_so_far(self):
+        """What its first thread has spent until now, from the scheduler's own counter."""
+        return int(pathlib.Path(f"/proc/{self.pid}/schedstat").read_text().split()[0])
 
     def said(self):
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
+
+
+class Stopped(Target):
+    """A process that has not yet executed its program, so that fnprof can attach to it alone and see all of it."""
+
+    def __init__(self, argv, **how):
+        super().__init__(["/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *argv], **how)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def go(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def function_start(client, api, name="orders", version="7", kind=Target, env=None):
+    """A function process under its runtime client."""
+    from runtime_api import lambda_environment
+    full = dict(os.environ, **client.env, **lambda_environment(api, name, version, client.handler), **(env or {}))
+    return kind(client.argv, cwd=client.cwd, env=full)
+
+
+Function = function_start  # reads well in `with Function(client, api) as function`
 
 
 def child_of(pid, seconds=10):
