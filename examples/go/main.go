@@ -101,7 +101,7 @@ func serve(e event, answer map[string]any) error {
 		}
 		all.Wait()
 	case "after":
-		go priceOrder(orElse(e.Ms, 60))
+		time.AfterFunc(30*time.Millisecond, func() { priceOrder(orElse(e.Ms, 60)) })
 	default:
 		return fmt.Errorf("the order has no items")
 	}

@@ -78,7 +78,7 @@ const kinds = {
   },
   // Answers at once and works afterwards.
   after(event) {
-    setTimeout(() => priceOrder(event.ms ?? 60), 1);
+    setTimeout(() => priceOrder(event.ms ?? 60), 30);
     return {};
   },
 };

@@ -97,7 +97,7 @@ def threads(event):
 
 def after(event):
     """Answers at once; a thread goes on to work afterwards, while the function has nothing to do."""
-    threading.Thread(target=price_order, args=(event.get("ms", 60),)).start()
+    threading.Timer(0.03, price_order, args=(event.get("ms", 60),)).start()
     return {}
 
 

@@ -289,6 +289,25 @@ class Target:
         """What its first thread has spent until now, from the scheduler's own counter."""
         return int(pathlib.Path(f"/proc/{self.pid}/schedstat").read_text().split()[0])
 
+    def wait_until_quiet(self, cpu_ns, seconds=20):
+        """Until all its threads together have spent this much more, and then nothing for a while."""
+        begun = last = self.cpu_of_threads()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.06)
+            now = self.cpu_of_threads()
+            if now - begun >= cpu_ns and now - last < 2_000_000:
+                return
+            last = max(last, now)
+        raise AssertionError(f"process {self.pid} did not spend {cpu_ns} ns within {seconds} s")
+
+    def cpu_of_threads(self):
+        total = 0
+        for path in pathlib.Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):
+                total += int(path.read_text().split()[0])
+        return total
+
     def said(self):
         self.log.seek(0)
         return self.log.read().decode(errors="replace")

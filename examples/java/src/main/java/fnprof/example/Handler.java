@@ -88,6 +88,15 @@ public class Handler implements RequestHandler<Map<String, Object>, Map<String, 
 			thread.join();
 	}
 
+	private static void afterwards(double milliseconds) {
+		try {
+			Thread.sleep(30);
+		} catch (InterruptedException e) {
+			return;
+		}
+		priceOrder(milliseconds);
+	}
+
 	private static void serve(String kind, Map<String, Object> event, Map<String, Object> answer)
 			throws InterruptedException {
 		switch (kind) {
@@ -108,7 +117,7 @@ public class Handler implements RequestHandler<Map<String, Object>, Map<String, 
 			threads(number(event, "ms", 10));
 			break;
 		case "after":
-			new Thread(() -> priceOrder(number(event, "ms", 60)), "after").start();
+			new Thread(() -> afterwards(number(event, "ms", 60)), "after").start();
 			break;
 		default:
 			throw new IllegalArgumentException("the order has no items");
