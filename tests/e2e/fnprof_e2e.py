@@ -286,27 +286,19 @@ class Target:
         return round((self.usage.ru_utime + self.usage.ru_stime) * 1e9)
 
     def cpu_so_far(self):
-        """What its first thread has spent until now, from the scheduler's own counter."""
-        return int(pathlib.Path(f"/proc/{self.pid}/schedstat").read_text().split()[0])
+        """What the process has spent until now, by its CPU clock (the number that clock_getcpuclockid makes)."""
+        return time.clock_gettime_ns(~self.pid << 3 | 2)
 
-    def wait_until_quiet(self, cpu_ns, seconds=20):
-        """Until all its threads together have spent this much more, and then nothing for a while."""
-        begun = last = self.cpu_of_threads()
-        end = time.monotonic() + seconds
+    def wait_until_spent(self, cpu_ns, seconds=20):
+        """Until its CPU clock stands at this, and it has then done nothing for a while."""
+        last, end = 0, time.monotonic() + seconds
         while time.monotonic() < end:
-            time.sleep(0.06)
-            now = self.cpu_of_threads()
-            if now - begun >= cpu_ns and now - last < 2_000_000:
+            now = self.cpu_so_far()
+            if now >= cpu_ns and now - last < 1_000_000:
                 return
-            last = max(last, now)
+            last = now
+            time.sleep(0.05)
         raise AssertionError(f"process {self.pid} did not spend {cpu_ns} ns within {seconds} s")
-
-    def cpu_of_threads(self):
-        total = 0
-        for path in pathlib.Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError):
-                total += int(path.read_text().split()[0])
-        return total
 
     def said(self):
         self.log.seek(0)
