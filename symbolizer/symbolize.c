@@ -13,6 +13,7 @@
 #include "base/vec.h"
 #include "symbolizer/demangle.h"
 #include "symbolizer/dwarf.h"
+#include "symbolizer/go_table.h"
 #include "symbolizer/symbol_table.h"
 
 #define STRINGS_MAX ((size_t)48 << 20)
@@ -30,6 +31,7 @@ struct names {
 	struct fnp_symbol_table *table; /* made when debug data alone does not answer; NULL after a failure, too */
 	bool table_tried;
 	struct fnp_dwarf *dwarf; /* NULL: no debug data */
+	struct fnp_go_table *go; /* NULL: no Go program */
 	struct fnp_intern *strings;
 	FNP_VEC(uint32_t) shown; /* by a string's number: the number of its name for people, plus 1 */
 	struct fnp_map paths;	 /* file of a unit -> number of its path */
@@ -43,6 +45,7 @@ static void destroy_names(void *attachment)
 
 	fnp_symbol_table_destroy(names->table);
 	fnp_dwarf_destroy(names->dwarf);
+	fnp_go_table_destroy(names->go);
 	fnp_object_unref(names->debug);
 	fnp_intern_destroy(names->strings);
 	fnp_vec_deinit(&names->shown);
@@ -127,6 +130,7 @@ static int names_of(const struct fnp_symbolizer *symbolizer, struct fnp_object *
 	r = fnp_intern_create(STRINGS_MAX, &names->strings);
 	if (r < 0)
 		return r;
+	(void)fnp_go_table_create(object, &names->go); /* most objects have none */
 	if (!symbolizer->no_debug_data)
 		(void)fnp_dwarf_create(names->debug ? names->debug : object, code_of(object), roots,
 				       &names->dwarf);
@@ -259,18 +263,37 @@ static int add_dwarf_frames(struct fnp_symbolizer *symbolizer, struct names *nam
 	return 0;
 }
 
+/* Names of Go programs are no linker's names: nothing in them is mangled, and `@` is no version. */
+static int add_go_frame(struct names *names, const struct fnp_go_function *function)
+{
+	struct fnp_symbol symbol = {.line = function->line, .start_line = function->start_line};
+	uint32_t name, file;
+	int r = fnp_intern_text(names->strings, function->name, &name);
+
+	if (r == 0)
+		r = fnp_intern_text(names->strings, function->file, &file);
+	if (r < 0)
+		return r;
+	symbol.name = symbol.system_name = fnp_intern_get_text(names->strings, name);
+	symbol.file = fnp_intern_get_text(names->strings, file);
+	return fnp_vec_push(&names->frames, symbol);
+}
+
 static int look_up(struct fnp_symbolizer *symbolizer, struct names *names, const struct fnp_object *object,
 		   uint64_t address)
 {
 	struct fnp_dwarf_location location = {.n = 0};
 	struct fnp_table_symbol found = {0};
 	struct fnp_symbol symbol = {.file = ""};
+	struct fnp_go_function function;
 	int r;
 
 	if (names->dwarf && fnp_dwarf_find(names->dwarf, address, &location) < 0)
 		location = (struct fnp_dwarf_location){.n = 0};
 	if (location.n > 0 && location.frames[location.n - 1].linkage_name)
 		return add_dwarf_frames(symbolizer, names, &location, NULL);
+	if (location.n == 0 && names->go && fnp_go_table_find(names->go, address, &function) == 0)
+		return add_go_frame(names, &function);
 	r = find_symbol(names, object, address, &found);
 	if (location.n > 0)
 		return add_dwarf_frames(symbolizer, names, &location, found.name);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table that every Go program carries for its own stack traces (.gopclntab): names and lines, also of stripped
+ * programs. Go 1.18 and later; older layouts are not read.
+ *
+ * The table also knows inlined calls, but in a place that moves from version to version: at an address inside inlined
+ * code the function that exists is named, without file and line, since those would be the inlined one's.
+ */
+#ifndef FNP_SYMBOLIZER_GO_TABLE_H
+#define FNP_SYMBOLIZER_GO_TABLE_H
+
+#include "symbolizer/object.h"
+
+struct fnp_go_table;
+
+/* Strings point into the object. */
+struct fnp_go_function {
+	const char *name;    /* "main.(*T).Work" */
+	const char *file;    /* "" when not known */
+	uint32_t line;	     /* 0 when not known */
+	uint32_t start_line; /* 0 when not known (before Go 1.20) */
+};
+
+/* -ENOENT when the object is no Go program, or its table is not understood. It must outlive the table. */
+int fnp_go_table_create(const struct fnp_object *object, struct fnp_go_table **ret);
+void fnp_go_table_destroy(struct fnp_go_table *table);
+
+FNP_DEFINE_CLEANUP(fnp_go_table_destroyp, struct fnp_go_table *, fnp_go_table_destroy)
+
+/* -ENOENT when no function of Go's has this address. */
+int fnp_go_table_find(const struct fnp_go_table *table, uint64_t address, struct fnp_go_function *ret);
+
+#endif
