@@ -116,6 +116,7 @@ enum fnp_section_type {
 	FNP_SECTION_ARGUMENTS = 7, /* of an exec: NUL-separated, cut at the section's size */
 	FNP_SECTION_ENVIRONMENT = 8, /* likewise */
 	FNP_SECTION_DATA = 9, /* of a socket event: the bytes moved, from the first, cut at the section's size */
+	FNP_SECTION_PYTHON_CODE = 10, /* names of code objects that were new: see layout/python.h */
 };
 
 struct fnp_wire_section {

@@ -204,11 +204,14 @@ int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record
 		     struct fnp_process *process, struct fnp_sample_stack *ret)
 {
 	struct fnp_resume_stack user = user_stack(samples, record, process);
+	struct fnp_record_part names = fnp_record_section(&record->head, FNP_SECTION_PYTHON_CODE);
 	struct fnp_row_stack one = {.tid = record->head.tid, .count = 1, .weight_ns = record->weight_ns};
 	size_t comm_len = strnlen(record->comm, sizeof(record->comm));
 	int r;
 
 	samples->n_frames = 0;
+	if (names.data)
+		fnp_runtimes_learn(samples->runtimes, process, FNP_WORD_PYTHON, names.data, names.size);
 	push_kernel(samples, &record->head);
 	r = push_user(samples, record, process, &user);
 	if (samples->n_frames == 0)

@@ -46,6 +46,7 @@
 #define FNP_WALK_CACHE 1024	   /* rules remembered by address; a power of two */
 #define FNP_WALK_HEAD_WORDS 10	   /* struct fnp_sample_record and the section's head */
 #define FNP_WALK_WORDS (FNP_USER_WORDS_MAX + 160 + FNP_RESUME_STACK_MAX / 8)
+#define FNP_WALK_PYTHON_SEEN 512   /* a power of two */
 #define FNP_WALK_FRAME_WORDS 8	   /* of one frame at most */
 
 /* Registers as ptrace orders them; the index is what fnp_walk_reg_slot() gives. */
@@ -95,6 +96,7 @@ struct fnp_walk {
 	fnp_u64 regs[FNP_WALK_REGS];
 	fnp_u8 window[FNP_WALK_WINDOW];
 	struct fnp_walk_cached cache[FNP_WALK_CACHE]; /* outlives the walk */
+	fnp_u64 python_seen[FNP_WALK_PYTHON_SEEN];    /* likewise: see python_names.h */
 	fnp_u64 head[FNP_WALK_HEAD_WORDS];
 	fnp_u64 words[FNP_WALK_WORDS];
 };
@@ -249,6 +251,7 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid)
 	fnp_walk_init(walk, pid);
 }
 
+#include "bpf/walk/python_names.h"
 #include "bpf/walk/resume.h"
 #endif
 
