@@ -21,6 +21,13 @@ static struct fnp_rule plain(int offset)
 				 .saved = SAVED(FNP_SAVED_SAME, FNP_SAVED_AT_CFA)};
 }
 
+static const struct fnp_rule by_frame_pointer = {.cfa_kind = FNP_CFA_REG,
+						 .cfa_reg = 6,
+						 .cfa_offset = 16,
+						 .fp_offset = -16,
+						 .ra_offset = -8,
+						 .saved = SAVED(FNP_SAVED_AT_CFA, FNP_SAVED_AT_CFA)};
+
 /* What the kernel leaves on the stack: a ucontext_t, its registers at 40, in the order of <sys/ucontext.h>. */
 static const struct fnp_rule signal_return = {.cfa_kind = FNP_CFA_DEREF,
 					      .cfa_reg = 7,
@@ -109,12 +116,18 @@ static int add_lazy_plt(const struct known *k)
 
 static int add_entry_point(const struct known *k)
 {
+	/* The dynamic linker's: mov rsp, rdi; call _dl_start; and behind it what runs constructors, to its jump. */
+	static const uint8_t linker[] = {0x48, 0x89, 0xe7, 0xe8};
 	uint64_t entry = fnp_object_header(k->object)->e_entry;
+	const uint8_t *code;
+	bool is_linker;
 
 	/* Shared objects have 0, or an entry that has its rules. */
-	if (entry == 0 || is_covered(k, entry))
+	if (entry == 0 || entry > UINT64_MAX - 64 || is_covered(k, entry))
 		return 0;
-	return add(k->cfi, entry, entry + 32, &root);
+	is_linker = fnp_object_read_address(k->object, entry, sizeof(linker), &code) == 0 &&
+		    memcmp(code, linker, sizeof(linker)) == 0;
+	return add(k->cfi, entry, entry + (is_linker ? 64 : 32), &root);
 }
 
 int fnp_known_add_entries(const struct fnp_object *object, struct fnp_cfi *cfi, const struct fnp_cfi *other)
@@ -191,12 +204,6 @@ static bool find_go_function(const struct fnp_object *object, const char *name, 
 static int overlay_go_vdso_call(const struct fnp_object *object, struct fnp_rows *rows, const char *name)
 {
 	static const uint8_t save[] = {0x49, 0x89, 0xe4}, restore[] = {0x4c, 0x89, 0xe4};
-	static const struct fnp_rule by_frame_pointer = {.cfa_kind = FNP_CFA_REG,
-							 .cfa_reg = 6,
-							 .cfa_offset = 16,
-							 .fp_offset = -16,
-							 .ra_offset = -8,
-							 .saved = SAVED(FNP_SAVED_AT_CFA, FNP_SAVED_AT_CFA)};
 	const uint8_t *code, *from, *to;
 	struct fnp_object_symbol symbol;
 
@@ -236,6 +243,26 @@ static int overlay_go(const struct fnp_object *object, struct fnp_rows *rows)
 	return r;
 }
 
+/*
+ * V8's builtins and bytecode handlers, which are compiled into the program without call frame information: all run
+ * under a frame pointer, their own or that of the JavaScript frame that they work for.
+ */
+static int overlay_v8_builtins(const struct fnp_object *object, struct fnp_rows *rows)
+{
+	struct fnp_object_symbol code, size_symbol;
+	const uint8_t *bytes;
+	uint32_t size;
+
+	if (fnp_object_find_symbol(object, "v8_Default_embedded_blob_code_", &code) < 0 ||
+	    fnp_object_find_symbol(object, "v8_Default_embedded_blob_code_size_", &size_symbol) < 0 ||
+	    fnp_object_read_address(object, size_symbol.address, sizeof(size), &bytes) < 0)
+		return 0;
+	memcpy(&size, bytes, sizeof(size));
+	if (size > UINT64_MAX - code.address || fnp_rows_rule_at(rows, code.address))
+		return 0;
+	return fnp_rows_overlay(rows, code.address, code.address + size, &by_frame_pointer);
+}
+
 int fnp_known_overlay(const struct fnp_object *object, struct fnp_rows *rows)
 {
 	int r;
@@ -243,5 +270,6 @@ int fnp_known_overlay(const struct fnp_object *object, struct fnp_rows *rows)
 	if (fnp_object_header(object)->e_machine != EM_X86_64)
 		return 0;
 	r = overlay_signal_returns(object, rows);
-	return r ?: overlay_go(object, rows);
+	r = r ?: overlay_go(object, rows);
+	return r ?: overlay_v8_builtins(object, rows);
 }
