@@ -152,7 +152,7 @@ void fnp_report_hottest(const struct fnp_tally *tally, size_t max, struct fnp_bu
 }
 
 /* One line for each thing that is missing, with its cause; the heading comes with the first. */
-static void missing(struct fnp_buffer *b, bool *heading, uint64_t n, const char *what, const char *why)
+static void missing(struct fnp_buffer *b, bool *heading, uint64_t n, const char *noun, const char *rest)
 {
 	char number[32];
 
@@ -161,8 +161,7 @@ static void missing(struct fnp_buffer *b, bool *heading, uint64_t n, const char 
 	if (!*heading)
 		fnp_buffer_text(b, "\nWhat could not be known\n");
 	*heading = true;
-	fnp_buffer_printf(b, "  %s %s%s%s\n", fnp_report_number(n, number), what, why ? ": " : "",
-			  why ? why : "");
+	fnp_buffer_printf(b, "  %s %s%s %s\n", fnp_report_number(n, number), noun, n == 1 ? "" : "s", rest);
 }
 
 static void unknowns(const struct fnp_report *report, struct fnp_buffer *b)
@@ -170,18 +169,23 @@ static void unknowns(const struct fnp_report *report, struct fnp_buffer *b)
 	const struct fnp_summary *summary = report->summary;
 	const struct fnp_tally *tally = report->tally;
 	bool heading = false;
+	char why[96];
 
-	for (size_t i = 0; i < FNP_LOSS_MAX; i++)
-		missing(b, &heading, summary->losses[i], "ticks without a sample", fnp_loss_name(i));
-	missing(b, &heading, report->not_written, "samples that could not be written", NULL);
-	missing(b, &heading, summary->ticks_missed, "ticks that never came (the host took the CPU away)", NULL);
-	missing(b, &heading, summary->events_lost, "events lost: invocations may be missing or joined", NULL);
-	for (size_t i = FNP_TRUNCATION_NONE + 1; i < FNP_TRUNCATION_MAX; i++)
-		missing(b, &heading, tally->truncated[i], "samples with a cut stack", fnp_truncation_name(i));
-	missing(b, &heading, tally->attribution[FNP_ATTRIBUTION_SHARED],
-		"samples of several invocations at once, which nothing told apart", NULL);
-	missing(b, &heading, tally->outcomes[FNP_OUTCOME_UNFINISHED],
-		"invocations had no end when recording ended", NULL);
+	for (size_t i = 0; i < FNP_LOSS_MAX; i++) {
+		snprintf(why, sizeof(why), "without a sample: %s", fnp_loss_name(i));
+		missing(b, &heading, summary->losses[i], "tick", why);
+	}
+	missing(b, &heading, report->not_written, "sample", "that could not be written");
+	missing(b, &heading, summary->ticks_missed, "tick", "that never came (the host took the CPU away)");
+	missing(b, &heading, summary->events_lost, "event", "lost: invocations may be missing or joined");
+	for (size_t i = FNP_TRUNCATION_NONE + 1; i < FNP_TRUNCATION_MAX; i++) {
+		snprintf(why, sizeof(why), "with a cut stack: %s", fnp_truncation_name(i));
+		missing(b, &heading, tally->truncated[i], "sample", why);
+	}
+	missing(b, &heading, tally->attribution[FNP_ATTRIBUTION_SHARED], "sample",
+		"of several invocations at once, which nothing told apart");
+	missing(b, &heading, tally->outcomes[FNP_OUTCOME_UNFINISHED], "invocation",
+		"without an end when recording ended");
 	if (tally->sampled_ns && tally->unnamed_ns * 1000 / tally->sampled_ns > 0) {
 		if (!heading)
 			fnp_buffer_text(b, "\nWhat could not be known\n");

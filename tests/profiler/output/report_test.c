@@ -108,6 +108,7 @@ static void summary_names_what_could_not_be_known(void **state)
 	(void)state;
 	add(&tally, "resize", "req-1", 1500000000);
 	tally.truncated[FNP_TRUNCATION_NO_TABLE] = 7;
+	tally.truncated[FNP_TRUNCATION_LOOP] = 1;
 	fnp_report_summary(&report, &b);
 	text = text_of(&b);
 	assert_non_null(strstr(text, "1.50 s"));
@@ -115,6 +116,7 @@ static void summary_names_what_could_not_be_known(void **state)
 	assert_non_null(strstr(text, "50.0 %   10.0 ms  native  "));
 	assert_non_null(strstr(text, "1,234 ticks without a sample: ring_full\n"));
 	assert_non_null(strstr(text, "7 samples with a cut stack: no unwind table\n"));
+	assert_non_null(strstr(text, "1 sample with a cut stack: stack goes backwards\n"));
 	assert_non_null(strstr(text, "out/index.html"));
 	assert_null(strstr(text, "\033"));
 }
