@@ -13,7 +13,7 @@ static __always_inline void switch_out(struct on_cpu *slot, struct task_struct *
 {
 	fnp_u32 pid = slot->pid, tid = slot->tid;
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
-	fnp_u64 sum = BPF_CORE_READ(prev, se.sum_exec_runtime), old, *charged;
+	fnp_u64 sum = BPF_CORE_READ(prev, se.sum_exec_runtime), old;
 
 	slot->pid = 0;
 	if (target)
@@ -23,9 +23,7 @@ static __always_inline void switch_out(struct on_cpu *slot, struct task_struct *
 		return;
 	old = __sync_lock_test_and_set(&slot->charged, sum);
 	__sync_fetch_and_add(&target->cpu_ns, sum - old);
-	charged = bpf_map_lookup_elem(&threads, &tid);
-	if (charged)
-		*charged = sum;
+	remember_charged(tid, sum);
 }
 
 /* A thread leaves for the last time, seen or not when it came. */

@@ -135,6 +135,15 @@ static __always_inline void charge_thread(struct fnp_target *target, fnp_u32 glo
 	*charged = sum;
 }
 
+/* Its switch may not be seen: what was charged in between must not be made up for again. */
+static __always_inline void remember_charged(fnp_u32 global_tid, fnp_u64 sum)
+{
+	fnp_u64 *charged = bpf_map_lookup_elem(&threads, &global_tid);
+
+	if (charged)
+		*charged = sum;
+}
+
 /* Remembers who came to this CPU; nobody is charged yet. */
 static __always_inline void slot_note(struct on_cpu *slot, struct task_struct *task, fnp_u64 now_ns)
 {
@@ -170,6 +179,7 @@ static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32
 	sum = slot->sum_at_in + (now_ns - slot->in_ns);
 	old = __sync_lock_test_and_set(&slot->charged, sum);
 	__sync_fetch_and_add(&target->cpu_ns, sum - old);
+	remember_charged(slot->tid, sum);
 	return sum;
 }
 
@@ -189,8 +199,10 @@ static __noinline int charge_others(struct fnp_target *target, fnp_u32 pid, fnp_
 			continue;
 		old = *(volatile fnp_u64 *)&slot->charged;
 		sum = slot->sum_at_in + (now_ns - slot->in_ns);
-		if ((fnp_s64)(sum - old) > 0 && __sync_val_compare_and_swap(&slot->charged, old, sum) == old)
+		if ((fnp_s64)(sum - old) > 0 && __sync_val_compare_and_swap(&slot->charged, old, sum) == old) {
 			__sync_fetch_and_add(&target->cpu_ns, sum - old);
+			remember_charged(slot->tid, sum);
+		}
 	}
 	return 0;
 }
