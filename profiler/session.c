@@ -20,6 +20,8 @@
 #define SAMPLES_RING_BYTES (1 << 20)
 #define SAMPLES_RING_BYTES_QUICK (4 << 20) /* for rates above QUICK_HZ */
 #define QUICK_HZ 500
+#define POLL_MS_MIN 8U
+#define POLL_MS_MAX 100U
 #define AFTER_INTERRUPT_NS (5 * FNP_NS_PER_S)
 #define EXIT_NOT_RECORDED 125
 #define EXIT_NOT_EXECUTABLE 126
@@ -80,6 +82,18 @@ static int attach_collectors(struct session *s)
 			return r;
 	}
 	return 0;
+}
+
+/* In milliseconds; not so short that polling costs more than sampling. */
+static int collectors_patience_ms(struct session *s)
+{
+	unsigned int ms = POLL_MS_MAX;
+
+	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+		if (s->collectors[i] && fnp_collectors[i]->poll_ms)
+			ms = FNP_MIN(ms, fnp_collectors[i]->poll_ms(s->collectors[i]));
+	}
+	return (int)FNP_MAX(ms, POLL_MS_MIN);
 }
 
 static void poll_collectors(struct session *s, uint64_t now_ns)
@@ -264,7 +278,7 @@ static void show_live(struct session *s, uint64_t now_ns)
 static void loop(struct session *s)
 {
 	struct pollfd fds[3] = {{.events = POLLIN}, {.events = POLLIN}, {.fd = s->signal_fd, .events = POLLIN}};
-	int rings[2];
+	int rings[2], poll_ms = collectors_patience_ms(s);
 
 	fnp_watch_fds(s->watch, rings);
 	fds[0].fd = rings[0];
@@ -272,7 +286,7 @@ static void loop(struct session *s)
 	for (uint64_t now_ns = fnp_clock_ns(); goes_on(s, now_ns); now_ns = fnp_clock_ns()) {
 		int wait_ms = fnp_watch_patience_ms(s->watch, now_ns);
 
-		if (poll(fds, 3, wait_ms) < 0 && errno != EINTR)
+		if (poll(fds, 3, FNP_MIN(wait_ms, poll_ms)) < 0 && errno != EINTR)
 			break;
 		now_ns = fnp_clock_ns();
 		take_signal(s, now_ns);

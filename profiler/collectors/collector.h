@@ -26,6 +26,7 @@ struct fnp_collector_ops {
 	int (*load)(struct fnp_kernel *kernel, void **ret_state);
 	int (*attach)(void *state);
 	void (*poll)(void *state, uint64_t now_ns);
+	unsigned int (*poll_ms)(void *state); /* how often it would like to be polled; NULL: no matter */
 	void (*detach)(void *state);
 	void (*close)(void *state);
 	/* Ticks that never came, so far; NULL: none to tell. */

@@ -3,8 +3,8 @@
  * The sampler: one cpu-clock event on each CPU.
  *
  * A fixed grid of ticks falls in step with periodic work, and no prime rate helps. So every CPU's period is drawn
- * anew, evenly from 75 % to 125 % of the asked one, each time the session polls (50 to 250 ms). The change also
- * restarts the timer, which shifts its phase.
+ * anew, evenly from 50 % to 150 % of the asked one, after about 16 ticks: a period that is in step by chance then
+ * spoils few samples. The change also restarts the timer, which shifts its phase.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 
 #include <fcntl.h>
 
-#define REDRAW_MIN_NS 50000000
+#define REDRAW_TICKS 16
 
 struct timer {
 	int fd;
@@ -49,7 +49,7 @@ static uint64_t next_random(struct cpu_state *state)
 
 static uint64_t draw_period(struct cpu_state *state)
 {
-	return state->period_ns * 3 / 4 + next_random(state) % (state->period_ns / 2 + 1);
+	return state->period_ns / 2 + next_random(state) % (state->period_ns + 1);
 }
 
 static int open_timer(struct cpu_state *state, int cpu)
@@ -160,11 +160,18 @@ static void cpu_poll(void *self, uint64_t now_ns)
 		if (now_ns < timer->redraw_ns)
 			continue;
 		period_ns = draw_period(state);
-		timer->redraw_ns = now_ns + REDRAW_MIN_NS;
+		timer->redraw_ns = now_ns + REDRAW_TICKS * state->period_ns * 3 / 4; /* the session's polls are not exact */
 		if (ioctl(timer->fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0)
 			fnp_warning_once("cannot change the sampling period (%s): periodic work may be seen in step",
 					 strerror(errno));
 	}
+}
+
+static unsigned int cpu_poll_ms(void *self)
+{
+	struct cpu_state *state = self;
+
+	return (unsigned int)(REDRAW_TICKS * state->period_ns / 1000000);
 }
 
 static uint64_t cpu_ticks_missed(void *self)
@@ -191,6 +198,7 @@ const struct fnp_collector_ops fnp_collector_cpu = {
 	.load = cpu_load,
 	.attach = cpu_attach,
 	.poll = cpu_poll,
+	.poll_ms = cpu_poll_ms,
 	.detach = cpu_detach,
 	.close = cpu_close,
 	.ticks_missed = cpu_ticks_missed,
