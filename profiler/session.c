@@ -277,16 +277,16 @@ static void show_live(struct session *s, uint64_t now_ns)
 
 static void loop(struct session *s)
 {
-	struct pollfd fds[3] = {{.events = POLLIN}, {.events = POLLIN}, {.fd = s->signal_fd, .events = POLLIN}};
-	int rings[2], poll_ms = collectors_patience_ms(s);
+	struct pollfd fds[FNP_WATCH_FDS + 1] = {[FNP_WATCH_FDS] = {.fd = s->signal_fd, .events = POLLIN}};
+	int watch_fds[FNP_WATCH_FDS], poll_ms = collectors_patience_ms(s);
 
-	fnp_watch_fds(s->watch, rings);
-	fds[0].fd = rings[0];
-	fds[1].fd = rings[1];
+	fnp_watch_fds(s->watch, watch_fds);
+	for (int i = 0; i < FNP_WATCH_FDS; i++)
+		fds[i] = (struct pollfd){.fd = watch_fds[i], .events = POLLIN};
 	for (uint64_t now_ns = fnp_clock_ns(); goes_on(s, now_ns); now_ns = fnp_clock_ns()) {
 		int wait_ms = fnp_watch_patience_ms(s->watch, now_ns);
 
-		if (poll(fds, 3, FNP_MIN(wait_ms, poll_ms)) < 0 && errno != EINTR)
+		if (poll(fds, FNP_WATCH_FDS + 1, FNP_MIN(wait_ms, poll_ms)) < 0 && errno != EINTR)
 			break;
 		now_ns = fnp_clock_ns();
 		take_signal(s, now_ns);

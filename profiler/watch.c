@@ -39,6 +39,7 @@ struct fnp_watch {
 	FNP_VEC(struct exited) exited;
 	struct fnp_watch_totals totals;
 	uint64_t now_ns;     /* of this round */
+	uint64_t maps_lost;  /* mapping events, as far as made up for */
 	uint64_t newborn_ns; /* the last exec */
 };
 
@@ -250,10 +251,11 @@ int fnp_watch_start(struct fnp_watch *watch)
 	return fnp_map_events_enable(watch->map_events);
 }
 
-void fnp_watch_fds(const struct fnp_watch *watch, int ret[2])
+void fnp_watch_fds(const struct fnp_watch *watch, int ret[FNP_WATCH_FDS])
 {
 	ret[0] = ring_buffer__epoll_fd(watch->events_ring);
 	ret[1] = ring_buffer__epoll_fd(watch->samples_ring);
+	ret[2] = fnp_map_events_fd(watch->map_events);
 }
 
 /* ---- who is watched from the beginning ---- */
@@ -266,7 +268,7 @@ static int read_environment(uint32_t pid, struct fnp_buffer *ret)
 	return fnp_file_read_at(AT_FDCWD, path, ENVIRONMENT_MAX, ret);
 }
 
-/* Attribution first: in host-wide recording it says whether the process is wanted at all. */
+/* In host-wide recording attribution says whether the process is wanted at all. */
 static int add_running(struct fnp_watch *watch, uint32_t pid)
 {
 	fnp_autobuffer struct fnp_buffer environment = {0};
@@ -286,10 +288,15 @@ static int add_running(struct fnp_watch *watch, uint32_t pid)
 	view.program = exe;
 	view.environment = (const char *)environment.data;
 	view.environment_size = environment.len;
-	r = fnp_invocations_attach(watch->invocations, &view);
-	r = r ?: fnp_processes_add(watch->processes, pid, 0, &process);
+	/* Watched first: attribution may narrow the filter at once. */
+	r = fnp_processes_add(watch->processes, pid, 0, &process);
 	r = r ?: fnp_kernel_watch(watch->options.kernel, pid, ALL_FLAGS, 0);
-	return r ?: fnp_processes_read_maps(watch->processes, process);
+	r = r ?: fnp_invocations_attach(watch->invocations, &view);
+	if (r < 0) {
+		host_unwatch(watch, pid, 0);
+		return r;
+	}
+	return fnp_processes_read_maps(watch->processes, process);
 }
 
 int fnp_watch_add_pid(struct fnp_watch *watch, uint32_t pid)
@@ -507,11 +514,31 @@ static void visit_all_exited(struct fnp_watch *watch)
 
 /* ---- rounds ---- */
 
+static void reread_maps(void *self, struct fnp_process *process)
+{
+	struct fnp_watch *watch = self;
+
+	if (!process->exited && fnp_processes_read_maps(watch->processes, process) < 0)
+		watch->totals.events_lost++; /* it is gone, and what it mapped may not be known */
+}
+
+/* The kernel had no room for some mapping events; whose they were is not said, so we look ourselves. */
+static void make_up_for_lost_maps(struct fnp_watch *watch)
+{
+	uint64_t lost = fnp_map_events_lost(watch->map_events);
+
+	if (lost == watch->maps_lost)
+		return;
+	watch->maps_lost = lost;
+	fnp_processes_each(watch->processes, reread_maps, watch);
+}
+
 int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 {
 	int r = fnp_map_events_read(watch->map_events);
 
 	watch->now_ns = now_ns;
+	make_up_for_lost_maps(watch);
 	ring_buffer__consume(watch->events_ring);
 	fnp_map_events_deliver(watch->map_events, now_ns, fnp_processes_take_map_event, watch->processes);
 	give_held(watch);
@@ -555,7 +582,7 @@ int fnp_watch_finish(struct fnp_watch *watch, uint64_t now_ns, struct fnp_watch_
 	fnp_invocations_counters(watch->invocations, &counters);
 	for (int cause = 0; cause < FNP_LOSS_MAX; cause++)
 		watch->totals.losses[cause] += counters.losses[cause];
-	watch->totals.events_lost += counters.events_lost + fnp_map_events_lost(watch->map_events);
+	watch->totals.events_lost += counters.events_lost;
 	*ret = watch->totals;
 	return r;
 }

@@ -52,8 +52,10 @@ int fnp_watch_scan_host(struct fnp_watch *watch);
 /* Mapping events begin to flow. Call it before processes are added. */
 int fnp_watch_start(struct fnp_watch *watch);
 
-/* Descriptors to poll for reading: the two rings. */
-void fnp_watch_fds(const struct fnp_watch *watch, int ret[2]);
+#define FNP_WATCH_FDS 3
+
+/* Descriptors to poll for reading: the two rings, and the one of mappings. */
+void fnp_watch_fds(const struct fnp_watch *watch, int ret[FNP_WATCH_FDS]);
 
 int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -32,6 +33,7 @@ struct ring {
 struct fnp_map_events {
 	FNP_VEC(struct ring) rings;
 	FNP_VEC(struct fnp_map_event) queue;
+	int epoll_fd;
 	uint64_t lost;
 };
 
@@ -82,6 +84,10 @@ static int add_ring(struct fnp_map_events *events, int cpu)
 	if (page == MAP_FAILED)
 		return fnp_error(-errno, "no memory for perf rings (%s): raise /proc/sys/kernel/perf_event_mlock_kb",
 				 strerror(errno));
+	if (epoll_ctl(events->epoll_fd, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN}) < 0) {
+		munmap(page, bytes);
+		return -errno;
+	}
 	r = fnp_vec_push(&events->rings, (struct ring){.fd = fd, .page = page, .bytes = bytes});
 	if (r < 0) {
 		munmap(page, bytes);
@@ -98,6 +104,9 @@ int fnp_map_events_create(struct fnp_map_events **ret)
 
 	if (!events)
 		return -ENOMEM;
+	events->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (events->epoll_fd < 0)
+		return -errno;
 	for (int cpu = 0; cpu < n_cpus; cpu++) {
 		int r = add_ring(events, cpu);
 		if (r < 0)
@@ -119,7 +128,13 @@ void fnp_map_events_destroy(struct fnp_map_events *events)
 		free(events->queue.items[i].path);
 	fnp_vec_deinit(&events->rings);
 	fnp_vec_deinit(&events->queue);
+	fnp_closep(&events->epoll_fd);
 	free(events);
+}
+
+int fnp_map_events_fd(const struct fnp_map_events *events)
+{
+	return events->epoll_fd;
 }
 
 int fnp_map_events_enable(struct fnp_map_events *events)

@@ -44,6 +44,9 @@ FNP_DEFINE_CLEANUP(fnp_map_events_destroyp, struct fnp_map_events *, fnp_map_eve
 /* Starts the flow. */
 int fnp_map_events_enable(struct fnp_map_events *events);
 
+/* Becomes readable when a ring is half full. It stays ours. */
+int fnp_map_events_fd(const struct fnp_map_events *events);
+
 /* Takes what stands in the rings into the queue, sorted by time. 0 or -ENOMEM. */
 int fnp_map_events_read(struct fnp_map_events *events);
 

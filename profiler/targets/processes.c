@@ -258,6 +258,7 @@ int fnp_processes_read_maps(struct fnp_processes *processes, struct fnp_process 
 		if (!parse_maps_line(line, process->pid, &event))
 			continue;
 		drop_deleted_mark(event.path);
+		event.time_ns = process->image_ns;
 		r = add_mapping(processes, process, &event);
 		if (program && strcmp(event.path, program) == 0 && process->mappings.len)
 			process->program_object = process->mappings.items[process->mappings.len - 1].object;

@@ -53,7 +53,10 @@ int fnp_processes_exec(struct fnp_process *process, const char *path, uint64_t t
 
 void fnp_processes_remove(struct fnp_processes *processes, uint32_t pid);
 
-/* Reads /proc/PID/maps and exe of a process that runs already; its mappings are valid from the beginning. */
+/*
+ * Reads /proc/PID/maps and exe of a process that runs already; its mappings are valid from the beginning of its present
+ * image, as far as that is known.
+ */
 int fnp_processes_read_maps(struct fnp_processes *processes, struct fnp_process *process);
 
 /* For fnp_map_events_deliver(): false when the process is not known. `self` is the struct fnp_processes. */
