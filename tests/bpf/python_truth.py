@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+import time
 
 
 def report(name, frame, between):
@@ -204,6 +205,44 @@ def in_thread():
     thread.join()
 
 
+def released():
+    report("released", sys._getframe(), {}) or time.sleep(3600)
+
+
+def without_lock():
+    threading.Thread(target=released, daemon=True).start()
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
+INNER = """
+import os, signal, sys, threading
+def report(frame):
+    lines = ["@stop subinterpreter %d" % threading.get_native_id()]
+    while frame is not None:
+        code = frame.f_code
+        called = getattr(code, "co_qualname", code.co_name)
+        lines.append("%s\\t%s\\t%d\\t%d" % (called, code.co_filename, code.co_firstlineno, frame.f_lineno))
+        frame = frame.f_back
+    os.write(1, ("\\n".join(lines + OUTER + ["end\\n"])).encode())
+def inner():
+    report(sys._getframe()) or signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+inner()
+"""
+
+
+def in_subinterpreter():
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        try:
+            module = __import__(name)
+        except ImportError:
+            continue
+        interpreter = module.create()
+        # What runs it is below it on the stack, on the thread's state of another interpreter.
+        module.run_string(interpreter, "OUTER = []" + INNER)
+        return
+
+
 def in_exec():
     exec(compile("def made():\n  stop('exec')\n\nmade()\n", "<made here>", "exec"), {"stop": stop})
     eval("stop('eval')")
@@ -250,6 +289,8 @@ def main():
     many_lines(1)
     asynchronous()
     in_thread()
+    without_lock()
+    in_subinterpreter()
     in_exec()
     in_exception()
     specialised()
