@@ -295,6 +295,7 @@ static void loop(struct session *s)
 		show_live(s, now_ns);
 		if (now_ns - s->synced_ns >= FNP_NS_PER_S) {
 			fnp_directory_sync(s->directory);
+			fnp_watch_tidy(s->watch);
 			s->synced_ns = now_ns;
 		}
 		if (fnp_directory_error(s->directory) && !s->launch.pid)

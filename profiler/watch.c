@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profiler/watch.h"
 
-#include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "profiler/records.h"
+#include "profiler/rings.h"
 #include "profiler/runtimes.h"
 #include "profiler/targets/resume.h"
 #include "profiler/targets/spaces.h"
@@ -34,7 +34,7 @@ struct fnp_watch {
 	struct fnp_samples *samples;
 	struct fnp_profiles *profiles;
 	struct fnp_invocations *invocations;
-	struct ring_buffer *events_ring, *samples_ring;
+	struct fnp_rings *rings;
 	FNP_VEC(uint64_t) held; /* samples of after this round's time, whole records one after the other */
 	FNP_VEC(struct exited) exited;
 	struct fnp_watch_totals totals;
@@ -122,17 +122,12 @@ static int sink_close_row(void *self, struct fnp_row *taken)
 
 /* ---- life ---- */
 
-static int take_event(void *self, void *data, size_t size);
-static int take_sample(void *self, void *data, size_t size);
-
-static int open_ring(struct fnp_watch *watch, const char *name, ring_buffer_sample_fn take, struct ring_buffer **ret)
+static int open_rings(struct fnp_watch *watch)
 {
-	struct ring_buffer *ring = ring_buffer__new(fnp_kernel_map_fd(watch->options.kernel, name), take, watch, NULL);
+	const int fds[FNP_RINGS] = {[FNP_RING_EVENTS] = fnp_kernel_map_fd(watch->options.kernel, "events"),
+				    [FNP_RING_SAMPLES] = fnp_kernel_map_fd(watch->options.kernel, "samples")};
 
-	if (!ring)
-		return fnp_error(-errno, "cannot map the ring '%s': %s", name, strerror(errno));
-	*ret = ring;
-	return 0;
+	return fnp_rings_create(fds, &watch->rings);
 }
 
 static int create_invocations(struct fnp_watch *watch)
@@ -211,8 +206,7 @@ int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch *
 						 .period_ns = options->period_ns};
 	r = r ?: fnp_profiles_create(&profiles, &watch->profiles);
 	r = r ?: create_invocations(watch);
-	r = r ?: open_ring(watch, "events", take_event, &watch->events_ring);
-	r = r ?: open_ring(watch, "samples", take_sample, &watch->samples_ring);
+	r = r ?: open_rings(watch);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(watch);
@@ -230,8 +224,7 @@ void fnp_watch_destroy(struct fnp_watch *watch)
 		return;
 	if (watch->processes)
 		fnp_processes_each(watch->processes, remove_runtime, watch);
-	ring_buffer__free(watch->events_ring);
-	ring_buffer__free(watch->samples_ring);
+	fnp_rings_destroy(watch->rings);
 	fnp_invocations_destroy(watch->invocations);
 	fnp_profiles_destroy(watch->profiles);
 	fnp_samples_destroy(watch->samples);
@@ -253,8 +246,8 @@ int fnp_watch_start(struct fnp_watch *watch)
 
 void fnp_watch_fds(const struct fnp_watch *watch, int ret[FNP_WATCH_FDS])
 {
-	ret[0] = ring_buffer__epoll_fd(watch->events_ring);
-	ret[1] = ring_buffer__epoll_fd(watch->samples_ring);
+	ret[0] = fnp_rings_fd(watch->rings, FNP_RING_EVENTS);
+	ret[1] = fnp_rings_fd(watch->rings, FNP_RING_SAMPLES);
 	ret[2] = fnp_map_events_fd(watch->map_events);
 }
 
@@ -386,7 +379,7 @@ static int on_exec(struct fnp_watch *watch, const struct fnp_exec_record *record
 	return fnp_processes_exec(process, path, record->head.time_ns);
 }
 
-static int take_event(void *self, void *data, size_t size)
+static void take_event(void *self, const void *data, size_t size)
 {
 	struct fnp_watch *watch = self;
 	const struct fnp_record *head;
@@ -394,7 +387,7 @@ static int take_event(void *self, void *data, size_t size)
 
 	if (fnp_record_check(data, size, &head) < 0) {
 		watch->totals.events_lost++;
-		return 0;
+		return;
 	}
 	if (head->type == FNP_RECORD_FORK)
 		r = on_fork(watch, (const struct fnp_fork_record *)head);
@@ -405,7 +398,6 @@ static int take_event(void *self, void *data, size_t size)
 		remember_exit(watch, head);
 	if (r == -ENOMEM)
 		fnp_warning_once("no memory for an event");
-	return 0;
 }
 
 /* ---- samples ---- */
@@ -428,19 +420,18 @@ static void give_sample(struct fnp_watch *watch, const struct fnp_sample_record 
 	fnp_invocations_loss(watch->invocations, record->head.pid, record->head.process, cause, 1);
 }
 
-static int take_sample(void *self, void *data, size_t size)
+static void take_sample(void *self, const void *data, size_t size)
 {
 	struct fnp_watch *watch = self;
 	const struct fnp_record *head;
 
 	if (fnp_record_check(data, size, &head) < 0 || head->type != FNP_RECORD_SAMPLE) {
 		watch->totals.losses[FNP_LOSS_BAD_RECORD]++;
-		return 0;
+		return;
 	}
 	if (head->time_ns <= watch->now_ns || watch->held.len * 8 > HELD_MAX ||
 	    fnp_vec_append(&watch->held, (const uint64_t *)data, head->size / 8) < 0)
 		give_sample(watch, (const struct fnp_sample_record *)head);
-	return 0;
 }
 
 static void give_held(struct fnp_watch *watch)
@@ -538,19 +529,26 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 	int r = fnp_map_events_read(watch->map_events);
 
 	watch->now_ns = now_ns;
+	fnp_rings_begin_round(watch->rings);
 	make_up_for_lost_maps(watch);
-	ring_buffer__consume(watch->events_ring);
+	fnp_rings_take(watch->rings, FNP_RING_EVENTS, take_event, watch);
 	fnp_map_events_deliver(watch->map_events, now_ns, fnp_processes_take_map_event, watch->processes);
 	give_held(watch);
-	ring_buffer__consume(watch->samples_ring);
+	fnp_rings_take(watch->rings, FNP_RING_SAMPLES, take_sample, watch);
 	visit_all_exited(watch);
 	fnp_invocations_advance(watch->invocations, now_ns);
+	fnp_rings_end_round(watch->rings);
 	return r;
 }
 
 int fnp_watch_patience_ms(const struct fnp_watch *watch, uint64_t now_ns)
 {
 	return now_ns < watch->newborn_ns + NEWBORN_NS ? NEWBORN_PATIENCE_MS : PATIENCE_MS;
+}
+
+void fnp_watch_tidy(struct fnp_watch *watch)
+{
+	fnp_objects_release_pages(watch->objects);
 }
 
 bool fnp_watch_any_alive(const struct fnp_watch *watch)

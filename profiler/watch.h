@@ -62,6 +62,9 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns);
 /* In milliseconds: how long the session may sleep. Short while a new program is being mapped. */
 int fnp_watch_patience_ms(const struct fnp_watch *watch, uint64_t now_ns);
 
+/* Once a second or so: gives back memory that is easily had again. */
+void fnp_watch_tidy(struct fnp_watch *watch);
+
 bool fnp_watch_any_alive(const struct fnp_watch *watch);
 
 /* Nothing new comes: takes the rest, closes every row, and says what it came to. */

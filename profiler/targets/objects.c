@@ -232,6 +232,14 @@ const struct fnp_target_object *fnp_objects_get(const struct fnp_objects *object
 	return id == 0 || id > objects->items.len ? NULL : objects->items.items[id - 1];
 }
 
+void fnp_objects_release_pages(const struct fnp_objects *objects)
+{
+	for (size_t i = 0; i < objects->items.len; i++) {
+		if (objects->items.items[i]->elf)
+			fnp_object_release_pages(objects->items.items[i]->elf);
+	}
+}
+
 uint32_t fnp_objects_count(const struct fnp_objects *objects)
 {
 	return (uint32_t)objects->items.len;

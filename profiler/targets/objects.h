@@ -39,6 +39,9 @@ int fnp_objects_find(struct fnp_objects *objects, const struct fnp_map_event *ma
 /* NULL for FNP_OBJECT_NONE and unknown numbers. */
 const struct fnp_target_object *fnp_objects_get(const struct fnp_objects *objects, uint32_t id);
 
+/* Gives pages of the files that were read back to the kernel's cache: big files are read seldom. */
+void fnp_objects_release_pages(const struct fnp_objects *objects);
+
 uint32_t fnp_objects_count(const struct fnp_objects *objects);
 
 #endif

@@ -20,7 +20,8 @@ PROFILER_STEPS = [
     ["profiler/demo"],
     ["profiler/session"],
     ["profiler/watch", "profiler/launch"],
-    ["profiler/collectors", "profiler/samples", "profiler/profiles", "profiler/runtimes", "profiler/output"],
+    ["profiler/collectors", "profiler/samples", "profiler/profiles", "profiler/runtimes", "profiler/rings",
+     "profiler/output"],
     ["profiler/sources", "profiler/invocations", "profiler/targets"],
     ["profiler/records", "profiler/features"],
 ]

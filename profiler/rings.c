@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/rings.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/vec.h"
+
+#define QUEUE_BYTES_MAX (32 << 20) /* of one ring; past it the ring fills, and its writers count what is lost */
+#define LOOK_EVERY_NS 5000000
+
+/* Records one after the other: a word with the size in bytes, then the record, padded to 8. */
+typedef FNP_VEC(uint64_t) record_vec;
+
+struct queue {
+	struct ring_buffer *ring;
+	record_vec words;
+};
+
+struct fnp_rings {
+	struct queue queues[FNP_RINGS];
+	record_vec taken; /* what is being handed out, outside of the lock */
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* `busy` or `stop` */
+	pthread_t helper;
+	bool has_helper, busy, stop;
+	uint64_t moved_bytes;
+};
+
+static int move_record(void *self, void *data, size_t size)
+{
+	struct queue *queue = self;
+	size_t words = (size + 7) / 8, at = queue->words.len;
+
+	/* A record is never split; without memory it is lost, which its number tells. */
+	if (fnp_vec_reserve(&queue->words, at + 1 + words) < 0)
+		return 0;
+	queue->words.items[at] = size;
+	queue->words.items[at + words] = 0;
+	memcpy(&queue->words.items[at + 1], data, size);
+	queue->words.len = at + 1 + words;
+	return 0;
+}
+
+/* With the lock held. */
+static void empty(struct queue *queue)
+{
+	if (queue->words.len * 8 < QUEUE_BYTES_MAX)
+		ring_buffer__consume(queue->ring);
+}
+
+static void look_again_in(struct timespec *when)
+{
+	clock_gettime(CLOCK_MONOTONIC, when);
+	when->tv_nsec += LOOK_EVERY_NS;
+	if (when->tv_nsec >= 1000000000) {
+		when->tv_nsec -= 1000000000;
+		when->tv_sec++;
+	}
+}
+
+static void *help(void *self)
+{
+	struct fnp_rings *rings = self;
+	struct timespec when;
+
+	pthread_mutex_lock(&rings->lock);
+	while (!rings->stop) {
+		if (!rings->busy) {
+			pthread_cond_wait(&rings->changed, &rings->lock);
+			continue;
+		}
+		look_again_in(&when);
+		if (pthread_cond_timedwait(&rings->changed, &rings->lock, &when) != ETIMEDOUT)
+			continue;
+		for (int i = 0; i < FNP_RINGS; i++) {
+			size_t before = rings->queues[i].words.len;
+			empty(&rings->queues[i]);
+			rings->moved_bytes += 8 * (rings->queues[i].words.len - before);
+		}
+	}
+	pthread_mutex_unlock(&rings->lock);
+	return NULL;
+}
+
+static int start_helper(struct fnp_rings *rings)
+{
+	pthread_condattr_t attr;
+	int r;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&rings->lock, NULL);
+	pthread_cond_init(&rings->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	r = pthread_create(&rings->helper, NULL, help, rings);
+	rings->has_helper = r == 0;
+	return r ? fnp_error(-r, "cannot start a thread: %s", strerror(r)) : 0;
+}
+
+int fnp_rings_create(const int fds[FNP_RINGS], struct fnp_rings **ret)
+{
+	FNP_CLEANUP(fnp_rings_destroyp) struct fnp_rings *rings = calloc(1, sizeof(*rings));
+
+	if (!rings)
+		return -ENOMEM;
+	for (int i = 0; i < FNP_RINGS; i++) {
+		rings->queues[i].ring = ring_buffer__new(fds[i], move_record, &rings->queues[i], NULL);
+		if (!rings->queues[i].ring)
+			return fnp_error(-errno, "cannot map a ring of the kernel side: %s", strerror(errno));
+	}
+	int r = start_helper(rings);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(rings);
+	return 0;
+}
+
+void fnp_rings_destroy(struct fnp_rings *rings)
+{
+	if (!rings)
+		return;
+	if (rings->has_helper) {
+		pthread_mutex_lock(&rings->lock);
+		rings->stop = true;
+		pthread_cond_signal(&rings->changed);
+		pthread_mutex_unlock(&rings->lock);
+		pthread_join(rings->helper, NULL);
+	}
+	for (int i = 0; i < FNP_RINGS; i++) {
+		ring_buffer__free(rings->queues[i].ring);
+		fnp_vec_deinit(&rings->queues[i].words);
+	}
+	fnp_vec_deinit(&rings->taken);
+	free(rings);
+}
+
+int fnp_rings_fd(const struct fnp_rings *rings, enum fnp_ring which)
+{
+	return ring_buffer__epoll_fd(rings->queues[which].ring);
+}
+
+static void set_busy(struct fnp_rings *rings, bool busy)
+{
+	pthread_mutex_lock(&rings->lock);
+	rings->busy = busy;
+	pthread_cond_signal(&rings->changed);
+	pthread_mutex_unlock(&rings->lock);
+}
+
+void fnp_rings_begin_round(struct fnp_rings *rings)
+{
+	set_busy(rings, true);
+}
+
+void fnp_rings_end_round(struct fnp_rings *rings)
+{
+	set_busy(rings, false);
+}
+
+/* What was taken and what is queued change places, so that neither is allocated anew each time. */
+static void swap_out(struct fnp_rings *rings, struct queue *queue)
+{
+	record_vec full = queue->words;
+
+	queue->words = rings->taken;
+	queue->words.len = 0;
+	rings->taken = full;
+}
+
+void fnp_rings_take(struct fnp_rings *rings, enum fnp_ring which,
+		    void (*take)(void *self, const void *data, size_t size), void *self)
+{
+	struct queue *queue = &rings->queues[which];
+
+	pthread_mutex_lock(&rings->lock);
+	ring_buffer__consume(queue->ring);
+	swap_out(rings, queue);
+	pthread_mutex_unlock(&rings->lock);
+	for (size_t at = 0; at < rings->taken.len;) {
+		size_t size = rings->taken.items[at];
+
+		take(self, &rings->taken.items[at + 1], size);
+		at += 1 + (size + 7) / 8;
+	}
+	rings->taken.len = 0;
+	/* A long round's memory is not kept. */
+	if (rings->taken.cap * 8 > (1 << 20))
+		fnp_vec_deinit(&rings->taken);
+}
+
+uint64_t fnp_rings_moved_bytes(const struct fnp_rings *rings)
+{
+	return rings->moved_bytes;
+}
