@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #define PLT_ENTRY 16
+#define SIGNAL_SEARCH_MAX (4U << 20)
 #define SAVED(fp, ra) ((fp) | (ra) << 4)
 
 static const struct fnp_rule root = {.cfa_kind = FNP_CFA_REG,
@@ -175,7 +176,9 @@ static int overlay_signal_returns(const struct fnp_object *object, struct fnp_ro
 		uint64_t size = segments[i].file_size;
 		const uint8_t *code;
 
-		if (!(segments[i].flags & PF_X) || fnp_object_read_address(object, segments[i].address, size, &code) < 0)
+		/* C libraries and small static programs; more code than that is not read for this. */
+		if (!(segments[i].flags & PF_X) || size > SIGNAL_SEARCH_MAX ||
+		    fnp_object_read_address(object, segments[i].address, size, &code) < 0)
 			continue;
 		for (size_t p = 0; p < FNP_ARRAY_SIZE(patterns); p++) {
 			const uint8_t *at = code, *end = code + size;
@@ -240,6 +243,9 @@ static int overlay_go(const struct fnp_object *object, struct fnp_rows *rows)
 	}
 	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(vdso_calls); i++)
 		r = overlay_go_vdso_call(object, rows, vdso_calls[i]);
+	if (r == 0 && (find_go_function(object, "runtime.sigreturn__sigaction", &symbol) ||
+		       find_go_function(object, "runtime.sigreturn", &symbol)))
+		r = overlay_signal_return(rows, symbol.address, symbol.size);
 	return r;
 }
 

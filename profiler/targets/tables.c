@@ -258,6 +258,8 @@ static void *work(void *self)
 		pthread_mutex_unlock(&tables->lock);
 		begin_ns = thread_cpu_ns();
 		r = elf ? fnp_unwind_build(elf, &unwind) : -ENOEXEC;
+		if (elf)
+			fnp_object_forget(elf); /* .eh_frame may be tens of megabytes */
 		pthread_mutex_lock(&tables->lock);
 		if (r < 0)
 			finish_without(tables, i, r);
