@@ -30,6 +30,56 @@ static void append(const char *bytes, size_t len, void *opaque)
 	text->len += len;
 }
 
+static void cut_end(struct text *text, const char *end)
+{
+	size_t len = strlen(end);
+
+	if (text->len > len && memcmp(text->bytes + text->len - len, end, len) == 0)
+		text->len -= len;
+}
+
+/* " [clone .part.0]", as often as it stands there. */
+static void cut_clones(struct text *text)
+{
+	while (text->len > 0 && text->bytes[text->len - 1] == ']') {
+		size_t at = text->len - 1;
+		while (at > 0 && text->bytes[at] != '[')
+			at--;
+		if (at == 0 || text->len - at < 8 || memcmp(text->bytes + at - 1, " [clone ", 8) != 0)
+			return;
+		text->len = at - 1;
+	}
+}
+
+/*
+ * Cuts qualifiers of the function and its parameters, those of the whole name only: the demangler's own way to leave
+ * them out also loses those of functions that are named inside, as template arguments.
+ */
+static void cut_parameters(struct text *text)
+{
+	static const char *const qualifiers[] = {"&", "&", " ", " volatile", " const", " "};
+	static const char name[] = "operator";
+	size_t depth = 0, at;
+
+	cut_clones(text);
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(qualifiers); i++)
+		cut_end(text, qualifiers[i]);
+	if (text->len == 0 || text->bytes[text->len - 1] != ')')
+		return;
+	for (at = text->len; at-- > 0;) {
+		depth += text->bytes[at] == ')';
+		depth -= text->bytes[at] == '(';
+		if (depth == 0)
+			break;
+	}
+	/* Data named operator() has parentheses, but no parameters. */
+	if (depth > 0 || at == 0 ||
+	    (text->len - at == 2 && at >= sizeof(name) - 1 &&
+	     memcmp(text->bytes + at - (sizeof(name) - 1), name, sizeof(name) - 1) == 0))
+		return;
+	text->len = at;
+}
+
 static bool demangle(const char *name, struct text *text)
 {
 	if (setjmp(text->too_long))
@@ -38,7 +88,10 @@ static bool demangle(const char *name, struct text *text)
 	if (rust_demangle_callback(name, 0, append, text))
 		return true;
 	text->len = 0;
-	return name[1] == 'Z' && cplus_demangle_v3_callback(name, 0, append, text);
+	if (name[1] != 'Z' || !cplus_demangle_v3_callback(name, DMGL_PARAMS | DMGL_RET_DROP, append, text))
+		return false;
+	cut_parameters(text);
+	return true;
 }
 
 int fnp_demangle(const char *name, struct fnp_buffer *ret)

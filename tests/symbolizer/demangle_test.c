@@ -24,6 +24,39 @@ static void outermost_parameters_and_return_types_are_left_out(void **state)
 	assert_demangled("_ZZ4mainENKUliE_clEi", "main::{lambda(int)#1}::operator()");
 }
 
+static void parameters_inside_a_name_stay(void **state)
+{
+	(void)state;
+	assert_demangled("_Z4callIXadL_Z5innermEEEvi", "call<&(inner(unsigned long))>");
+	assert_demangled("_ZZ4workiE1xv", "work(int)::x");
+	assert_demangled("_ZZN5space4workEiENKUlvE_clEv", "space::work(int)::{lambda()#1}::operator()");
+}
+
+static void qualifiers_and_clones_are_left_out(void **state)
+{
+	(void)state;
+	assert_demangled("_ZNVK3foo3bazEv", "foo::baz");
+	assert_demangled("_ZNKR3foo3bazEv", "foo::baz");
+	assert_demangled("_ZNO3foo3bazEv", "foo::baz");
+	assert_demangled("_ZN3foo3bazEi.part.0", "foo::baz");
+	assert_demangled("_ZN3foo3bazEi.constprop.0.isra.1", "foo::baz");
+}
+
+static void operators_keep_their_names(void **state)
+{
+	(void)state;
+	assert_demangled("_ZNK6HandleclEv", "Handle::operator()");
+	assert_demangled("_ZN6HandleclE", "Handle::operator()");
+	assert_demangled("_ZN6HandlecviEv", "Handle::operator int");
+	assert_demangled("_ZN6HandlelsEi", "Handle::operator<<");
+	assert_demangled("_ZThn8_N3foo3barEi", "non-virtual thunk to foo::bar");
+	assert_demangled("_ZTV3foo", "vtable for foo");
+	assert_demangled("_ZN12_GLOBAL__N_13barEv", "(anonymous namespace)::bar");
+	assert_demangled("_ZNSt7__cxx114nameB5cxx11Ev", "std::__cxx11::name[abi:cxx11]");
+	/* A function that returns a pointer to a function. */
+	assert_demangled("_Z4pickIiEPFviEv", "pick<int>");
+}
+
 static void rust_hashes_are_left_out(void **state)
 {
 	(void)state;
@@ -61,6 +94,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(outermost_parameters_and_return_types_are_left_out),
+		cmocka_unit_test(parameters_inside_a_name_stay),
+		cmocka_unit_test(qualifiers_and_clones_are_left_out),
+		cmocka_unit_test(operators_keep_their_names),
 		cmocka_unit_test(rust_hashes_are_left_out),
 		cmocka_unit_test(versions_are_left_out_and_plain_names_stay),
 		cmocka_unit_test(name_that_explodes_stays_mangled),
