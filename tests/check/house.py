@@ -140,7 +140,33 @@ def local_words(tree):
                 yield f"{name}:{number}: names this machine's paths or a registry's host: {match.group(0)}"
 
 
-RULES = [includes, licences, local_words]
+LITERALS = re.compile(r'"(?:[^"\\\n]|\\.)*"(?:\s*(?:PRI\w+\s*)?"(?:[^"\\\n]|\\.)*")*')
+PLACEHOLDER = re.compile(r"%[-+ #0-9.*]*(?:hh|h|ll|l|z|j)?[a-z]")
+
+
+def messages(tree):
+    """All string literals of the program, with an ellipsis for each conversion."""
+    found = set()
+    for name in tree.names:
+        if name.endswith((".c", ".h")) and not name.startswith(("tests/", "bench/", "bpf/", "examples/")):
+            for literal in LITERALS.findall(tree.text(name)):
+                text = "".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', literal)).replace('\\"', '"')
+                found.add(PLACEHOLDER.sub("\u2026", text))
+    return found
+
+
+def headings_are_messages(tree):
+    """A search for what the program said must find its cure: each heading of the third order is a message."""
+    page = "docs/troubleshooting.md"
+    if page not in tree.names:
+        return
+    known = messages(tree)
+    for number, line in enumerate(tree.text(page).splitlines(), 1):
+        if line.startswith("### ") and not any(line[4:] in message for message in known):
+            yield f"{page}:{number}: the program has no such message: {line[4:]}"
+
+
+RULES = [includes, licences, local_words, headings_are_messages]
 
 
 def main():

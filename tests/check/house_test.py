@@ -106,5 +106,17 @@ class LocalWords(unittest.TestCase):
             self.assertEqual(findings(house.local_words, {"a.md": text}), [], text)
 
 
+class Headings(unittest.TestCase):
+    PAGE = "docs/troubleshooting.md"
+
+    def test_a_heading_that_is_no_message_is_found(self):
+        files = {self.PAGE: "### there is no process \u2026\n### gone\n", "a.c": 'f("there is no process %u", x);\n'}
+        self.assertEqual(findings(house.headings_are_messages, files), [f"{self.PAGE}:2: the program has no such message: gone"])
+
+    def test_a_message_may_be_put_together_from_pieces(self):
+        files = {self.PAGE: '### "\u2026" is full: \u2026 left\n', "a.c": 'f("\\"%s\\" is "\n  "full: %llu left");\n'}
+        self.assertEqual(findings(house.headings_are_messages, files), [])
+
+
 if __name__ == "__main__":
     unittest.main()
