@@ -10,6 +10,7 @@
 
 #include <dwarf.h>
 
+#include "base/log.h"
 #include "symbolizer/dwarf_line.h"
 
 #define STATE_BYTES_MAX ((size_t)64 << 20) /* all of libjvm's 1,100 units take 50 */
@@ -31,6 +32,7 @@ struct state {
 struct entry {
 	uint64_t offset;
 	struct state *state;
+	bool broken; /* cannot be read: not tried again for every address */
 };
 
 /* One file with units: the main one, the alternate one, a .dwo. */
@@ -46,6 +48,7 @@ struct fnp_dwarf {
 	bool indexed_aranges;
 	fnp_ranges units;   /* addresses from code.start; value: offset of the unit in .debug_info */
 	bool indexed_roots; /* `units` has also those that .debug_aranges leaves out */
+	bool exhausted;	    /* a look-up took too many steps: nothing is read any more */
 	size_t state_bytes;
 	bool wants_list;     /* a reference left its unit before all were listed */
 	uint64_t read_bytes; /* of the file, since its pages were given back; estimated */
@@ -196,6 +199,8 @@ static int open_unit(struct fnp_dwarf *dwarf, struct source *source, struct entr
 		*ret = entry->state;
 		return 0;
 	}
+	if (entry->broken)
+		return -EBADMSG;
 	state = calloc(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
@@ -203,6 +208,7 @@ static int open_unit(struct fnp_dwarf *dwarf, struct source *source, struct entr
 	state->unit.skeleton = skeleton;
 	if (r == 0)
 		r = fnp_dwarf_unit_read_root(&state->unit);
+	entry->broken = r < 0 && r != -ENOMEM;
 	if (r < 0)
 		return r;
 	dwarf->state_bytes += sizeof(*state) + abbrev_bytes(&state->unit);
@@ -649,15 +655,23 @@ int fnp_dwarf_find(struct fnp_dwarf *dwarf, uint64_t address, struct fnp_dwarf_l
 {
 	int r;
 
-	if (address < dwarf->code.start)
+	if (address < dwarf->code.start || dwarf->exhausted)
 		return -ENOENT;
 	tidy(dwarf);
 	r = find_once(dwarf, address, ret);
-	if (!dwarf->wants_list)
-		return r;
-	dwarf->wants_list = false;
-	r = list_units(&dwarf->main);
-	return r < 0 ? r : find_once(dwarf, address, ret);
+	if (dwarf->wants_list) {
+		dwarf->wants_list = false;
+		r = list_units(&dwarf->main);
+		if (r == 0)
+			r = find_once(dwarf, address, ret);
+	}
+	if (dwarf->fuel == 0) {
+		dwarf->exhausted = true;
+		fnp_warning(
+			"%s: its debug data takes too long to read; names come from its symbol tables alone",
+			fnp_object_name(dwarf->main.file.object));
+	}
+	return r;
 }
 
 int fnp_dwarf_path(struct fnp_dwarf *dwarf, uint64_t unit, uint64_t file, struct fnp_buffer *ret)

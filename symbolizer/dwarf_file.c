@@ -9,7 +9,7 @@
 #include "symbolizer/dwarf_form.h"
 
 #define SECTION_MAX (UINT64_C(1) << 30)
-#define ABBREV_CODE_MAX 65536 /* codes are dense in practice; the largest seen is below 1,000 */
+#define ABBREV_CODE_MAX 16384 /* codes are dense in practice; the largest seen is below 1,000 */
 
 static const char *const section_names[FNP_DWARF_SECTIONS] = {
 	[FNP_DWARF_INFO] = ".debug_info",
@@ -151,10 +151,13 @@ static int read_attributes(struct fnp_dwarf_unit *unit, struct fnp_cursor *c)
 	}
 }
 
-static int set_abbrev(struct fnp_dwarf_abbrevs *abbrevs, uint64_t code, const struct fnp_dwarf_abbrev *abbrev)
+static int set_abbrev(struct fnp_dwarf_unit *unit, uint64_t code, const struct fnp_dwarf_abbrev *abbrev)
 {
-	int r = fnp_vec_reserve(&abbrevs->by_code, code + 1);
+	struct fnp_dwarf_abbrevs *abbrevs = &unit->abbrevs;
+	int r = fnp_dwarf_burn(unit->file, code >= abbrevs->by_code.len ? code - abbrevs->by_code.len : 0);
 
+	if (r == 0)
+		r = fnp_vec_reserve(&abbrevs->by_code, code + 1);
 	if (r < 0)
 		return r;
 	while (abbrevs->by_code.len <= code)
@@ -191,7 +194,7 @@ static int read_abbrevs(struct fnp_dwarf_unit *unit)
 		abbrev.tag = tag == 0 || tag > UINT16_MAX ? UINT16_MAX : (uint16_t)tag;
 		abbrev.n = (uint32_t)abbrevs->attributes.len - abbrev.first;
 		measure(&abbrev, abbrevs->attributes.items + abbrev.first, unit->offset_size);
-		r = set_abbrev(abbrevs, code, &abbrev);
+		r = set_abbrev(unit, code, &abbrev);
 		if (r < 0)
 			return r;
 	}
