@@ -13,11 +13,11 @@
 #include "base/log.h"
 #include "symbolizer/dwarf_line.h"
 
-#define STATE_BYTES_MAX ((size_t)64 << 20) /* all of libjvm's 1,100 units take 50 */
-#define PAGES_MAX (UINT64_C(6) << 20)	   /* counted low: the kernel maps whole folios */
-#define FAULT_BYTES 65536		   /* the kernel maps up to 16 pages around the one that is touched */
-#define FUEL UINT64_C(30000000)		   /* steps a look-up may take: about half a second */
-#define HOPS_MAX 16			   /* abstract_origin -> specification -> ... */
+#define STATE_BYTES_DEFAULT ((size_t)64 << 20) /* all of libjvm's 1,100 units take 50 */
+#define PAGES_MAX (UINT64_C(6) << 20)	       /* counted low: the kernel maps whole folios */
+#define FAULT_BYTES 65536	/* the kernel maps up to 16 pages around the one that is touched */
+#define FUEL UINT64_C(30000000) /* steps a look-up may take: about half a second */
+#define HOPS_MAX 16		/* abstract_origin -> specification -> ... */
 
 struct state {
 	struct fnp_dwarf_unit unit;
@@ -49,7 +49,7 @@ struct fnp_dwarf {
 	fnp_ranges units;   /* addresses from code.start; value: offset of the unit in .debug_info */
 	bool indexed_roots; /* `units` has also those that .debug_aranges leaves out */
 	bool exhausted;	    /* a look-up took too many steps: nothing is read any more */
-	size_t state_bytes;
+	size_t state_bytes, state_bytes_max;
 	bool wants_list;     /* a reference left its unit before all were listed */
 	uint64_t read_bytes; /* of the file, since its pages were given back; estimated */
 	uint64_t fuel;
@@ -143,6 +143,7 @@ int fnp_dwarf_create(struct fnp_object *object, struct fnp_dwarf_code code, stru
 	if (!dwarf)
 		return -ENOMEM;
 	dwarf->code = code;
+	dwarf->state_bytes_max = STATE_BYTES_DEFAULT;
 	dwarf->main.file.object = object;
 	dwarf->main.file.fuel = &dwarf->fuel;
 	dwarf->alt.file.fuel = &dwarf->fuel;
@@ -165,6 +166,11 @@ void fnp_dwarf_destroy(struct fnp_dwarf *dwarf)
 	destroy_source(&dwarf->alt);
 	fnp_vec_deinit(&dwarf->units);
 	free(dwarf);
+}
+
+void fnp_dwarf_set_budget(struct fnp_dwarf *dwarf, size_t bytes)
+{
+	dwarf->state_bytes_max = bytes;
 }
 
 /* The entry whose unit has an offset of .debug_info, as far as its start tells; NULL. */
@@ -384,7 +390,7 @@ static int add_roots(struct indexer *indexer, const uint32_t *covered, size_t n_
 		    bsearch(&indexer->unit, covered, n_covered, sizeof(*covered), compare_offsets))
 			continue;
 		r = read_root_ranges(indexer, &source->entries.items[i]);
-		if (indexer->dwarf->state_bytes > STATE_BYTES_MAX) {
+		if (indexer->dwarf->state_bytes > indexer->dwarf->state_bytes_max) {
 			forget_states(source);
 			indexer->dwarf->state_bytes = 0;
 		}
@@ -620,7 +626,7 @@ static int find_in_unit(struct fnp_dwarf *dwarf, struct state *state, uint64_t a
 /* Keeps memory within bounds, between two look-ups, when nothing is in use. */
 static void tidy(struct fnp_dwarf *dwarf)
 {
-	if (dwarf->state_bytes > STATE_BYTES_MAX) {
+	if (dwarf->state_bytes > dwarf->state_bytes_max) {
 		forget_states(&dwarf->main);
 		forget_states(&dwarf->alt);
 		dwarf->state_bytes = 0;

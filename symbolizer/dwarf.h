@@ -40,6 +40,9 @@ int fnp_dwarf_create(struct fnp_object *object, struct fnp_dwarf_code code, stru
 		     struct fnp_dwarf **ret);
 void fnp_dwarf_destroy(struct fnp_dwarf *dwarf);
 
+/* How much of units is kept, in bytes; 64 MiB unless set. Less costs reading units again. */
+void fnp_dwarf_set_budget(struct fnp_dwarf *dwarf, size_t bytes);
+
 FNP_DEFINE_CLEANUP(fnp_dwarf_destroyp, struct fnp_dwarf *, fnp_dwarf_destroy)
 
 /* -ENOENT when no unit has this address, or its unit knows neither function nor line there. */

@@ -22,6 +22,7 @@
 struct fnp_symbolizer {
 	FNP_VEC(char *) roots;
 	bool no_debug_data;
+	size_t unit_bytes_max; /* 0: as it comes */
 	struct fnp_buffer scratch;
 };
 
@@ -72,6 +73,7 @@ int fnp_symbolizer_create(const struct fnp_symbolizer_options *options, struct f
 	if (!options)
 		options = &defaults;
 	symbolizer->no_debug_data = options->no_debug_data;
+	symbolizer->unit_bytes_max = options->unit_bytes_max;
 	for (size_t i = 0; i <= options->debug_roots.n; i++) {
 		bool own = i == options->debug_roots.n;
 		fnp_autofree char *path = strdup(own ? "/usr/lib/debug" : options->debug_roots.paths[i]);
@@ -134,6 +136,8 @@ static int names_of(const struct fnp_symbolizer *symbolizer, struct fnp_object *
 	if (!symbolizer->no_debug_data)
 		(void)fnp_dwarf_create(names->debug ? names->debug : object, code_of(object), roots,
 				       &names->dwarf);
+	if (names->dwarf && symbolizer->unit_bytes_max)
+		fnp_dwarf_set_budget(names->dwarf, symbolizer->unit_bytes_max);
 	*ret = names;
 	fnp_object_set_attachment(object, TAKE_PTR(names), destroy_names);
 	return 0;

@@ -17,6 +17,11 @@ struct fnp_symbolizer;
 struct fnp_symbolizer_options {
 	/* Folders with debug files, before /usr/lib/debug, which is always looked at. Copied. */
 	struct fnp_debug_roots debug_roots;
+	/*
+	 * How many bytes of what was read of an object's debug data are kept; 0: 64 MiB, which all of a JVM's takes. Less
+	 * costs reading it again.
+	 */
+	size_t unit_bytes_max;
 	bool no_debug_data; /* names from symbol tables alone: no lines, no inlined callers */
 };
 

@@ -299,6 +299,35 @@ static void rust_names_have_no_hash(void **state)
 	close_program(&f);
 }
 
+/* With a budget for one unit's data at most, everything is read again and again, and says the same. */
+static void small_budget_changes_no_answer(void **state)
+{
+	struct fnp_symbolizer_options options = {.unit_bytes_max = 1};
+	struct fnp_symbolizer *small = NULL;
+	struct fixture f = {0};
+	struct fnp_object *again = NULL;
+
+	(void)state;
+	skip_unless(run("g++ -O2 -g program.cc -o program"));
+	open_program(&f, "outer");
+	assert_int_equal(fnp_symbolizer_create(&options, &small), 0);
+	assert_int_equal(fnp_object_open_path(fnp_object_name(f.object), &again), 0);
+	for (uint64_t address = f.start; address < f.end; address++) {
+		struct fnp_symbol_chain a, b;
+		assert_int_equal(fnp_symbolizer_resolve(f.symbolizer, f.object, address, &a), 0);
+		assert_int_equal(fnp_symbolizer_resolve(small, again, address, &b), 0);
+		assert_int_equal(a.n, b.n);
+		for (uint32_t i = 0; i < a.n; i++) {
+			assert_string_equal(a.symbols[i].name, b.symbols[i].name);
+			assert_string_equal(a.symbols[i].file, b.symbols[i].file);
+			assert_int_equal(a.symbols[i].line, b.symbols[i].line);
+		}
+	}
+	fnp_object_unref(again);
+	fnp_symbolizer_destroy(small);
+	close_program(&f);
+}
+
 static int set_up(void **state)
 {
 	char path[PATH_MAX];
@@ -334,6 +363,7 @@ int main(void)
 		cmocka_unit_test(templates_have_qualified_names),
 		cmocka_unit_test(plt_stubs_are_named_after_their_target),
 		cmocka_unit_test(rust_names_have_no_hash),
+		cmocka_unit_test(small_budget_changes_no_answer),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
