@@ -126,6 +126,19 @@ static uint64_t ticks_missed(struct session *s)
 
 /* ---- life ---- */
 
+/* What came after the last look at the signals must not kill us once they are let through again. */
+static void forget_signals(void)
+{
+	static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
+
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(taken); i++) {
+		struct sigaction before;
+		/* To ignore a signal throws away those that wait. */
+		sigaction(taken[i], &(struct sigaction){.sa_handler = SIG_IGN}, &before);
+		sigaction(taken[i], &before, NULL);
+	}
+}
+
 static void session_deinit(struct session *s)
 {
 	for (size_t i = COLLECTORS_MAX; i-- > 0;) {
@@ -137,6 +150,8 @@ static void session_deinit(struct session *s)
 	fnp_directory_destroy(s->directory);
 	fnp_terminal_deinit(&s->terminal);
 	fnp_launch_deinit(&s->launch);
+	if (s->signal_fd >= 0)
+		forget_signals();
 	fnp_closep(&s->signal_fd);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 }
