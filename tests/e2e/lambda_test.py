@@ -145,7 +145,8 @@ class Lambda(fnprof_e2e.TestCase):
               f"differs by {statistics.median(durations) / 1e3:.0f} us (median), {max(durations) / 1e3:.0f} us (most)",
               file=sys.stderr)
         self.assertEqual((max(starts), max(ends)), (0, 0), "nanoseconds outside of the possible, of start and end")
-        self.assertGreaterEqual(near, 0.6 * len(pairs), "most, on a machine however busy")
+        if os.getloadavg()[0] <= os.cpu_count() + 1:
+            self.assertGreaterEqual(near, 0.8 * len(pairs), "nearly all, on a machine that is not overrun")
 
     def check_init(self, recording, calls, pid):
         (init,) = recording.of("init", pid=pid)
