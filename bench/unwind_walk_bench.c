@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a user stack costs: BPF run time a sample of the walker by tables, beside bpf_get_stack() on the same program
- * compiled with frame pointers, in turn. Run as root: unwind_walk_bench [ROUNDS] [MS].
+ * compiled with frame pointers, in turn. Run as root: unwind_walk_bench [ROUNDS] [MS] [DEPTH].
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,10 +50,11 @@ static double measure(const char *program, const char *depth, uint64_t period_ns
 
 int main(int argc, char **argv)
 {
-	/* Frames of the recursion; 5 more stand around it. */
-	static const char *const depths[] = {"0", "25", "95", "195"};
+	/* Functions of the chain; 6 more frames stand around it. */
+	static const char *const depths[] = {"0", "24", "94", "194"};
 	static const unsigned int rates[] = {4000, 99};
 	int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 10;
+	const char *only = argc > 3 ? argv[3] : NULL;
 	unsigned int ms = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 10) : 300;
 
 	if (rounds < 1 || rounds > ROUNDS_MAX || geteuid() != 0)
@@ -66,10 +67,12 @@ int main(int argc, char **argv)
 			unsigned int time_ms = rates[k] < 1000 ? ms * 4 : ms;
 			double t, g;
 
+			if (only && strcmp(only, depths[d]) != 0)
+				continue;
 			for (int i = 0; i < rounds; i++) {
-				tables[i] = measure(PROGRAMS "/deep", depths[d], 1000000000U / rates[k], false, time_ms);
+				tables[i] = measure(PROGRAMS "/chain", depths[d], 1000000000U / rates[k], false, time_ms);
 				get_stack[i] =
-				    measure(PROGRAMS "/deep_fp", depths[d], 1000000000U / rates[k], true, time_ms);
+				    measure(PROGRAMS "/chain_fp", depths[d], 1000000000U / rates[k], true, time_ms);
 			}
 			t = median(tables, rounds);
 			g = median(get_stack, rounds);

@@ -3,28 +3,35 @@
  * A walk's view of the target: stack memory through the window, and registers other than pc, sp and fp, which are
  * known for the frame that was interrupted alone: from the kernel, or from where a signal's delivery saved them.
  *
- * One read of a few KiB costs little more than one of 8 bytes. A read that leaves the stack's mapping fails whole, so
- * the window ends at a page's end unless that would make it small.
+ * One read of a few KiB costs little more than one of 8 bytes while the stack is in the cache, and a miss for each 64
+ * bytes when it is not: so the window begins small and doubles as the walk goes on. A read that leaves the stack's
+ * mapping fails whole, so it ends at a page's end unless that would make it small.
  */
 #ifndef FNP_BPF_WALK_MEMORY_H
 #define FNP_BPF_WALK_MEMORY_H
 
 #include "bpf/walk/walk.h"
 
-#define FNP_WALK_WINDOW_SMALL 1024
+#define FNP_WALK_WINDOW_SMALL 512
 
 /* Puts the value at `address` in walk->value, and moves the window there. 0 or negative. */
 FNP_SUBPROGRAM int fnp_walk_refill(struct fnp_walk *walk, fnp_u64 address)
 {
-	fnp_u32 size = FNP_WALK_WINDOW - (address & (FNP_WALK_WINDOW - 1));
+	fnp_u32 size = FNP_WALK_WINDOW - (address & (FNP_WALK_WINDOW - 1)), want;
 
 	if (!walk)
 		return -1;
 	if (address & 7)
 		return fnp_read_user(&walk->value, sizeof(walk->value), address) ? -1 : 0;
+	want = walk->window_next;
+	if (want > FNP_WALK_WINDOW)
+		want = FNP_WALK_WINDOW;
+	walk->window_next = 2 * want;
 	walk->window_size = 0;
-	if (size < FNP_WALK_WINDOW_SMALL && fnp_read_user(walk->window, FNP_WALK_WINDOW, address) == 0)
-		walk->window_size = FNP_WALK_WINDOW;
+	if (size > want)
+		size = want;
+	if (size < FNP_WALK_WINDOW_SMALL && size < want && fnp_read_user(walk->window, want, address) == 0)
+		walk->window_size = want;
 	else if (fnp_read_user(walk->window, size, address) == 0)
 		walk->window_size = size;
 	else if (fnp_read_user(walk->window, sizeof(fnp_u64), address) == 0)

@@ -288,17 +288,46 @@ FNP_INLINE int fnp_walk_native(struct fnp_walk *walk)
 	return fnp_walk_unwind(walk);
 }
 
+/*
+ * The rule of a return address, when it is remembered. A stack's rules are laid out one behind the other, so that the
+ * next one stands mostly behind the last: few cache lines, and in order. Else it is where its hash says.
+ */
+FNP_INLINE struct fnp_walk_cached *fnp_native_remembered(struct fnp_walk *walk, fnp_u64 address, bool *ret_found)
+{
+	fnp_u32 behind = (walk->cached + 1) & (FNP_WALK_CACHE - 1);
+	fnp_u32 hashed = (address * 0x9E3779B97F4A7C15ULL >> 32) & (FNP_WALK_CACHE - 1);
+	struct fnp_walk_cached *cached = &walk->cache[behind];
+
+	walk->cached = behind;
+	if (cached->address == address && cached->version == walk->version) {
+		*ret_found = true;
+		return cached;
+	}
+	/* A free place behind the last one is taken before the place of the hash. */
+	if (cached->version == walk->version)
+		walk->cached = hashed;
+	if (walk->cache[hashed].address == address && walk->cache[hashed].version == walk->version) {
+		walk->cached = hashed;
+		*ret_found = true;
+		return &walk->cache[hashed];
+	}
+	*ret_found = false;
+	return &walk->cache[walk->cached & (FNP_WALK_CACHE - 1)];
+}
+
 /* Looks up the current pc and, when it is native code, takes the frame. 0, negative: ended, or the kind of another. */
 FNP_SUBPROGRAM int fnp_walk_frame(struct fnp_walk *walk)
 {
-	struct fnp_walk_cached *cached;
+	struct fnp_walk_cached *cached = NULL;
+	bool found = false;
 	fnp_u64 address;
 
 	if (!walk)
 		return -1;
 	address = walk->pc - !walk->exact;
-	cached = &walk->cache[(address * 0x9E3779B97F4A7C15ULL >> 32) & (FNP_WALK_CACHE - 1)];
-	if (cached->address == address && cached->version == walk->version) {
+	if (!walk->exact)
+		cached = fnp_native_remembered(walk, address, &found);
+	if (cached && found) {
 		walk->rule = cached->rule;
 		walk->kind = cached->kind;
 		walk->data = cached->data;
@@ -312,7 +341,7 @@ FNP_SUBPROGRAM int fnp_walk_frame(struct fnp_walk *walk)
 			}
 			return fnp_walk_stop(walk, cause);
 		}
-		if (!walk->exact) {
+		if (cached) {
 			cached->address = address;
 			cached->version = walk->version;
 			cached->kind = walk->kind;

@@ -43,6 +43,7 @@
 #define FNP_WALK_TURNS_A_CALL 8
 #define FNP_WALK_CONTINUATIONS 31  /* the kernel ends a chain of tail calls at 33, 32 before 5.16 */
 #define FNP_WALK_WINDOW 4096	   /* bytes; a power of two */
+#define FNP_WALK_WINDOW_FIRST 1024
 #define FNP_WALK_CACHE 1024	   /* rules remembered by address; a power of two */
 #define FNP_WALK_HEAD_WORDS 10	   /* struct fnp_sample_record and the section's head */
 #define FNP_WALK_WORDS (FNP_USER_WORDS_MAX + 160 + FNP_RESUME_STACK_MAX / 8)
@@ -88,7 +89,9 @@ struct fnp_walk {
 	fnp_u32 version;
 	fnp_u32 space;
 	fnp_u32 first, count; /* mappings */
+	fnp_u32 cached; /* place of the rule that was used last, in `cache` */
 	fnp_u32 window_size;
+	fnp_u32 window_next; /* bytes to read at the next move */
 	fnp_u64 window_base; /* user address of window[0], a multiple of 8 */
 	fnp_u64 value;	     /* what fnp_walk_load() read */
 	fnp_u64 scratch[40]; /* of a walker, for the time of one call */
@@ -217,7 +220,9 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 	walk->n_words = 0;
 	walk->turns = 0;
 	walk->window_size = 0;
+	walk->window_next = FNP_WALK_WINDOW_FIRST;
 	walk->window_base = 0;
+	walk->cached = 0;
 	__builtin_memset(walk->chain, 0, sizeof(walk->chain));
 	walk->here.start = walk->here.end = 0;
 	walk->count = 0;
