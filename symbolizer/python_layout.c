@@ -307,6 +307,23 @@ static void find_thread(const struct fnp_object *object, const struct fnp_object
 		l->key = key + 4;
 }
 
+/* Which C library the file is linked with: its loader's name, or what a library says that it needs. */
+static bool uses_musl(const struct fnp_object *object)
+{
+	static const char loader[] = "/ld-musl-", library[] = "libc.musl-";
+	struct fnp_section names;
+	const uint8_t *bytes;
+	Elf64_Phdr ph;
+
+	for (size_t i = 0; fnp_object_program_header(object, i, &ph) == 0; i++) {
+		if (ph.p_type == PT_INTERP &&
+		    fnp_object_read_address(object, ph.p_vaddr, ph.p_filesz, &bytes) == 0)
+			return memmem(bytes, ph.p_filesz, loader, sizeof(loader) - 1) != NULL;
+	}
+	return fnp_object_find_section(object, ".dynstr", &names) == 0 && names.data &&
+	       memmem(names.data, names.size, library, sizeof(library) - 1) != NULL;
+}
+
 int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_runtime_id *id,
 			   struct fnp_python_layout *ret)
 {
@@ -326,6 +343,8 @@ int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_run
 	if (r < 0)
 		return -EOPNOTSUPP;
 	find_thread(object, &runtime, id->minor, &layout);
+	if (uses_musl(object))
+		layout.flags |= FNP_PYTHON_MUSL;
 	if (!layout.running.offset && !layout.running.got && !layout.bound.offset && !layout.bound.got &&
 	    !layout.key)
 		return -EOPNOTSUPP;

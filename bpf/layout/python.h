@@ -30,7 +30,7 @@ enum fnp_python_chain {
 enum fnp_python_flags {
 	FNP_PYTHON_INSTRUCTION_POINTER = 1 << 0, /* the frame has a pointer to its instruction, else its index */
 	FNP_PYTHON_INSTRUCTION_DOUBLE = 1 << 1, /* the index counts 2-byte units */
-	FNP_PYTHON_KEY_MUSL = 1 << 2,		/* thread-specific data as musl keeps it, else as glibc */
+	FNP_PYTHON_MUSL = 1 << 2, /* the C library keeps thread-specific data as musl does, else as glibc */
 };
 
 /* Fields are 0 for what a version does not have. */

@@ -75,7 +75,7 @@ FNP_INLINE fnp_u64 fnp_python_specific(struct fnp_walk *walk, const struct fnp_p
 {
 	fnp_u64 block;
 
-	if (l->flags & FNP_PYTHON_KEY_MUSL) {
+	if (l->flags & FNP_PYTHON_MUSL) {
 		block = fnp_python_read(walk, self + 0x80);
 		return block && key < 128 ? fnp_python_read(walk, block + 8 * key) : 0;
 	}
@@ -87,8 +87,8 @@ FNP_INLINE fnp_u64 fnp_python_specific(struct fnp_walk *walk, const struct fnp_p
 }
 
 /* A thread-local variable: at a fixed place, or in its library's block; 0 while the thread has none. */
-FNP_INLINE fnp_u64 fnp_python_local(struct fnp_walk *walk, const struct fnp_python_tls *tls, fnp_u64 self,
-				    fnp_u64 bias)
+FNP_INLINE fnp_u64 fnp_python_local(struct fnp_walk *walk, const struct fnp_python_layout *l,
+				    const struct fnp_python_tls *tls, fnp_u64 self, fnp_u64 bias)
 {
 	fnp_u64 module, offset, dtv, block;
 
@@ -101,7 +101,7 @@ FNP_INLINE fnp_u64 fnp_python_local(struct fnp_walk *walk, const struct fnp_pyth
 	dtv = fnp_python_read(walk, self + 8);
 	if (!dtv || module == 0 || module > 4096)
 		return 0;
-	block = fnp_python_read(walk, dtv + 16 * module);
+	block = fnp_python_read(walk, dtv + (l->flags & FNP_PYTHON_MUSL ? 8 : 16) * module);
 	return block && block != ~0ULL ? fnp_python_read(walk, block + offset) : 0;
 }
 
@@ -115,11 +115,15 @@ FNP_INLINE fnp_u64 fnp_python_thread(struct fnp_walk *walk, const struct fnp_pyt
 		state = fnp_python_read(walk, l->current + bias);
 	if (state && fnp_python_read(walk, state + l->tstate_thread_id) == self)
 		return state;
-	state = fnp_python_local(walk, &l->running, self, bias);
+	state = fnp_python_local(walk, l, &l->running, self, bias);
 	if (!state)
-		state = fnp_python_local(walk, &l->bound, self, bias);
-	if (!state && l->key && fnp_read_user(&walk->value, 4, l->key + bias) == 0)
-		state = fnp_python_specific(walk, l, self, (fnp_u32)walk->value);
+		state = fnp_python_local(walk, l, &l->bound, self, bias);
+	if (state || !l->key || fnp_read_user(&walk->value, 4, l->key + bias))
+		return state;
+	state = fnp_python_specific(walk, l, self, (fnp_u32)walk->value);
+	/* The place in the C library's memory is an assumption: the state must say that it is this thread's. */
+	if (state && fnp_python_read(walk, state + l->tstate_thread_id) != self)
+		state = 0;
 	return state;
 }
 
