@@ -172,6 +172,21 @@ static void split_units_are_read(void **state)
 	skip_unless(for_each_compiler("-g -gsplit-dwarf", "true") > 0);
 }
 
+static void alternate_files_of_dwz_are_read(void **state)
+{
+	struct fixture f = {0};
+	struct fnp_section link;
+
+	(void)state;
+	skip_unless(run("g++ -O2 -g program.cc -o program && g++ -O2 -g -DSECOND program.cc -o second && "
+			"dwz -m common -M %s/common program second",
+			folder));
+	open_program(&f, NULL);
+	assert_int_equal(fnp_object_find_section(f.object, ".gnu_debugaltlink", &link), 0);
+	close_program(&f);
+	check_inlined();
+}
+
 static void debug_file_is_found_by_build_id(void **state)
 {
 	(void)state;
@@ -356,6 +371,7 @@ int main(void)
 		cmocka_unit_test(compressed_sections_are_read),
 		cmocka_unit_test(old_zdebug_sections_are_read),
 		cmocka_unit_test(split_units_are_read),
+		cmocka_unit_test(alternate_files_of_dwz_are_read),
 		cmocka_unit_test(debug_file_is_found_by_build_id),
 		cmocka_unit_test(debug_file_is_found_by_link_with_the_right_crc),
 		cmocka_unit_test(debug_file_with_a_wrong_crc_is_not_taken),
