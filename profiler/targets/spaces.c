@@ -466,6 +466,18 @@ static int publish(struct fnp_spaces *spaces, struct member *member, fnp_code_ra
 	return 0;
 }
 
+/* What the kernel side has is out of date, and cannot be replaced: no space is better than a wrong one. */
+static void withdraw(struct fnp_spaces *spaces, struct member *member)
+{
+	struct fnp_space_ref none = {.space = FNP_SPACES_MAX};
+
+	if (spaces->pids_fd >= 0)
+		bpf_map_update_elem(spaces->pids_fd, &member->pid, &none, BPF_ANY);
+	if (member->published)
+		release_space(spaces, member->space);
+	member->published = false;
+}
+
 /* Nothing to do when only the last mapping is new, and it shows what was there already (JITs change protections). */
 static bool nothing_new(const struct fnp_spaces *spaces, const struct member *member, const struct fnp_process *process)
 {
@@ -512,9 +524,11 @@ void fnp_spaces_update(void *self, struct fnp_process *process)
 	if (r == 0)
 		r = publish(spaces, member, &spaces->scratch);
 	fnp_spaces_release_ranges(spaces, &spaces->scratch);
-	if (r < 0)
+	if (r < 0) {
+		withdraw(spaces, member);
 		fnp_warning_once("no room for the code ranges of process %u (%s): its stacks are walked in user space",
 				 process->pid, strerror(-r));
+	}
 }
 
 void fnp_spaces_fork(struct fnp_spaces *spaces, uint32_t pid, uint32_t child_pid)

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Address spaces without a kernel side: our own process's mappings, and made ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "profiler/targets/spaces.h"
+
+struct world {
+	struct fnp_objects *objects;
+	struct fnp_processes *processes;
+	struct fnp_spaces *spaces;
+	struct fnp_process *process;
+	fnp_code_range_vec ranges;
+};
+
+static int set_up(void **state)
+{
+	struct fnp_spaces_fds none = {-1, -1, -1, -1, -1};
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	assert_int_equal(fnp_objects_create(&w->objects), 0);
+	assert_int_equal(fnp_processes_create(w->objects, &w->processes), 0);
+	assert_int_equal(fnp_spaces_create(&none, w->objects, &w->spaces), 0);
+	fnp_processes_on_mapping(w->processes, fnp_spaces_update, w->spaces);
+	assert_int_equal(fnp_processes_add(w->processes, (uint32_t)getpid(), 0, &w->process), 0);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	fnp_spaces_release_ranges(w->spaces, &w->ranges);
+	fnp_vec_deinit(&w->ranges);
+	fnp_spaces_remove(w->spaces, (uint32_t)getpid());
+	fnp_processes_destroy(w->processes);
+	fnp_spaces_destroy(w->spaces);
+	fnp_objects_destroy(w->objects);
+	free(w);
+	return 0;
+}
+
+static void map(struct world *w, uint64_t start, uint64_t end, uint64_t from_ns)
+{
+	struct fnp_mapping mapping = {.start = start, .end = end, .from_ns = from_ns};
+
+	assert_int_equal(fnp_vec_push(&w->process->mappings, mapping), 0);
+}
+
+static void ranges_at(struct world *w, uint64_t time_ns)
+{
+	fnp_spaces_release_ranges(w->spaces, &w->ranges);
+	assert_int_equal(fnp_spaces_ranges_at(w->spaces, w->process, time_ns, &w->ranges), 0);
+}
+
+static const struct fnp_code_range *range_of(const struct world *w, uint64_t address)
+{
+	for (size_t i = 0; i < w->ranges.len; i++) {
+		if (address >= w->ranges.items[i].start && address < w->ranges.items[i].end)
+			return &w->ranges.items[i];
+	}
+	return NULL;
+}
+
+static void own_code_has_a_table_at_the_right_bias(void **state)
+{
+	struct world *w = *state;
+	const struct fnp_walk_arena *arenas;
+	const struct fnp_code_range *range;
+	const struct fnp_table *tables;
+	size_t n, n_arenas;
+	uint64_t address = (uint64_t)(uintptr_t)qsort;
+
+	assert_int_equal(fnp_processes_read_maps(w->processes, w->process), 0);
+	ranges_at(w, UINT64_MAX);
+	range = range_of(w, address);
+	assert_non_null(range);
+	assert_int_equal(range->kind, FNP_CODE_NATIVE);
+	assert_int_not_equal(range->object, 0);
+	fnp_tables_wait(fnp_spaces_tables(w->spaces), range->object);
+	assert_int_equal(fnp_tables_lock(fnp_spaces_tables(w->spaces), &tables, &n, &arenas, &n_arenas), 0);
+	assert_true(range->object < n);
+	assert_true(tables[range->object].pages > 0 && tables[range->object].pages < FNP_TABLE_REFUSED);
+	assert_true(address - range->bias - tables[range->object].base <
+		    (uint64_t)tables[range->object].pages << tables[range->object].page_shift);
+	fnp_tables_unlock(fnp_spaces_tables(w->spaces));
+}
+
+static void ranges_ascend_and_do_not_touch_each_other(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(fnp_processes_read_maps(w->processes, w->process), 0);
+	ranges_at(w, UINT64_MAX);
+	assert_true(w->ranges.len > 2);
+	for (size_t i = 0; i < w->ranges.len; i++) {
+		assert_true(w->ranges.items[i].start < w->ranges.items[i].end);
+		assert_true(i == 0 || w->ranges.items[i - 1].end <= w->ranges.items[i].start);
+	}
+}
+
+static void a_sample_sees_what_was_mapped_at_its_time(void **state)
+{
+	struct world *w = *state;
+
+	map(w, 0x1000, 0x2000, 10);
+	map(w, 0x5000, 0x6000, 20);
+	ranges_at(w, 15);
+	assert_non_null(range_of(w, 0x1800));
+	assert_null(range_of(w, 0x5800));
+	ranges_at(w, 25);
+	assert_non_null(range_of(w, 0x5800));
+}
+
+static void a_new_image_takes_the_old_mappings_away(void **state)
+{
+	struct world *w = *state;
+
+	map(w, 0x1000, 0x2000, 10);
+	w->process->image_ns = 20;
+	map(w, 0x5000, 0x6000, 30);
+	ranges_at(w, 40);
+	assert_null(range_of(w, 0x1800));
+	assert_non_null(range_of(w, 0x5800));
+	ranges_at(w, 15); /* before it */
+	assert_non_null(range_of(w, 0x1800));
+}
+
+static void special_code_lies_over_what_is_mapped(void **state)
+{
+	struct world *w = *state;
+	const struct fnp_code_special special = {.start = 0x3000, .end = 0x4000, .kind = FNP_CODE_TEST, .data = 9};
+	const uint64_t words[FNP_SPACE_RUNTIME_WORDS] = {7};
+
+	map(w, 0x1000, 0x9000, 10);
+	assert_int_equal(fnp_spaces_set_runtime(w->spaces, w->process, FNP_CODE_PYTHON, words, NULL, 0), 0);
+	assert_int_equal(fnp_spaces_set_runtime(w->spaces, w->process, FNP_CODE_V8, words, &special, 1), 0);
+	ranges_at(w, UINT64_MAX);
+	assert_int_equal(w->ranges.len, 3);
+	assert_int_equal(range_of(w, 0x2fff)->kind, FNP_CODE_FRAME_POINTER);
+	assert_int_equal(range_of(w, 0x3000)->kind, FNP_CODE_TEST);
+	assert_int_equal(range_of(w, 0x3fff)->data, 9);
+	assert_int_equal(range_of(w, 0x4000)->kind, FNP_CODE_FRAME_POINTER);
+	assert_int_equal(range_of(w, 0x8fff)->kind, FNP_CODE_FRAME_POINTER);
+}
+
+static void a_child_has_its_parents_runtime_and_a_new_image_has_not(void **state)
+{
+	struct world *w = *state;
+	const struct fnp_code_special special = {.start = 0x3000, .end = 0x4000, .kind = FNP_CODE_PYTHON};
+	const uint64_t words[FNP_SPACE_RUNTIME_WORDS] = {7};
+	uint64_t seen[FNP_SPACE_RUNTIMES][FNP_SPACE_RUNTIME_WORDS];
+	struct fnp_process *child;
+
+	map(w, 0x1000, 0x9000, 10);
+	assert_int_equal(fnp_spaces_set_runtime(w->spaces, w->process, FNP_CODE_PYTHON, words, &special, 1), 0);
+	fnp_spaces_fork(w->spaces, (uint32_t)getpid(), 99999999);
+	assert_int_equal(fnp_processes_fork(w->processes, w->process, 99999999, 1, &child), 0);
+	fnp_spaces_runtime_words(w->spaces, 99999999, seen);
+	assert_int_equal(seen[0][0], 7);
+	child->image_ns = 50;
+	fnp_spaces_update(w->spaces, child);
+	fnp_spaces_runtime_words(w->spaces, 99999999, seen);
+	assert_int_equal(seen[0][0], 0);
+	fnp_spaces_remove(w->spaces, 99999999);
+}
+
+static void many_changes_do_not_use_up_the_spaces(void **state)
+{
+	struct world *w = *state;
+
+	/* More versions than there are spaces at once: old ones wait a second, then come back; nothing breaks. */
+	for (uint64_t i = 0; i < 2 * FNP_SPACES_MAX; i++) {
+		w->process->mappings.len = 0;
+		map(w, 0x1000, 0x2000 + i * 0x1000, 10);
+		w->process->maps_generation += 2;
+		fnp_spaces_update(w->spaces, w->process);
+	}
+	ranges_at(w, UINT64_MAX);
+	assert_int_equal(w->ranges.len, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+	    TEST(own_code_has_a_table_at_the_right_bias),
+	    TEST(ranges_ascend_and_do_not_touch_each_other),
+	    TEST(a_sample_sees_what_was_mapped_at_its_time),
+	    TEST(a_new_image_takes_the_old_mappings_away),
+	    TEST(special_code_lies_over_what_is_mapped),
+	    TEST(a_child_has_its_parents_runtime_and_a_new_image_has_not),
+	    TEST(many_changes_do_not_use_up_the_spaces),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
