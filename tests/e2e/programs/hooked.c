@@ -29,7 +29,8 @@ static void connect_to_self(int *ret_one, int *ret_other)
 
 	*ret_one = socket(AF_INET, SOCK_STREAM, 0);
 	if (bind(listener, (struct sockaddr *)&at, len) || listen(listener, 1) ||
-	    getsockname(listener, (struct sockaddr *)&at, &len) || connect(*ret_one, (struct sockaddr *)&at, len))
+	    getsockname(listener, (struct sockaddr *)&at, &len) ||
+	    connect(*ret_one, (struct sockaddr *)&at, len))
 		exit(2);
 	*ret_other = accept(listener, NULL, NULL);
 	close(listener);
@@ -44,7 +45,8 @@ int main(int argc, char **argv)
 	connect_to_self(&one, &other);
 	while (cpu_ns() < end) {
 		for (int i = 0; i < 20; i++) {
-			if (send(one, buffer, sizeof(buffer), 0) < 0 || recv(other, buffer, sizeof(buffer), 0) <= 0)
+			if (send(one, buffer, sizeof(buffer), 0) < 0 ||
+			    recv(other, buffer, sizeof(buffer), 0) <= 0)
 				return 2;
 		}
 		munmap(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096);
