@@ -391,7 +391,8 @@ static int find_space(struct fnp_spaces *spaces, fnp_code_range_vec *ranges, con
 		give_run(spaces, first, (uint32_t)ranges->len);
 		return -ENOSPC;
 	}
-	memcpy(&spaces->ranges[first], ranges->items, ranges->len * sizeof(ranges->items[0]));
+	if (ranges->len)
+		memcpy(&spaces->ranges[first], ranges->items, ranges->len * sizeof(ranges->items[0]));
 	spaces->items[index] = (struct space){.users = 1, .first = first, .count = (uint32_t)ranges->len, .hash = hash};
 	shown = &spaces->shown[index];
 	shown->first = first;

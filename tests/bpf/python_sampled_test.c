@@ -59,7 +59,7 @@ static const char *const roots[] = {"<module>", "Thread._bootstrap", "_bootstrap
 struct seen {
 	struct fnp_sampler *sampler;
 	uint32_t stacks, truncated, without, wrong;
-	char example[512];
+	char example[1024];
 };
 
 static bool may_call(const char *caller, const char *callee)
