@@ -207,6 +207,7 @@ static bool find_go_function(const struct fnp_object *object, const char *name, 
 static int overlay_go_vdso_call(const struct fnp_object *object, struct fnp_rows *rows, const char *name)
 {
 	static const uint8_t save[] = {0x49, 0x89, 0xe4}, restore[] = {0x4c, 0x89, 0xe4};
+	struct fnp_rule rule = by_frame_pointer;
 	const uint8_t *code, *from, *to;
 	struct fnp_object_symbol symbol;
 
@@ -217,8 +218,9 @@ static int overlay_go_vdso_call(const struct fnp_object *object, struct fnp_rows
 	to = from ? memmem(from, symbol.size - (size_t)(from - code), restore, sizeof(restore)) : NULL;
 	if (!to)
 		return 0;
+	rule.flags = FNP_RULE_OTHER_STACK;
 	return fnp_rows_overlay(rows, symbol.address + (uint64_t)(from - code), symbol.address + (uint64_t)(to - code) + 3,
-				&by_frame_pointer);
+				&rule);
 }
 
 /*

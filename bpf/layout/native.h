@@ -65,6 +65,7 @@ enum fnp_saved_kind {
 
 enum fnp_rule_flags {
 	FNP_RULE_SIGNAL = 1 << 0, /* the caller was interrupted: its pc is exact, its registers lie on the stack */
+	FNP_RULE_OTHER_STACK = 1 << 2, /* the caller may be on another stack, at lower addresses */
 	FNP_RULE_ODD_SP = 1 << 1, /* the caller's sp is not the CFA: cannot be walked */
 };
 

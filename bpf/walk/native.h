@@ -257,7 +257,7 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 	if (cause)
 		return fnp_walk_stop(walk, cause);
 	/* Leaf first, so addresses rise; only a signal may have changed stacks, and only a leaf may have no frame. */
-	if (!signal && (cfa < walk->sp || (cfa == walk->sp && !walk->exact)))
+	if (!(rule.flags & (FNP_RULE_SIGNAL | FNP_RULE_OTHER_STACK)) && (cfa < walk->sp || (cfa == walk->sp && !walk->exact)))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_LOOP);
 	if ((rule.saved & 15) == FNP_SAVED_EXPRESSION || (rule.saved & 15) == FNP_SAVED_UNDEFINED)
 		fp = 0;
