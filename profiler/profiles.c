@@ -12,6 +12,7 @@
 
 #define NAMES_MAX 200000 /* places in code whose names are kept */
 #define NAME_BYTES_MAX 1024
+#define UNIT_BYTES_MAX (8 << 20) /* debug data of one object that is kept read */
 
 /* The functions at one place in code; texts are the symbolizer's, which live as long as the objects. */
 struct place {
@@ -50,12 +51,13 @@ static void forget_places(struct fnp_profiles *profiles)
 int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_profiles **ret)
 {
 	FNP_CLEANUP(fnp_profiles_destroyp) struct fnp_profiles *profiles = calloc(1, sizeof(*profiles));
+	const struct fnp_symbolizer_options symbolizer = {.unit_bytes_max = UNIT_BYTES_MAX};
 	int r;
 
 	if (!profiles)
 		return -ENOMEM;
 	profiles->options = *options;
-	r = fnp_symbolizer_create(NULL, &profiles->symbolizer);
+	r = fnp_symbolizer_create(&symbolizer, &profiles->symbolizer);
 	r = r ?: fnp_kallsyms_create(NULL, &profiles->kallsyms);
 	if (r < 0)
 		return r;
@@ -184,7 +186,7 @@ static struct fnp_profile_mapping mapping_of(const struct fnp_target_object *obj
 							    .limit = segments[i].address + segments[i].memory_size,
 							    .offset = segments[i].offset};
 	}
-	return (struct fnp_profile_mapping){.start = address, .limit = address + 1, .offset = address};
+	return (struct fnp_profile_mapping){.start = address, .limit = address + 1};
 }
 
 static int add_native_lines(struct fnp_profiles *profiles, const struct fnp_target_object *object, uint64_t address,
@@ -263,7 +265,7 @@ static int add_frame(struct fnp_profiles *profiles, const struct fnp_frame *fram
 	case FNP_FRAME_KERNEL:
 		return add_kernel(profiles, frame, ret);
 	case FNP_FRAME_NATIVE:
-		return add_native(profiles, frame, ret);
+		return frame->tier == FNP_TIER_JIT ? add_managed(profiles, frame, ret) : add_native(profiles, frame, ret);
 	case FNP_FRAME_MARKER:
 		return add_marker(profiles, frame, ret);
 	default:
@@ -274,12 +276,15 @@ static int add_frame(struct fnp_profiles *profiles, const struct fnp_frame *fram
 /* How a native frame is shown in a stack that has frames of its runtime. */
 static int show_native(struct fnp_profiles *profiles, const struct fnp_frame *frame, enum fnp_runtime_native *ret)
 {
-	const struct fnp_target_object *object = fnp_objects_get(profiles->options.objects, frame->object);
+	const struct fnp_target_object *object;
 	const struct place *place;
 	int r;
 
 	*ret = FNP_RUNTIME_NATIVE_SHOWN;
-	if (!object || !object->elf || frame->kind != FNP_FRAME_NATIVE)
+	if (frame->kind != FNP_FRAME_NATIVE || frame->tier != FNP_TIER_NONE)
+		return 0;
+	object = fnp_objects_get(profiles->options.objects, frame->object);
+	if (!object || !object->elf)
 		return 0;
 	r = find_place(profiles, object, frame->address, &place);
 	if (r == 0)
@@ -383,7 +388,8 @@ static int add_labels(struct fnp_profile *profile, const struct fnp_row *row)
 	return r ?: fnp_profile_add_common_label(profile, &duration);
 }
 
-static int add_program(struct fnp_profiles *profiles, uint32_t program)
+/* `fallback` names a program whose file was never seen: it was gone before we could look. */
+static int add_program(struct fnp_profiles *profiles, uint32_t program, const char *fallback)
 {
 	const struct fnp_target_object *object = fnp_objects_get(profiles->options.objects, program);
 	const struct fnp_segment *segments;
@@ -397,8 +403,9 @@ static int add_program(struct fnp_profiles *profiles, uint32_t program)
 			break;
 		}
 	}
-	return add_mapping(profiles->profile, object ? object->path : "[unknown]", object ? object->build_id : "", mapping,
-			   &id);
+	if (!object)
+		return add_mapping(profiles->profile, fallback, "", mapping, &id);
+	return add_mapping(profiles->profile, object->path, object->build_id, mapping, &id);
 }
 
 int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
@@ -417,7 +424,8 @@ int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 	profile->time_ns = (int64_t)row->start_ns + profiles->options.utc_offset_ns;
 	profile->duration_ns = (int64_t)row->duration_ns;
 	profile->period_ns = profiles->options.period_ns;
-	r = add_program(profiles, process ? process->program_object : FNP_OBJECT_NONE);
+	r = add_program(profiles, process ? process->program_object : FNP_OBJECT_NONE,
+			process && process->path[0] ? process->path : row->function ? row->function : "program");
 	r = r ?: add_labels(profile, row);
 	r = r ?: fnp_profile_add_string(profile, "thread", &thread_key);
 	for (size_t i = 0; r == 0 && i < row->stacks.len; i++)

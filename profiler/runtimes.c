@@ -4,10 +4,13 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "symbolizer/perf_map.h"
 
 #define MAPPINGS_MAX 1024
+#define PERF_MAP_AGAIN_NS FNP_NS_PER_S
 
 struct fnp_runtimes {
 	struct fnp_runtimes_options options;
@@ -20,6 +23,8 @@ struct fnp_runtimes {
 /* The runtimes of one process; process->runtime. */
 struct attached {
 	uint64_t image_ns; /* of the image that they were found in */
+	struct fnp_perf_map *perf_map;
+	uint64_t perf_map_looked_ns; /* for one; 0: never */
 	size_t n;
 	struct one {
 		const struct fnp_runtime_ops *ops;
@@ -235,6 +240,8 @@ void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *proc
 		if (attached->all[i].runtime)
 			attached->all[i].ops->detach(attached->all[i].runtime);
 	}
+	if (attached)
+		fnp_perf_map_destroy(attached->perf_map);
 	free(attached);
 	process->runtime = NULL;
 }
@@ -274,6 +281,36 @@ const struct fnp_runtime_frame *fnp_runtimes_name(struct fnp_runtimes *runtimes,
 			return &runtimes->frame;
 	}
 	return NULL;
+}
+
+static struct fnp_perf_map *perf_map_of(struct fnp_process *process)
+{
+	struct attached *attached = attached_of(process);
+	uint64_t now_ns = fnp_clock_ns();
+
+	if (!attached)
+		return NULL;
+	if (!attached->perf_map && now_ns - attached->perf_map_looked_ns >= PERF_MAP_AGAIN_NS) {
+		attached->perf_map_looked_ns = now_ns;
+		if (fnp_perf_map_open((pid_t)process->pid, &attached->perf_map) < 0)
+			attached->perf_map = NULL;
+	}
+	return attached->perf_map;
+}
+
+const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runtimes, struct fnp_process *process,
+						      uint64_t address)
+{
+	struct fnp_perf_map *map = perf_map_of(process);
+	const char *name;
+	uint64_t start;
+
+	if (!map || fnp_perf_map_find(map, address, &name, &start) < 0)
+		return NULL;
+	runtimes->frame = (struct fnp_runtime_frame){
+		.n_lines = 1, .tier = FNP_RUNTIME_TIER_JIT, .mapping = "[jit]", .address = address};
+	runtimes->frame.lines[0] = (struct fnp_runtime_line){.name = name, .file = ""};
+	return &runtimes->frame;
 }
 
 enum fnp_runtime_native fnp_runtimes_native(struct fnp_runtimes *runtimes, const struct fnp_process *process,

@@ -82,24 +82,6 @@ static void push_kernel(struct fnp_samples *samples, const struct fnp_record *re
 		push(samples, (struct fnp_frame){.address = addresses[i] - (i > 0), .kind = FNP_FRAME_KERNEL});
 }
 
-static void push_native(struct fnp_samples *samples, const struct fnp_process *process, uint64_t address,
-			uint64_t time_ns)
-{
-	const struct fnp_mapping *mapping = fnp_process_find_mapping(process, address, time_ns);
-	const struct fnp_target_object *object;
-	struct fnp_frame frame = {.address = address, .kind = FNP_FRAME_NATIVE};
-
-	object = mapping ? fnp_objects_get(samples->objects, mapping->object) : NULL;
-	if (object) {
-		uint64_t offset = address - mapping->start + mapping->offset;
-
-		frame.object = object->id;
-		if (!object->elf || fnp_object_address_of_offset(object->elf, offset, &frame.address) < 0)
-			frame.address = offset;
-	}
-	push(samples, frame);
-}
-
 /* Puts a named frame's texts into the epoch. 0 or -errno. */
 static int intern_managed(struct fnp_samples *samples, const struct fnp_runtime_frame *named, uint32_t *ret)
 {
@@ -118,6 +100,38 @@ static int intern_managed(struct fnp_samples *samples, const struct fnp_runtime_
 		r = r ?: fnp_intern_text(strings, named->lines[i].file, &managed->lines[i].file);
 	}
 	return r ?: fnp_intern_add(samples->epoch.managed, managed, sizeof(*managed) + n * sizeof(managed->lines[0]), ret);
+}
+
+/* Code in memory that no file backs has a name when its process writes a perf map. */
+static int push_anonymous(struct fnp_samples *samples, struct fnp_process *process, uint64_t address)
+{
+	struct fnp_frame frame = {.address = address, .kind = FNP_FRAME_NATIVE};
+	const struct fnp_runtime_frame *named = fnp_runtimes_name_jit(samples->runtimes, process, address);
+	int r = 0;
+
+	if (named) {
+		frame = (struct fnp_frame){.kind = FNP_FRAME_NATIVE, .tier = FNP_TIER_JIT};
+		r = intern_managed(samples, named, &frame.object);
+	}
+	if (r == 0)
+		push(samples, frame);
+	return r;
+}
+
+static int push_native(struct fnp_samples *samples, struct fnp_process *process, uint64_t address, uint64_t time_ns)
+{
+	const struct fnp_mapping *mapping = fnp_process_find_mapping(process, address, time_ns);
+	const struct fnp_target_object *object = mapping ? fnp_objects_get(samples->objects, mapping->object) : NULL;
+	struct fnp_frame frame = {.kind = FNP_FRAME_NATIVE};
+
+	if (!object)
+		return push_anonymous(samples, process, address);
+	uint64_t offset = address - mapping->start + mapping->offset;
+	frame.object = object->id;
+	if (!object->elf || fnp_object_address_of_offset(object->elf, offset, &frame.address) < 0)
+		frame.address = offset;
+	push(samples, frame);
+	return 0;
 }
 
 /* A frame whose function is gone, or was never known: shown by what is known, its place. */
@@ -188,7 +202,7 @@ static int push_user(struct fnp_samples *samples, const struct fnp_sample_record
 			break;
 		switch (words[0] >> FNP_WORD_KIND_SHIFT) {
 		case FNP_WORD_NATIVE:
-			push_native(samples, process, value, record->head.time_ns);
+			r = push_native(samples, process, value, record->head.time_ns);
 			break;
 		case FNP_WORD_MARKER:
 			push(samples, (struct fnp_frame){.address = value, .kind = FNP_FRAME_MARKER});
