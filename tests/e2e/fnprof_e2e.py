@@ -300,6 +300,14 @@ class Target:
             time.sleep(0.05)
         raise AssertionError(f"process {self.pid} did not spend {cpu_ns} ns within {seconds} s")
 
+    def state(self):
+        """The kernel's word on it, for messages: state and wait channel of its first thread."""
+        with contextlib.suppress(OSError):
+            status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+            where = pathlib.Path(f"/proc/{self.pid}/wchan").read_text()
+            return f"{re.search('State:.*', status).group()} in {where}, tracer {re.search('TracerPid:.(.*)', status)[1]}"
+        return "gone"
+
     def said(self):
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
