@@ -121,7 +121,7 @@ class Ending(fnprof_e2e.TestCase):
             self.assertEqual(recording.wait(10), 128 + signal.SIGKILL, recording.stderr)
             (row,) = recording.of("invocation")
             self.assertEqual((row["id"], row["outcome"]), ("cut", "killed"), row)
-            self.assertGreater(row["sampled_ns"], 500_000_000)
+            self.assertGreater(row["sampled_ns"], 50_000_000)
             self.assert_directory_is_whole(recording)
 
     def test_an_invocation_that_outlives_the_recording_is_unfinished(self):
