@@ -138,8 +138,8 @@ int fnp_intern_add(struct fnp_intern *intern, const void *data, size_t len, uint
 	r = arena_copy(intern, data, len, &copy);
 	if (r < 0)
 		return r;
-	intern->entries.items[intern->entries.len] =
-		(struct entry){.data = copy, .len = (uint32_t)len, .hash = hash};
+	intern->entries.items[intern->entries.len] = (struct entry){
+		.data = copy, .len = (uint32_t)len, .hash = hash};
 	intern->slots[at] = (uint32_t)++intern->entries.len;
 	*ret = (uint32_t)intern->entries.len - 1;
 	return 0;

@@ -17,7 +17,8 @@ static double cpu_ms(void)
 
 int main(int argc, char **argv)
 {
-	printf("%-60s %9s %9s %9s %8s %8s %8s\n", "file", "rows", "cold ms", "warm ms", "M rows/s", "B a row", "RSS MiB");
+	printf("%-60s %9s %9s %9s %8s %8s %8s\n", "file", "rows", "cold ms", "warm ms", "M rows/s", "B a row",
+	       "RSS MiB");
 	for (int i = 1; i < argc; i++) {
 		FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = NULL;
 		FNP_CLEANUP(fnp_unwind_destroyp) struct fnp_unwind *unwind = NULL, *again = NULL;
@@ -35,7 +36,8 @@ int main(int argc, char **argv)
 			return fnp_error(1, "cannot compile \"%s\": %s", argv[i], strerror(-r));
 		getrusage(RUSAGE_SELF, &usage);
 		printf("%-60s %9u %9.1f %9.1f %8.1f %8.2f %8.1f\n", argv[i], unwind->rows, cold, warm,
-		       (double)unwind->rows / warm / 1e3, (double)unwind->n_lines * FNP_BLOCK_BYTES / unwind->rows,
+		       (double)unwind->rows / warm / 1e3,
+		       (double)unwind->n_lines * FNP_BLOCK_BYTES / unwind->rows,
 		       (double)usage.ru_maxrss / 1024);
 	}
 	return 0;

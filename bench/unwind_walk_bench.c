@@ -26,7 +26,8 @@ static double median(double *values, int n)
 }
 
 /* Run time of one sample in us, measured for a while; negative when it could not be. */
-static double measure(const char *program, const char *depth, uint64_t period_ns, bool get_stack, unsigned int ms)
+static double measure(const char *program, const char *depth, uint64_t period_ns, bool get_stack,
+		      unsigned int ms)
 {
 	pid_t pid = fnp_sampler_start(program, depth);
 	struct fnp_sampler_options options = {.pid = pid, .period_ns = period_ns, .get_stack = get_stack};
@@ -70,13 +71,15 @@ int main(int argc, char **argv)
 			if (only && strcmp(only, depths[d]) != 0)
 				continue;
 			for (int i = 0; i < rounds; i++) {
-				tables[i] = measure(PROGRAMS "/chain", depths[d], 1000000000U / rates[k], false, time_ms);
-				get_stack[i] =
-				    measure(PROGRAMS "/chain_fp", depths[d], 1000000000U / rates[k], true, time_ms);
+				tables[i] = measure(PROGRAMS "/chain", depths[d], 1000000000U / rates[k],
+						    false, time_ms);
+				get_stack[i] = measure(PROGRAMS "/chain_fp", depths[d],
+						       1000000000U / rates[k], true, time_ms);
 			}
 			t = median(tables, rounds);
 			g = median(get_stack, rounds);
-			printf("%8u %8d %10.2f %10.2f %8.2f\n", rates[k], (int)strtol(depths[d], NULL, 10) + 6, t, g, t / g);
+			printf("%8u %8d %10.2f %10.2f %8.2f\n", rates[k],
+			       (int)strtol(depths[d], NULL, 10) + 6, t, g, t / g);
 			fflush(stdout);
 		}
 	}

@@ -49,7 +49,8 @@ struct sample_head {
 	struct fnp_sample_record record;
 	struct fnp_wire_section user;
 };
-_Static_assert(sizeof(struct sample_head) == 8 * FNP_WALK_HEAD_WORDS, "the record begins where the walk leaves room");
+_Static_assert(sizeof(struct sample_head) == 8 * FNP_WALK_HEAD_WORDS,
+	       "the record begins where the walk leaves room");
 
 static __always_inline fnp_u64 weight_of_tick(fnp_u64 now_ns, fnp_u64 period_ns)
 {
@@ -87,7 +88,8 @@ static __always_inline bool has_user_stack(void)
 	return !bpf_core_field_exists(task->in_execve) || !BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
 }
 
-static __always_inline void head_fill(struct fnp_walk *walk, struct fnp_target *target, fnp_u32 pid, fnp_u64 now_ns)
+static __always_inline void head_fill(struct fnp_walk *walk, struct fnp_target *target, fnp_u32 pid,
+				      fnp_u64 now_ns)
 {
 	struct sample_head *head = (void *)walk->head;
 

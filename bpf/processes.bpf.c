@@ -50,7 +50,8 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 	record.child_tid = tid_of(child);
 	record.child_process = process_of(child);
 	if (child_pid != pid) {
-		struct fnp_target fresh = {.process = record.child_process, .flags = target->flags, .port = target->port};
+		struct fnp_target fresh = {
+			.process = record.child_process, .flags = target->flags, .port = target->port};
 
 		bpf_map_update_elem(&targets, &child_pid, &fresh, BPF_ANY);
 		fnp_space_fork(pid, child_pid);
@@ -63,8 +64,8 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 }
 
 /* Puts a section with up to `max` bytes of [start, end) of user memory at `at`; the bytes it took, padded to 8. */
-static __always_inline fnp_u32 put_user_section(char *at, fnp_u16 type, unsigned long start, unsigned long end,
-						fnp_u32 max)
+static __always_inline fnp_u32 put_user_section(char *at, fnp_u16 type, unsigned long start,
+						unsigned long end, fnp_u32 max)
 {
 	struct fnp_wire_section *section = (void *)at;
 	unsigned long want = end - start;

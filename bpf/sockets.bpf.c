@@ -14,22 +14,39 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define DATA_MAX 16384	    /* bytes of one event that are copied */
-#define RUN_FULL (128 << 10) /* past so many bytes in one direction only DATA_SHORT of each event are copied */
+#define DATA_MAX 16384 /* bytes of one event that are copied */
+#define RUN_FULL                                                                                             \
+	(128 << 10) /* past so many bytes in one direction only DATA_SHORT of each event are copied */
 #define DATA_SHORT 512
 #define IOVECS_MAX 24
 
 #if defined(__TARGET_ARCH_x86)
-enum { NR_READ = 0, NR_WRITE = 1, NR_READV = 19, NR_WRITEV = 20, NR_SENDTO = 44, NR_RECVFROM = 45, NR_SENDMSG = 46,
-       NR_RECVMSG = 47 };
+enum {
+	NR_READ = 0,
+	NR_WRITE = 1,
+	NR_READV = 19,
+	NR_WRITEV = 20,
+	NR_SENDTO = 44,
+	NR_RECVFROM = 45,
+	NR_SENDMSG = 46,
+	NR_RECVMSG = 47
+};
 #define REGS_NR(r) BPF_CORE_READ(r, orig_ax)
 #define REGS_FD(r) BPF_CORE_READ(r, di)
 #define REGS_BUFFER(r) BPF_CORE_READ(r, si)
 #define REGS_COUNT(r) BPF_CORE_READ(r, dx)
 #define REGS_FLAGS(r) BPF_CORE_READ(r, r10)
 #elif defined(__TARGET_ARCH_arm64)
-enum { NR_READ = 63, NR_WRITE = 64, NR_READV = 65, NR_WRITEV = 66, NR_SENDTO = 206, NR_RECVFROM = 207,
-       NR_SENDMSG = 211, NR_RECVMSG = 212 };
+enum {
+	NR_READ = 63,
+	NR_WRITE = 64,
+	NR_READV = 65,
+	NR_WRITEV = 66,
+	NR_SENDTO = 206,
+	NR_RECVFROM = 207,
+	NR_SENDMSG = 211,
+	NR_RECVMSG = 212
+};
 #define REGS_NR(r) BPF_CORE_READ(r, syscallno)
 #define REGS_FD(r) BPF_CORE_READ(r, orig_x0)
 #define REGS_BUFFER(r) BPF_CORE_READ(r, regs[1])
@@ -78,7 +95,8 @@ static __always_inline fnp_u32 data_limit(fnp_u64 socket, fnp_u64 direction, fnp
 }
 
 /* Copies up to `want` bytes to data[at]; the bytes that were copied. */
-static __always_inline fnp_u32 copy_user(struct socket_scratch *scratch, fnp_u32 at, const void *from, fnp_u64 want)
+static __always_inline fnp_u32 copy_user(struct socket_scratch *scratch, fnp_u32 at, const void *from,
+					 fnp_u64 want)
 {
 	fnp_u32 n = want > DATA_MAX ? DATA_MAX : want;
 
@@ -113,7 +131,8 @@ __noinline int fnp_copy_iovec(struct socket_scratch *scratch, fnp_u64 iovec, fnp
 	return at + n;
 }
 
-static __always_inline fnp_u32 copy_iovecs(struct socket_scratch *scratch, fnp_u64 iovecs, fnp_u64 count, fnp_u32 want)
+static __always_inline fnp_u32 copy_iovecs(struct socket_scratch *scratch, fnp_u64 iovecs, fnp_u64 count,
+					   fnp_u32 want)
 {
 	fnp_u32 at = 0;
 
@@ -184,8 +203,8 @@ static __always_inline bool wanted(struct fnp_target *target, struct sock *sk)
 	return BPF_CORE_READ(sk, sk_protocol) == FNP_IPPROTO_TCP;
 }
 
-static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, struct sock *sk, fnp_u64 length, bool sent,
-				 struct pt_regs *regs, fnp_u64 socket)
+static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, struct sock *sk, fnp_u64 length,
+				 bool sent, struct pt_regs *regs, fnp_u64 socket)
 {
 	fnp_u32 cpu = bpf_get_smp_processor_id(), want, copied = 0;
 	struct socket_scratch *scratch = bpf_map_lookup_elem(&socket_scratch, &cpu);

@@ -98,7 +98,8 @@ static __always_inline fnp_u32 tid_of(struct task_struct *task)
 
 static __always_inline fnp_u32 pid_of(struct task_struct *task)
 {
-	return own_pid_ns ? nr_in_own_ns(BPF_CORE_READ(task, group_leader, thread_pid)) : BPF_CORE_READ(task, tgid);
+	return own_pid_ns ? nr_in_own_ns(BPF_CORE_READ(task, group_leader, thread_pid))
+			  : BPF_CORE_READ(task, tgid);
 }
 
 static __always_inline fnp_u32 current_pid(void)
@@ -229,11 +230,13 @@ static __always_inline void event_begin(struct fnp_target *target, fnp_u32 pid, 
 }
 
 /* Sends a finished event. `urgent` wakes user space at once; else it looks ten times a second, or when much waits. */
-static __always_inline void event_send(struct fnp_target *target, struct fnp_record *head, fnp_u32 size, bool urgent)
+static __always_inline void event_send(struct fnp_target *target, struct fnp_record *head, fnp_u32 size,
+				       bool urgent)
 {
 	fnp_u64 flags = BPF_RB_NO_WAKEUP;
 
-	if (urgent || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) / 8)
+	if (urgent ||
+	    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) / 8)
 		flags = BPF_RB_FORCE_WAKEUP;
 	if (bpf_ringbuf_output(&events, head, size, flags) != 0)
 		__sync_fetch_and_add(&target->events_lost, 1);

@@ -72,7 +72,7 @@ enum fnp_word_kind {
 #define FNP_WORD_VALUE_MASK ((1ULL << FNP_WORD_MORE_SHIFT) - 1)
 #define FNP_WORD(kind, more, value)                                                                          \
 	(((fnp_u64)(kind) << FNP_WORD_KIND_SHIFT) | ((fnp_u64)(more) << FNP_WORD_MORE_SHIFT) |               \
-	 ((fnp_u64)(value) & FNP_WORD_VALUE_MASK))
+	 ((fnp_u64)(value)&FNP_WORD_VALUE_MASK))
 
 #define FNP_KERNEL_FRAMES_MAX 127
 #define FNP_USER_WORDS_MAX 4096 /* at least 1,024 frames of up to 4 words */
@@ -108,12 +108,12 @@ struct fnp_record {
  */
 enum fnp_section_type {
 	FNP_SECTION_KERNEL_STACK = 1, /* u64 addresses, leaf first; the first is a pc, the rest return addresses */
-	FNP_SECTION_USER_STACK = 2,   /* u64 words, see above */
-	FNP_SECTION_CONTEXT = 3,      /* 8 to 32 bytes: the runtime's own context, see its layout header */
+	FNP_SECTION_USER_STACK = 2, /* u64 words, see above */
+	FNP_SECTION_CONTEXT = 3,    /* 8 to 32 bytes: the runtime's own context, see its layout header */
 	FNP_SECTION_LABELS = 4,
 	FNP_SECTION_RESUME = 5, /* struct fnp_resume and a copy of the stack: user space goes on with the walk */
-	FNP_SECTION_FILE_NAME = 6, /* of an exec: bytes as given to execve */
-	FNP_SECTION_ARGUMENTS = 7, /* of an exec: NUL-separated, cut at the section's size */
+	FNP_SECTION_FILE_NAME = 6,   /* of an exec: bytes as given to execve */
+	FNP_SECTION_ARGUMENTS = 7,   /* of an exec: NUL-separated, cut at the section's size */
 	FNP_SECTION_ENVIRONMENT = 8, /* likewise */
 	FNP_SECTION_DATA = 9, /* of a socket event: the bytes moved, from the first, cut at the section's size */
 	FNP_SECTION_PYTHON_CODE = 10, /* names of code objects that were new: see layout/python.h */
@@ -146,7 +146,7 @@ struct fnp_sample_record {
 	struct fnp_record head;
 	fnp_u64 weight_ns; /* since this CPU's last tick, at most 4 periods */
 	fnp_u32 cpu;
-	fnp_u32 truncation; /* enum fnp_truncation_cause of the user stack */
+	fnp_u32 truncation;	 /* enum fnp_truncation_cause of the user stack */
 	char comm[FNP_COMM_MAX]; /* of the thread; NUL-padded */
 };
 
@@ -222,7 +222,7 @@ struct fnp_target {
 	fnp_u16 pad[3];
 	fnp_u64 events_lost; /* records with a number that the ring had no room for */
 	fnp_u32 exits;	     /* its threads that began to exit (exit records) ... */
-	fnp_u32 deads;	     /* ... and that left their CPU for the last time: when equal after the last one, it is over */
+	fnp_u32 deads; /* ... and that left their CPU for the last time: when equal after the last one, it is over */
 };
 
 /* What user space runs the program fnp_set_filter with: PROVISIONAL is cleared, the rest of the target stays. */

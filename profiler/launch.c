@@ -8,7 +8,8 @@
 #include "base/log.h"
 
 /* In the child: nothing but system calls until exec. */
-static void __attribute__((noreturn)) run_child(int go_fd, int error_fd, char *const *command, const sigset_t *mask)
+static void __attribute__((noreturn))
+run_child(int go_fd, int error_fd, char *const *command, const sigset_t *mask)
 {
 	char byte;
 	int error;

@@ -20,7 +20,10 @@ struct fnp_launch {
 	int wait_status;
 };
 
-#define FNP_LAUNCH_NONE {.go_fd = -1, .error_fd = -1}
+#define FNP_LAUNCH_NONE                                                                                      \
+	{                                                                                                    \
+		.go_fd = -1, .error_fd = -1                                                                  \
+	}
 
 /* Forks and holds. `mask` is the signal mask that the command is to have. */
 int fnp_launch_prepare(struct fnp_launch *launch, char *const *command, const sigset_t *mask);

@@ -82,8 +82,8 @@ static uint64_t place_key(uint32_t object, uint64_t address)
 	return address * UINT64_C(0x9E3779B97F4A7C15) ^ object;
 }
 
-static int place_create(struct fnp_profiles *profiles, const struct fnp_target_object *object, uint64_t address,
-			const struct place **ret)
+static int place_create(struct fnp_profiles *profiles, const struct fnp_target_object *object,
+			uint64_t address, const struct place **ret)
 {
 	struct fnp_symbol_chain chain = {0};
 	struct place *place;
@@ -183,14 +183,15 @@ static struct fnp_profile_mapping mapping_of(const struct fnp_target_object *obj
 	for (size_t i = 0; i < n; i++) {
 		if (address >= segments[i].address && address - segments[i].address < segments[i].memory_size)
 			return (struct fnp_profile_mapping){.start = segments[i].address,
-							    .limit = segments[i].address + segments[i].memory_size,
+							    .limit = segments[i].address +
+								     segments[i].memory_size,
 							    .offset = segments[i].offset};
 	}
 	return (struct fnp_profile_mapping){.start = address, .limit = address + 1};
 }
 
-static int add_native_lines(struct fnp_profiles *profiles, const struct fnp_target_object *object, uint64_t address,
-			    struct fnp_profile_line *lines, uint32_t *ret_n)
+static int add_native_lines(struct fnp_profiles *profiles, const struct fnp_target_object *object,
+			    uint64_t address, struct fnp_profile_line *lines, uint32_t *ret_n)
 {
 	const struct place *place = NULL;
 	char name[NAME_BYTES_MAX];
@@ -232,8 +233,10 @@ static int add_managed(struct fnp_profiles *profiles, const struct fnp_frame *fr
 {
 	const struct fnp_intern *strings = profiles->epoch->strings;
 	size_t size;
-	const struct fnp_managed_frame *managed = fnp_intern_get(profiles->epoch->managed, frame->object, &size);
-	struct fnp_profile_location location = {.address = managed->address, .kind = frame->kind, .tier = frame->tier};
+	const struct fnp_managed_frame *managed = fnp_intern_get(profiles->epoch->managed, frame->object,
+								 &size);
+	struct fnp_profile_location location = {
+		.address = managed->address, .kind = frame->kind, .tier = frame->tier};
 	struct fnp_profile_mapping mapping = {.start = managed->address, .limit = managed->address + 1};
 	struct fnp_profile_line lines[64];
 	int r = add_mapping(profiles->profile, fnp_intern_get_text(strings, managed->mapping), "", mapping,
@@ -242,9 +245,11 @@ static int add_managed(struct fnp_profiles *profiles, const struct fnp_frame *fr
 	for (uint32_t i = 0; r == 0 && i < managed->n_lines; i++) {
 		const struct fnp_managed_line *line = &managed->lines[i];
 		const char *name = fnp_intern_get_text(strings, line->name);
-		struct fnp_symbol symbol = {.name = name, .system_name = name,
+		struct fnp_symbol symbol = {.name = name,
+					    .system_name = name,
 					    .file = fnp_intern_get_text(strings, line->file),
-					    .line = line->line, .start_line = line->start_line};
+					    .line = line->line,
+					    .start_line = line->start_line};
 		r = add_line(profiles->profile, &symbol, &lines[i]);
 	}
 	return r ?: fnp_profile_add_location(profiles->profile, &location, lines, managed->n_lines, ret);
@@ -265,7 +270,8 @@ static int add_frame(struct fnp_profiles *profiles, const struct fnp_frame *fram
 	case FNP_FRAME_KERNEL:
 		return add_kernel(profiles, frame, ret);
 	case FNP_FRAME_NATIVE:
-		return frame->tier == FNP_TIER_JIT ? add_managed(profiles, frame, ret) : add_native(profiles, frame, ret);
+		return frame->tier == FNP_TIER_JIT ? add_managed(profiles, frame, ret)
+						   : add_native(profiles, frame, ret);
 	case FNP_FRAME_MARKER:
 		return add_marker(profiles, frame, ret);
 	default:
@@ -274,7 +280,8 @@ static int add_frame(struct fnp_profiles *profiles, const struct fnp_frame *fram
 }
 
 /* How a native frame is shown in a stack that has frames of its runtime. */
-static int show_native(struct fnp_profiles *profiles, const struct fnp_frame *frame, enum fnp_runtime_native *ret)
+static int show_native(struct fnp_profiles *profiles, const struct fnp_frame *frame,
+		       enum fnp_runtime_native *ret)
 {
 	const struct fnp_target_object *object;
 	const struct place *place;
@@ -294,7 +301,8 @@ static int show_native(struct fnp_profiles *profiles, const struct fnp_frame *fr
 }
 
 /* The location of a frame; each frame of a profile is named once. `managed`: its stack has frames of a runtime. */
-static int find_location(struct fnp_profiles *profiles, const struct fnp_frame *frame, bool managed, int64_t *ret)
+static int find_location(struct fnp_profiles *profiles, const struct fnp_frame *frame, bool managed,
+			 int64_t *ret)
 {
 	uint64_t key = place_key(frame->object, frame->address) +
 		       ((uint64_t)frame->kind << 16 | (uint64_t)frame->tier << 8 | managed);
@@ -322,7 +330,8 @@ static int find_location(struct fnp_profiles *profiles, const struct fnp_frame *
 static bool has_managed(const struct fnp_frame *frames, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (frames[i].kind == FNP_FRAME_PYTHON || frames[i].kind == FNP_FRAME_JVM || frames[i].kind == FNP_FRAME_V8)
+		if (frames[i].kind == FNP_FRAME_PYTHON || frames[i].kind == FNP_FRAME_JVM ||
+		    frames[i].kind == FNP_FRAME_V8)
 			return true;
 	}
 	return false;
@@ -362,10 +371,13 @@ static int add_stack(struct fnp_profiles *profiles, const struct fnp_row_stack *
 	const struct fnp_frame *frames = fnp_intern_get(profiles->epoch->stacks, one->stack, &bytes);
 	int r = list_locations(profiles, frames, bytes / sizeof(*frames));
 
-	r = r ?: fnp_profile_add_string(profiles->profile, fnp_intern_get_text(profiles->epoch->strings, one->comm),
-					&label.text);
-	return r ?: fnp_profile_add_sample(profiles->profile, profiles->stack.items, (uint32_t)profiles->stack.len, &label,
-					   1, values);
+	r = r
+		    ?: fnp_profile_add_string(profiles->profile,
+					      fnp_intern_get_text(profiles->epoch->strings, one->comm),
+					      &label.text);
+	return r
+		       ?: fnp_profile_add_sample(profiles->profile, profiles->stack.items,
+						 (uint32_t)profiles->stack.len, &label, 1, values);
 }
 
 static int add_text_label(struct fnp_profile *profile, const char *key, const char *text)
@@ -425,7 +437,9 @@ int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 	profile->duration_ns = (int64_t)row->duration_ns;
 	profile->period_ns = profiles->options.period_ns;
 	r = add_program(profiles, process ? process->program_object : FNP_OBJECT_NONE,
-			process && process->path[0] ? process->path : row->function ? row->function : "program");
+			process && process->path[0] ? process->path
+			: row->function		    ? row->function
+						    : "program");
 	r = r ?: add_labels(profile, row);
 	r = r ?: fnp_profile_add_string(profile, "thread", &thread_key);
 	for (size_t i = 0; r == 0 && i < row->stacks.len; i++)

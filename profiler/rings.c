@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "base/vec.h"
 
-#define QUEUE_BYTES_MAX (32 << 20) /* of one ring; past it the ring fills, and its writers count what is lost */
+#define QUEUE_BYTES_MAX                                                                                      \
+	(32 << 20) /* of one ring; past it the ring fills, and its writers count what is lost */
 #define LOOK_EVERY_NS 5000000
 
 /* Records one after the other: a word with the size in bytes, then the record, padded to 8. */

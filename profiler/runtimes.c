@@ -158,7 +158,8 @@ static int number_of_layout(struct fnp_runtimes *runtimes, const struct one *one
 }
 
 /* Says to the kernel side which code of the process stands for the runtime's frames. */
-static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *process, const struct one *one, uint64_t bias)
+static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *process, const struct one *one,
+		       uint64_t bias)
 {
 	uint64_t words[FNP_SPACE_RUNTIME_WORDS] = {0, bias};
 	struct fnp_code_special special[16];
@@ -176,7 +177,8 @@ static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *proces
 		special[i] = (struct fnp_code_special){.start = ranges[i].start + bias,
 						       .end = ranges[i].end + bias,
 						       .kind = one->ops->code_kind};
-	return fnp_spaces_set_runtime(runtimes->options.spaces, process, one->ops->code_kind, words, special, n);
+	return fnp_spaces_set_runtime(runtimes->options.spaces, process, one->ops->code_kind, words, special,
+				      n);
 }
 
 static struct attached *attached_of(struct fnp_process *process)
@@ -298,8 +300,8 @@ static struct fnp_perf_map *perf_map_of(struct fnp_process *process)
 	return attached->perf_map;
 }
 
-const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runtimes, struct fnp_process *process,
-						      uint64_t address)
+const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runtimes,
+						      struct fnp_process *process, uint64_t address)
 {
 	struct fnp_perf_map *map = perf_map_of(process);
 	const char *name;

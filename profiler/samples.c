@@ -22,11 +22,13 @@ struct fnp_samples {
 	uint32_t n_frames;
 	struct fnp_runtime_frame unnamed;
 	char unnamed_text[64];
-	uint64_t managed[(sizeof(struct fnp_managed_frame) + FNP_RUNTIME_LINES_MAX * sizeof(struct fnp_managed_line)) / 8];
+	uint64_t managed[(sizeof(struct fnp_managed_frame) +
+			  FNP_RUNTIME_LINES_MAX * sizeof(struct fnp_managed_line)) /
+			 8];
 };
 
-int fnp_samples_create(struct fnp_objects *objects, struct fnp_resumer *resumer, struct fnp_runtimes *runtimes,
-		       struct fnp_samples **ret)
+int fnp_samples_create(struct fnp_objects *objects, struct fnp_resumer *resumer,
+		       struct fnp_runtimes *runtimes, struct fnp_samples **ret)
 {
 	FNP_CLEANUP(fnp_samples_destroyp) struct fnp_samples *samples = calloc(1, sizeof(*samples));
 	int r;
@@ -62,8 +64,8 @@ struct fnp_stack_epoch *fnp_samples_epoch(struct fnp_samples *samples)
 
 size_t fnp_samples_bytes(const struct fnp_samples *samples)
 {
-	return sizeof(*samples) + fnp_intern_bytes(samples->epoch.stacks) + fnp_intern_bytes(samples->epoch.strings) +
-	       fnp_intern_bytes(samples->epoch.managed);
+	return sizeof(*samples) + fnp_intern_bytes(samples->epoch.stacks) +
+	       fnp_intern_bytes(samples->epoch.strings) + fnp_intern_bytes(samples->epoch.managed);
 }
 
 static void push(struct fnp_samples *samples, struct fnp_frame frame)
@@ -99,7 +101,9 @@ static int intern_managed(struct fnp_samples *samples, const struct fnp_runtime_
 		r = r ?: fnp_intern_text(strings, named->lines[i].name, &managed->lines[i].name);
 		r = r ?: fnp_intern_text(strings, named->lines[i].file, &managed->lines[i].file);
 	}
-	return r ?: fnp_intern_add(samples->epoch.managed, managed, sizeof(*managed) + n * sizeof(managed->lines[0]), ret);
+	return r
+		       ?: fnp_intern_add(samples->epoch.managed, managed,
+					 sizeof(*managed) + n * sizeof(managed->lines[0]), ret);
 }
 
 /* Code in memory that no file backs has a name when its process writes a perf map. */
@@ -118,10 +122,12 @@ static int push_anonymous(struct fnp_samples *samples, struct fnp_process *proce
 	return r;
 }
 
-static int push_native(struct fnp_samples *samples, struct fnp_process *process, uint64_t address, uint64_t time_ns)
+static int push_native(struct fnp_samples *samples, struct fnp_process *process, uint64_t address,
+		       uint64_t time_ns)
 {
 	const struct fnp_mapping *mapping = fnp_process_find_mapping(process, address, time_ns);
-	const struct fnp_target_object *object = mapping ? fnp_objects_get(samples->objects, mapping->object) : NULL;
+	const struct fnp_target_object *object = mapping ? fnp_objects_get(samples->objects, mapping->object)
+							 : NULL;
 	struct fnp_frame frame = {.kind = FNP_FRAME_NATIVE};
 
 	if (!object)
@@ -139,9 +145,8 @@ static const struct fnp_runtime_frame *unnamed(struct fnp_samples *samples, uint
 {
 	static const char *const runtimes[] = {
 		[FNP_FRAME_PYTHON] = "python", [FNP_FRAME_JVM] = "jvm", [FNP_FRAME_V8] = "v8"};
-	static const char *const mappings[] = {[FNP_FRAME_PYTHON] = FNP_MAPPING_PYTHON,
-					       [FNP_FRAME_JVM] = FNP_MAPPING_JVM,
-					       [FNP_FRAME_V8] = FNP_MAPPING_V8};
+	static const char *const mappings[] = {
+		[FNP_FRAME_PYTHON] = FNP_MAPPING_PYTHON, [FNP_FRAME_JVM] = FNP_MAPPING_JVM, [FNP_FRAME_V8] = FNP_MAPPING_V8};
 
 	snprintf(samples->unnamed_text, sizeof(samples->unnamed_text), "[%s+0x%lx]", runtimes[kind], value);
 	samples->unnamed = (struct fnp_runtime_frame){.n_lines = 1, .mapping = mappings[kind], .address = value};
@@ -152,9 +157,8 @@ static const struct fnp_runtime_frame *unnamed(struct fnp_samples *samples, uint
 static int push_managed(struct fnp_samples *samples, struct fnp_process *process, const uint64_t *words,
 			size_t n_words)
 {
-	static const uint8_t kinds[] = {[FNP_WORD_PYTHON] = FNP_FRAME_PYTHON,
-					[FNP_WORD_HOTSPOT] = FNP_FRAME_JVM,
-					[FNP_WORD_V8] = FNP_FRAME_V8};
+	static const uint8_t kinds[] = {
+		[FNP_WORD_PYTHON] = FNP_FRAME_PYTHON, [FNP_WORD_HOTSPOT] = FNP_FRAME_JVM, [FNP_WORD_V8] = FNP_FRAME_V8};
 	const struct fnp_runtime_frame *named;
 	struct fnp_frame frame = {0};
 	uint64_t kind = words[0] >> FNP_WORD_KIND_SHIFT;
@@ -179,11 +183,12 @@ static struct fnp_resume_stack user_stack(struct fnp_samples *samples, const str
 {
 	struct fnp_record_part words = fnp_record_section(&record->head, FNP_SECTION_USER_STACK);
 	struct fnp_record_part resume = fnp_record_section(&record->head, FNP_SECTION_RESUME);
-	struct fnp_resume_stack stack = {.words = words.data, .n_words = (uint32_t)(words.size / sizeof(uint64_t)),
+	struct fnp_resume_stack stack = {.words = words.data,
+					 .n_words = (uint32_t)(words.size / sizeof(uint64_t)),
 					 .truncation = record->truncation};
 
-	if (resume.data && fnp_resumer_walk(samples->resumer, process, record->head.time_ns, resume.data, resume.size,
-					    &stack) < 0)
+	if (resume.data && fnp_resumer_walk(samples->resumer, process, record->head.time_ns, resume.data,
+					    resume.size, &stack) < 0)
 		fnp_debug("process %u: a stack could not be resumed", record->head.pid);
 	return stack;
 }
@@ -231,12 +236,14 @@ int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record
 	if (samples->n_frames == 0)
 		push(samples, (struct fnp_frame){.address = FNP_TRUNCATION_BAD_READ, .kind = FNP_FRAME_MARKER});
 	r = r ?: fnp_intern_add(samples->epoch.strings, record->comm, comm_len, &one.comm);
-	r = r ?: fnp_intern_add(samples->epoch.stacks, samples->frames, samples->n_frames * sizeof(samples->frames[0]),
-				&one.stack);
+	r = r
+		    ?: fnp_intern_add(samples->epoch.stacks, samples->frames,
+				      samples->n_frames * sizeof(samples->frames[0]), &one.stack);
 	if (r < 0)
 		return r;
-	*ret = (struct fnp_sample_stack){.one = one, .truncation = user.truncation < FNP_TRUNCATION_MAX
-									   ? user.truncation
-									   : FNP_TRUNCATION_BAD_READ};
+	*ret = (struct fnp_sample_stack){.one = one,
+					 .truncation = user.truncation < FNP_TRUNCATION_MAX
+							       ? user.truncation
+							       : FNP_TRUNCATION_BAD_READ};
 	return 0;
 }

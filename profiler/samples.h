@@ -47,8 +47,8 @@ struct fnp_stack_epoch {
 struct fnp_samples;
 
 /* Nothing is owned. */
-int fnp_samples_create(struct fnp_objects *objects, struct fnp_resumer *resumer, struct fnp_runtimes *runtimes,
-		       struct fnp_samples **ret);
+int fnp_samples_create(struct fnp_objects *objects, struct fnp_resumer *resumer,
+		       struct fnp_runtimes *runtimes, struct fnp_samples **ret);
 void fnp_samples_destroy(struct fnp_samples *samples);
 FNP_DEFINE_CLEANUP(fnp_samples_destroyp, struct fnp_samples *, fnp_samples_destroy)
 

@@ -176,7 +176,8 @@ static int prepare(struct session *s)
 		.rate_hz = s->options->rate_hz,
 		.watch_every_exec = watches_host(s->options),
 		.events_ring_bytes = EVENTS_RING_BYTES,
-		.samples_ring_bytes = s->options->rate_hz > QUICK_HZ ? SAMPLES_RING_BYTES_QUICK : SAMPLES_RING_BYTES,
+		.samples_ring_bytes = s->options->rate_hz > QUICK_HZ ? SAMPLES_RING_BYTES_QUICK
+								     : SAMPLES_RING_BYTES,
 	};
 	struct fnp_watch_options watch = {
 		.mode = s->options->command  ? FNP_MODE_LAUNCHED
@@ -358,7 +359,8 @@ static int exit_status_of(struct session *s, int r)
 
 int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_status)
 {
-	FNP_CLEANUP(session_deinit) struct session s = {.options = options, .launch = FNP_LAUNCH_NONE, .signal_fd = -1};
+	FNP_CLEANUP(session_deinit)
+	struct session s = {.options = options, .launch = FNP_LAUNCH_NONE, .signal_fd = -1};
 	int status = 0;
 	int r = prepare(&s);
 

@@ -48,7 +48,7 @@ struct exited {
 	uint32_t pid;
 	uint64_t process;
 	uint64_t time_ns;
-	bool over;    /* its last thread has left its CPU; settled in the next round, when its samples are in */
+	bool over; /* its last thread has left its CPU; settled in the next round, when its samples are in */
 	bool settled; /* given to everybody; its mappings are kept a while */
 };
 
@@ -305,8 +305,8 @@ int fnp_watch_add_pid(struct fnp_watch *watch, uint32_t pid)
 
 int fnp_watch_add_command(struct fnp_watch *watch, uint32_t pid, const char *program)
 {
-	struct fnp_invocations_process view = {.pid = pid, .now_ns = fnp_clock_ns(), .program = program,
-					       .waits_for_exec = true};
+	struct fnp_invocations_process view = {
+		.pid = pid, .now_ns = fnp_clock_ns(), .program = program, .waits_for_exec = true};
 	struct fnp_process *process;
 	int r = fnp_invocations_attach(watch->invocations, &view);
 
@@ -350,10 +350,11 @@ static int on_fork(struct fnp_watch *watch, const struct fnp_fork_record *record
 	struct fnp_process *parent = fnp_processes_find(watch->processes, record->head.pid), *child;
 
 	if (record->child_pid == record->head.pid)
-		return 0; /* a thread */
+		return 0;			  /* a thread */
 	forget_process(watch, record->child_pid); /* one that had this pid before */
 	/* The child has what its parent had mapped at this moment. */
-	fnp_map_events_deliver(watch->map_events, record->head.time_ns, fnp_processes_take_map_event, watch->processes);
+	fnp_map_events_deliver(watch->map_events, record->head.time_ns, fnp_processes_take_map_event,
+			       watch->processes);
 	if (!parent)
 		return fnp_processes_add(watch->processes, record->child_pid, record->child_process, &child);
 	fnp_spaces_fork(watch->spaces, record->head.pid, record->child_pid);
@@ -451,7 +452,8 @@ static void settle_losses(struct fnp_watch *watch, uint32_t pid, const struct fn
 {
 	for (int cause = 0; cause < FNP_LOSS_MAX; cause++) {
 		if (target->lost[cause])
-			fnp_invocations_loss(watch->invocations, pid, target->process, cause, target->lost[cause]);
+			fnp_invocations_loss(watch->invocations, pid, target->process, cause,
+					     target->lost[cause]);
 	}
 	watch->totals.ticks += target->ticks;
 	watch->totals.events_lost += target->events_lost;
@@ -565,7 +567,8 @@ static void finish_process(void *self, struct fnp_process *process)
 		return; /* settled */
 	settle_losses(watch, process->pid, &target);
 	if (process->exited)
-		fnp_invocations_gone(watch->invocations, process->pid, process->process, &target, watch->now_ns);
+		fnp_invocations_gone(watch->invocations, process->pid, process->process, &target,
+				     watch->now_ns);
 	watch->options.add_process(watch->options.self, process->pid, target.process, target.cpu_ns);
 }
 

@@ -50,7 +50,7 @@ static int eh_frame_by_section(const struct fnp_object *object, struct fnp_cfi_s
 	if (section.size > SECTION_MAX)
 		return -EFBIG;
 	*ret = (struct fnp_cfi_section){
-	    .bytes = fnp_cursor_of(section.data, section.size), .address = section.address, .eh = true};
+		.bytes = fnp_cursor_of(section.data, section.size), .address = section.address, .eh = true};
 	return 0;
 }
 
@@ -86,7 +86,7 @@ static int eh_frame_by_header(const struct fnp_object *object, struct fnp_cfi_se
 		if (fnp_object_read_address(object, address, size, &data) < 0)
 			return -ENOENT;
 		*ret = (struct fnp_cfi_section){
-		    .bytes = fnp_cursor_of(data, size), .address = address, .eh = true, .open_ended = true};
+			.bytes = fnp_cursor_of(data, size), .address = address, .eh = true, .open_ended = true};
 		return 0;
 	}
 	return -ENOENT;
@@ -150,7 +150,8 @@ static void put_in_order(const struct fnp_object *object, struct fnp_cfi *cfi)
 	for (size_t i = 0; i < cfi->fdes.len; i++) {
 		struct fnp_cfi_fde fde = cfi->fdes.items[i];
 
-		if (!segment || fde.start < segment->address || fde.start - segment->address >= segment->memory_size)
+		if (!segment || fde.start < segment->address ||
+		    fde.start - segment->address >= segment->memory_size)
 			segment = code_segment(object, fde.start);
 		if (!segment)
 			continue;
@@ -168,8 +169,8 @@ static int emit_row(void *self, uint64_t address, const struct fnp_rule *rule)
 	return fnp_rows_add(self, address, rule);
 }
 
-static int compile_one(struct build *b, const struct fnp_cfi *cfi, const struct fnp_cfi_fde *fde, uint64_t end,
-		       uint64_t *covered)
+static int compile_one(struct build *b, const struct fnp_cfi *cfi, const struct fnp_cfi_fde *fde,
+		       uint64_t end, uint64_t *covered)
 {
 	int r = 0;
 

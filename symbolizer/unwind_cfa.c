@@ -106,8 +106,8 @@ static bool plt_threshold(const struct fnp_cursor *expression, uint8_t *ret)
 	static const uint8_t tail[] = {DW_OP_ge, DW_OP_lit3, DW_OP_shl, DW_OP_plus};
 	const uint8_t *p = expression->pos;
 
-	if (fnp_cursor_left(expression) != sizeof(head) + 1 + sizeof(tail) || memcmp(p, head, sizeof(head)) != 0 ||
-	    memcmp(p + sizeof(head) + 1, tail, sizeof(tail)) != 0)
+	if (fnp_cursor_left(expression) != sizeof(head) + 1 + sizeof(tail) ||
+	    memcmp(p, head, sizeof(head)) != 0 || memcmp(p + sizeof(head) + 1, tail, sizeof(tail)) != 0)
 		return false;
 	if (p[sizeof(head)] < DW_OP_lit0 || p[sizeof(head)] > DW_OP_lit15)
 		return false;
@@ -180,7 +180,8 @@ static int offset_instruction(struct machine_state *s, struct fnp_cursor *c, uin
 {
 	uint64_t reg, unsigned_offset = 0;
 	int64_t offset = 0;
-	bool is_signed = op == DW_CFA_offset_extended_sf || op == DW_CFA_def_cfa_sf || op == DW_CFA_val_offset_sf;
+	bool is_signed = op == DW_CFA_offset_extended_sf || op == DW_CFA_def_cfa_sf ||
+			 op == DW_CFA_val_offset_sf;
 
 	if (fnp_cursor_uleb128(c, &reg) < 0)
 		return -EBADMSG;
@@ -273,7 +274,8 @@ static int set_address(struct machine_state *s, struct fnp_cursor *c)
 	uint64_t address;
 
 	/* Only with plain addresses: nobody has been seen to write it in .eh_frame. */
-	if (s->cie->pointer_encoding != DW_EH_PE_absptr || s->cie->address_size != 8 || fnp_cursor_u64(c, &address) < 0)
+	if (s->cie->pointer_encoding != DW_EH_PE_absptr || s->cie->address_size != 8 ||
+	    fnp_cursor_u64(c, &address) < 0)
 		return -EBADMSG;
 	if (address < s->address)
 		return -EBADMSG;
@@ -405,7 +407,8 @@ int fnp_cfi_run(const struct fnp_cfi *cfi, const struct fnp_cfi_fde *fde, uint64
 		int (*emit)(void *self, uint64_t address, const struct fnp_rule *rule), void *self)
 {
 	const struct fnp_cfi_cie *cie = &cfi->cies.items[fde->cie];
-	struct machine_state s = {.machine = &cfi->machine, .cie = cie, .rule = cie->initial, .address = fde->start};
+	struct machine_state s = {
+		.machine = &cfi->machine, .cie = cie, .rule = cie->initial, .address = fde->start};
 	struct fnp_cursor c = fnp_cursor_of(fde->instructions, fde->size);
 	struct fnp_rule emitted = {0};
 	uint64_t row = fde->start;

@@ -74,8 +74,8 @@ static bool is_cie(const struct reader *reader, const struct entry *entry)
 	return entry->id == (entry->wide ? UINT64_MAX : UINT32_MAX);
 }
 
-static int read_encoded(const struct reader *reader, struct fnp_cursor *c, uint8_t encoding, uint8_t address_size,
-			uint64_t *ret)
+static int read_encoded(const struct reader *reader, struct fnp_cursor *c, uint8_t encoding,
+			uint8_t address_size, uint64_t *ret)
 {
 	const uint8_t *at = c->pos;
 	uint64_t value = 0;
@@ -227,8 +227,8 @@ static int cie_at(struct reader *reader, uint64_t offset, uint32_t *ret)
 		*ret = (uint32_t)*known;
 		return 0;
 	}
-	if (fnp_cursor_seek(&c, offset) < 0 || next_entry(reader, &c, &entry) != 1 || entry.offset != offset ||
-	    !is_cie(reader, &entry) || read_cie(reader, &entry, &cie) < 0)
+	if (fnp_cursor_seek(&c, offset) < 0 || next_entry(reader, &c, &entry) != 1 ||
+	    entry.offset != offset || !is_cie(reader, &entry) || read_cie(reader, &entry, &cie) < 0)
 		cie.bad = true;
 	r = fnp_vec_push(&reader->cfi->cies, cie);
 	if (r == 0)

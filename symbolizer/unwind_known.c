@@ -43,7 +43,7 @@ static int add(struct fnp_cfi *cfi, uint64_t start, uint64_t end, const struct f
 	static const uint8_t no_instructions[1];
 	struct fnp_cfi_cie cie = {.initial = *rule, .signal = rule->flags & FNP_RULE_SIGNAL};
 	struct fnp_cfi_fde fde = {
-	    .start = start, .end = end, .instructions = no_instructions, .cie = (uint32_t)cfi->cies.len};
+		.start = start, .end = end, .instructions = no_instructions, .cie = (uint32_t)cfi->cies.len};
 
 	if (end <= start)
 		return 0;
@@ -97,14 +97,17 @@ static int add_direct_plt(const struct known *k, const char *name)
 static int add_lazy_plt(const struct known *k)
 {
 	static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
-	struct fnp_rule rule = {.cfa_kind = FNP_CFA_PLT, .cfa_offset = 8, .ra_offset = -8,
+	struct fnp_rule rule = {.cfa_kind = FNP_CFA_PLT,
+				.cfa_offset = 8,
+				.ra_offset = -8,
 				.saved = SAVED(FNP_SAVED_SAME, FNP_SAVED_AT_CFA)};
 	struct fnp_rule pushed = plain(16), both = plain(24);
 	struct fnp_section section;
 	int r;
 
-	if (fnp_object_find_section(k->object, ".plt", &section) < 0 || !section.data || is_covered(k, section.address) ||
-	    section.size < 2 * PLT_ENTRY || section.size > UINT32_MAX || section.size > UINT64_MAX - section.address)
+	if (fnp_object_find_section(k->object, ".plt", &section) < 0 || !section.data ||
+	    is_covered(k, section.address) || section.size < 2 * PLT_ENTRY || section.size > UINT32_MAX ||
+	    section.size > UINT64_MAX - section.address)
 		return 0;
 	/* A static program's .plt holds direct jumps, as .plt.got does: no entry pushes anything first. */
 	if (section.data[0] != 0xff || section.data[1] != 0x35)
@@ -164,8 +167,8 @@ static int overlay_signal_return(struct fnp_rows *rows, uint64_t address, size_t
 static int overlay_signal_returns(const struct fnp_object *object, struct fnp_rows *rows)
 {
 	static const uint8_t patterns[][9] = {
-	    {0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05},
-	    {0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05},
+		{0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05},
+		{0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05},
 	};
 	static const size_t sizes[] = {9, 7};
 	const struct fnp_segment *segments;
@@ -184,7 +187,8 @@ static int overlay_signal_returns(const struct fnp_object *object, struct fnp_ro
 			const uint8_t *at = code, *end = code + size;
 
 			while (r == 0 && (at = memmem(at, (size_t)(end - at), patterns[p], sizes[p]))) {
-				r = overlay_signal_return(rows, segments[i].address + (uint64_t)(at - code), sizes[p]);
+				r = overlay_signal_return(rows, segments[i].address + (uint64_t)(at - code),
+							  sizes[p]);
 				at += sizes[p];
 			}
 		}
@@ -219,8 +223,8 @@ static int overlay_go_vdso_call(const struct fnp_object *object, struct fnp_rows
 	if (!to)
 		return 0;
 	rule.flags = FNP_RULE_OTHER_STACK;
-	return fnp_rows_overlay(rows, symbol.address + (uint64_t)(from - code), symbol.address + (uint64_t)(to - code) + 3,
-				&rule);
+	return fnp_rows_overlay(rows, symbol.address + (uint64_t)(from - code),
+				symbol.address + (uint64_t)(to - code) + 3, &rule);
 }
 
 /*
@@ -229,8 +233,9 @@ static int overlay_go_vdso_call(const struct fnp_object *object, struct fnp_rows
  */
 static int overlay_go(const struct fnp_object *object, struct fnp_rows *rows)
 {
-	static const char *const roots[] = {"runtime.goexit",	   "runtime.mstart",   "runtime.rt0_go", "runtime.mcall",
-					    "runtime.systemstack", "runtime.morestack", "runtime.asmcgocall"};
+	static const char *const roots[] = {"runtime.goexit",	 "runtime.mstart",	"runtime.rt0_go",
+					    "runtime.mcall",	 "runtime.systemstack", "runtime.morestack",
+					    "runtime.asmcgocall"};
 	static const char *const vdso_calls[] = {"runtime.nanotime1", "runtime.walltime", "time.now"};
 	struct fnp_object_symbol symbol;
 	struct fnp_section section;

@@ -149,7 +149,8 @@ const struct fnp_rule *fnp_rows_rule_at(const struct fnp_rows *rows, uint64_t ad
 	if (address < rows->base)
 		return NULL;
 	i = row_from(rows, address - rows->base + 1);
-	return i == 0 || rows->rows.items[i - 1].rule == 0 ? NULL : &rows->rules.items[rows->rows.items[i - 1].rule];
+	return i == 0 || rows->rows.items[i - 1].rule == 0 ? NULL
+							   : &rows->rules.items[rows->rows.items[i - 1].rule];
 }
 
 int fnp_rows_overlay(struct fnp_rows *rows, uint64_t start, uint64_t end, const struct fnp_rule *rule)
@@ -170,7 +171,8 @@ int fnp_rows_overlay(struct fnp_rows *rows, uint64_t start, uint64_t end, const 
 	new[0] = (struct fnp_row){.offset = (uint32_t)(start - rows->base), .rule = number};
 	new[1] = (struct fnp_row){.offset = (uint32_t)(end - rows->base),
 				  .rule = behind > 0 ? rows->rows.items[behind - 1].rule : 0};
-	memmove(&rows->rows.items[first + 2], &rows->rows.items[behind], (rows->rows.len - behind) * sizeof(new[0]));
+	memmove(&rows->rows.items[first + 2], &rows->rows.items[behind],
+		(rows->rows.len - behind) * sizeof(new[0]));
 	memcpy(&rows->rows.items[first], new, sizeof(new));
 	rows->rows.len = rows->rows.len - (behind - first) + 2;
 	return 0;
@@ -294,7 +296,8 @@ static void fill_index(const block_vec *blocks, const struct fnp_table *table, u
 	}
 }
 
-int fnp_rows_pack(struct fnp_rows *rows, struct fnp_table *ret_table, struct fnp_block **ret_lines, size_t *ret_n_lines)
+int fnp_rows_pack(struct fnp_rows *rows, struct fnp_table *ret_table, struct fnp_block **ret_lines,
+		  size_t *ret_n_lines)
 {
 	FNP_CLEANUP(fnp_freep) struct fnp_block *lines = NULL;
 	struct fnp_row none = {0};

@@ -53,6 +53,7 @@ int fnp_rows_overlay(struct fnp_rows *rows, uint64_t start, uint64_t end, const 
  * Lays the table out: `ret_lines` is one run of cache lines (index, blocks, rules; free() it), and `ret_table` says
  * what is where, in lines from the first. 0 or -ENOMEM.
  */
-int fnp_rows_pack(struct fnp_rows *rows, struct fnp_table *ret_table, struct fnp_block **ret_lines, size_t *ret_n_lines);
+int fnp_rows_pack(struct fnp_rows *rows, struct fnp_table *ret_table, struct fnp_block **ret_lines,
+		  size_t *ret_n_lines);
 
 #endif

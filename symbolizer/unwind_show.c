@@ -66,8 +66,9 @@ int fnp_unwind_next_row(const struct fnp_unwind *unwind, size_t *cursor, struct 
 		*cursor += 1;
 		return 1;
 	}
-	ret->end = block + 1 < n ? start_of(unwind, block_at(unwind, block + 1), 0)
-				 : unwind->table.base + ((uint64_t)unwind->table.pages << unwind->table.page_shift);
+	ret->end = block + 1 < n
+			   ? start_of(unwind, block_at(unwind, block + 1), 0)
+			   : unwind->table.base + ((uint64_t)unwind->table.pages << unwind->table.page_shift);
 	*cursor = (block + 1) * 32;
 	return 1;
 }
@@ -147,7 +148,8 @@ static void print_rule(const struct fnp_rule *rule, uint16_t machine, FILE *out)
 		return;
 	}
 	if (rule->cfa_kind == FNP_CFA_REG)
-		fprintf(out, " %s%+d", register_name(machine, rule->cfa_reg, name, sizeof(name)), rule->cfa_offset);
+		fprintf(out, " %s%+d", register_name(machine, rule->cfa_reg, name, sizeof(name)),
+			rule->cfa_offset);
 	else
 		fprintf(out, " exp");
 	print_saved(rule->saved & 15, rule->fp_offset, machine, out);

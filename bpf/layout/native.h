@@ -66,7 +66,7 @@ enum fnp_saved_kind {
 enum fnp_rule_flags {
 	FNP_RULE_SIGNAL = 1 << 0, /* the caller was interrupted: its pc is exact, its registers lie on the stack */
 	FNP_RULE_OTHER_STACK = 1 << 2, /* the caller may be on another stack, at lower addresses */
-	FNP_RULE_ODD_SP = 1 << 1, /* the caller's sp is not the CFA: cannot be walked */
+	FNP_RULE_ODD_SP = 1 << 1,      /* the caller's sp is not the CFA: cannot be walked */
 };
 
 struct fnp_rule {
@@ -104,17 +104,18 @@ struct fnp_block {
 
 /* Instead of a number of pages. */
 #define FNP_TABLE_NOT_LOADED 0U
-#define FNP_TABLE_REFUSED 0xfffffffeU	     /* there will be none */
-#define FNP_TABLE_FRAME_POINTERS 0xffffffffU /* the object has no call frame information: frame pointers are believed */
+#define FNP_TABLE_REFUSED 0xfffffffeU /* there will be none */
+#define FNP_TABLE_FRAME_POINTERS                                                                             \
+	0xffffffffU /* the object has no call frame information: frame pointers are believed */
 
 /* Page index, blocks and rules of one object, as numbers of cache lines in its arena. */
 struct fnp_table {
-	fnp_u64 base;	 /* address (as the ELF file counts) where the first page begins */
-	fnp_u32 pages;	 /* pages of code (the index has one entry more), or one of the above */
+	fnp_u64 base;  /* address (as the ELF file counts) where the first page begins */
+	fnp_u32 pages; /* pages of code (the index has one entry more), or one of the above */
 	fnp_u32 arena;
-	fnp_u32 index;	 /* first cache line of the page index */
-	fnp_u32 blocks;	 /* first block */
-	fnp_u32 rules;	 /* first cache line of the rules, four a line */
+	fnp_u32 index;	/* first cache line of the page index */
+	fnp_u32 blocks; /* first block */
+	fnp_u32 rules;	/* first cache line of the rules, four a line */
 	fnp_u16 n_rules;
 	fnp_u16 page_shift;
 };
@@ -124,10 +125,10 @@ struct fnp_table {
 enum fnp_code_kind {
 	FNP_CODE_NATIVE = 0,	    /* rows of `object` */
 	FNP_CODE_FRAME_POINTER = 1, /* no rows will come; frame pointers are believed */
-	FNP_CODE_PYTHON = 2,	    /* the interpreter's loop: native code with rows that stands for Python frames */
-	FNP_CODE_HOTSPOT = 3,	    /* a code heap */
-	FNP_CODE_V8 = 4,	    /* a code range, or embedded builtins */
-	FNP_CODE_TEST = 7,	    /* the walkers' own tests */
+	FNP_CODE_PYTHON = 2, /* the interpreter's loop: native code with rows that stands for Python frames */
+	FNP_CODE_HOTSPOT = 3, /* a code heap */
+	FNP_CODE_V8 = 4,      /* a code range, or embedded builtins */
+	FNP_CODE_TEST = 7,    /* the walkers' own tests */
 };
 
 struct fnp_code_range {

@@ -68,9 +68,10 @@ FNP_INLINE int fnp_walk_load(struct fnp_walk *walk, fnp_u64 address, fnp_u64 *re
 #define FNP_WALK_SLOT_FP 4
 #define FNP_WALK_SLOTS 0x01236789f4ed5bcaULL
 #define FNP_WALK_SIGNAL_SLOTS 0x76543210fa89becdULL
-#define FNP_WALK_SIGNAL_REGS 40 /* rt_sigframe as the return from the handler finds it: ucontext_t, its gregs at 40 */
-#define fnp_walk_slot(reg) ((FNP_WALK_SLOTS >> ((reg) * 4)) & 15)
-#define fnp_walk_signal_slot(reg) ((FNP_WALK_SIGNAL_SLOTS >> ((reg) * 4)) & 15)
+#define FNP_WALK_SIGNAL_REGS                                                                                 \
+	40 /* rt_sigframe as the return from the handler finds it: ucontext_t, its gregs at 40 */
+#define fnp_walk_slot(reg) ((FNP_WALK_SLOTS >> ((reg)*4)) & 15)
+#define fnp_walk_signal_slot(reg) ((FNP_WALK_SIGNAL_SLOTS >> ((reg)*4)) & 15)
 #define FNP_WALK_REG_MAX 16
 #else
 #define FNP_WALK_SLOT_PC 32

@@ -18,7 +18,7 @@
 #define FNP_NATIVE_MAPPING_STEPS 15 /* log2(FNP_CODE_RANGES_MAX) */
 
 /* 1 when a <= b, for numbers below 2^63; without a jump, because the verifier follows both ways of each jump. */
-#define FNP_NATIVE_LE(a, b) (((fnp_u64)(a) - (fnp_u64)(b) - 1) >> 63)
+#define FNP_NATIVE_LE(a, b) (((fnp_u64)(a) - (fnp_u64)(b)-1) >> 63)
 
 /* Finds the mapping of an address and leaves it in walk->here. 0 or a truncation cause. */
 FNP_SUBPROGRAM int fnp_native_find_mapping(struct fnp_walk *walk, fnp_u64 address)
@@ -65,7 +65,8 @@ FNP_INLINE int fnp_native_word(fnp_u32 arena, fnp_u32 line, fnp_u32 n, fnp_u32 *
 FNP_INLINE const struct fnp_block *fnp_native_block(fnp_u32 arena, fnp_u32 blocks, fnp_u32 low, fnp_u32 high,
 						    fnp_u32 offset)
 {
-	fnp_u32 left = high - low; /* among (low, low + left] the last that does not begin after it is looked for */
+	fnp_u32 left = high -
+		       low; /* among (low, low + left] the last that does not begin after it is looked for */
 
 	for (int i = 0; i < FNP_NATIVE_BLOCK_STEPS && left > 0; i++) {
 		fnp_u32 half = (left + 1) / 2, before;
@@ -85,7 +86,7 @@ FNP_INLINE const struct fnp_block *fnp_native_block(fnp_u32 arena, fnp_u32 block
 	({                                                                                                   \
 		fnp_u64 i_ = (i);                                                                            \
 		__asm__ volatile("" : "+r"(i_));                                                             \
-		i_ & (mask);                                                                                 \
+		i_ &(mask);                                                                                  \
 	})
 /* The block as 16-bit cells, and as the distances in them. */
 #define FNP_NATIVE_CELL(block, i) (((const fnp_u16 *)(block))[FNP_NATIVE_BOUND(i, 31)])
@@ -104,7 +105,8 @@ FNP_INLINE fnp_u32 fnp_native_rule_of(const struct fnp_block *block, fnp_u32 off
 	if (!(block->base & FNP_BLOCK_IS_WIDE))
 		i += FNP_NATIVE_LE(distance[16], d);
 	i *= 4;
-	i += FNP_NATIVE_LE(FNP_NATIVE_DISTANCE(block, i + 1), d) + FNP_NATIVE_LE(FNP_NATIVE_DISTANCE(block, i + 2), d) +
+	i += FNP_NATIVE_LE(FNP_NATIVE_DISTANCE(block, i + 1), d) +
+	     FNP_NATIVE_LE(FNP_NATIVE_DISTANCE(block, i + 2), d) +
 	     FNP_NATIVE_LE(FNP_NATIVE_DISTANCE(block, i + 3), d);
 	if (block->base & FNP_BLOCK_IS_WIDE)
 		return FNP_NATIVE_CELL(block, 2 + FNP_BLOCK_WIDE + 2 + i);
@@ -257,7 +259,8 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 	if (cause)
 		return fnp_walk_stop(walk, cause);
 	/* Leaf first, so addresses rise; only a signal may have changed stacks, and only a leaf may have no frame. */
-	if (!(rule.flags & (FNP_RULE_SIGNAL | FNP_RULE_OTHER_STACK)) && (cfa < walk->sp || (cfa == walk->sp && !walk->exact)))
+	if (!(rule.flags & (FNP_RULE_SIGNAL | FNP_RULE_OTHER_STACK)) &&
+	    (cfa < walk->sp || (cfa == walk->sp && !walk->exact)))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_LOOP);
 	if ((rule.saved & 15) == FNP_SAVED_EXPRESSION || (rule.saved & 15) == FNP_SAVED_UNDEFINED)
 		fp = 0;

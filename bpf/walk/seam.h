@@ -136,7 +136,7 @@ static __thread const struct fnp_walk_env *fnp_walk_env __attribute__((unused));
 	_Static_assert(sizeof(type_) > 0, #name_)
 
 static inline __attribute__((unused)) const struct fnp_walk_map *fnp_walk_map_named(const char *name,
-										     size_t value_size)
+										    size_t value_size)
 {
 	for (size_t i = 0; fnp_walk_env && i < fnp_walk_env->n_maps; i++) {
 		const struct fnp_walk_map *m = &fnp_walk_env->maps[i];

@@ -39,16 +39,16 @@
 #include "bpf/walk/seam.h"
 #include "bpf/walk/spaces.h"
 
-#define FNP_WALK_TURNS 128	   /* frames a program takes before it must continue by a tail call */
+#define FNP_WALK_TURNS 128 /* frames a program takes before it must continue by a tail call */
 #define FNP_WALK_TURNS_A_CALL 8
-#define FNP_WALK_CONTINUATIONS 31  /* the kernel ends a chain of tail calls at 33, 32 before 5.16 */
-#define FNP_WALK_WINDOW 4096	   /* bytes; a power of two */
+#define FNP_WALK_CONTINUATIONS 31 /* the kernel ends a chain of tail calls at 33, 32 before 5.16 */
+#define FNP_WALK_WINDOW 4096	  /* bytes; a power of two */
 #define FNP_WALK_WINDOW_FIRST 1024
-#define FNP_WALK_CACHE 1024	   /* rules remembered by address; a power of two */
-#define FNP_WALK_HEAD_WORDS 10	   /* struct fnp_sample_record and the section's head */
+#define FNP_WALK_CACHE 1024    /* rules remembered by address; a power of two */
+#define FNP_WALK_HEAD_WORDS 10 /* struct fnp_sample_record and the section's head */
 #define FNP_WALK_WORDS (FNP_USER_WORDS_MAX + 160 + FNP_RESUME_STACK_MAX / 8)
-#define FNP_WALK_PYTHON_SEEN 512   /* a power of two */
-#define FNP_WALK_FRAME_WORDS 8	   /* of one frame at most */
+#define FNP_WALK_PYTHON_SEEN 512 /* a power of two */
+#define FNP_WALK_FRAME_WORDS 8	 /* of one frame at most */
 
 /* Registers as ptrace orders them; the index is what fnp_walk_reg_slot() gives. */
 #if defined(__x86_64__) || defined(__TARGET_ARCH_x86)
@@ -89,7 +89,7 @@ struct fnp_walk {
 	fnp_u32 version;
 	fnp_u32 space;
 	fnp_u32 first, count; /* mappings */
-	fnp_u32 cached; /* place of the rule that was used last, in `cache` */
+	fnp_u32 cached;	      /* place of the rule that was used last, in `cache` */
 	fnp_u32 window_size;
 	fnp_u32 window_next; /* bytes to read at the next move */
 	fnp_u64 window_base; /* user address of window[0], a multiple of 8 */

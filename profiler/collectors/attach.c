@@ -11,11 +11,17 @@ int fnp_collector_load(struct fnp_kernel *kernel, struct bpf_object_skeleton *sk
 		return r;
 	r = bpf_object__load_skeleton(skeleton);
 	if (r == -EPERM)
-		return fnp_error(r, "the kernel refuses to load the BPF programs of '%s': run as root, or with CAP_BPF, "
-				    "CAP_PERFMON and CAP_SYS_RESOURCE; `fnprof doctor` says more", name);
+		return fnp_error(
+			r,
+			"the kernel refuses to load the BPF programs of '%s': run as root, or with CAP_BPF, "
+			"CAP_PERFMON and CAP_SYS_RESOURCE; `fnprof doctor` says more",
+			name);
 	if (r < 0)
-		return fnp_error(r, "the kernel refuses the BPF programs of '%s' (%s): `fnprof doctor` says what it lacks, "
-				    "FNPROF_DEBUG=1 shows its words", name, strerror(-r));
+		return fnp_error(r,
+				 "the kernel refuses the BPF programs of '%s' (%s): `fnprof doctor` says "
+				 "what it lacks, "
+				 "FNPROF_DEBUG=1 shows its words",
+				 name, strerror(-r));
 	return fnp_kernel_adopt(kernel, *skeleton->obj);
 }
 
@@ -25,7 +31,8 @@ int fnp_collector_attach(struct bpf_program *program, struct bpf_link **ret)
 	int r = link ? 0 : -errno;
 
 	if (r < 0)
-		return fnp_error(r, "cannot attach the BPF program %s: %s", bpf_program__name(program), strerror(-r));
+		return fnp_error(r, "cannot attach the BPF program %s: %s", bpf_program__name(program),
+				 strerror(-r));
 	*ret = link;
 	return 0;
 }

@@ -74,8 +74,11 @@ static int add_timer(struct cpu_state *state, int cpu)
 	if (timer.fd == -ENODEV)
 		return 0; /* the CPU is offline */
 	if (timer.fd < 0)
-		return fnp_error(timer.fd, "the kernel refuses a timer on CPU %d (perf_event_open: %s): run as root or with "
-					   "CAP_PERFMON", cpu, strerror(-timer.fd));
+		return fnp_error(
+			timer.fd,
+			"the kernel refuses a timer on CPU %d (perf_event_open: %s): run as root or with "
+			"CAP_PERFMON",
+			cpu, strerror(-timer.fd));
 	/* The link owns the event's descriptor from here on. */
 	timer.link = bpf_program__attach_perf_event(state->skeleton->progs.fnp_tick, timer.fd);
 	if (!timer.link) {
@@ -160,10 +163,12 @@ static void cpu_poll(void *self, uint64_t now_ns)
 		if (now_ns < timer->redraw_ns)
 			continue;
 		period_ns = draw_period(state);
-		timer->redraw_ns = now_ns + REDRAW_TICKS * state->period_ns * 3 / 4; /* the session's polls are not exact */
+		timer->redraw_ns = now_ns + REDRAW_TICKS * state->period_ns * 3 /
+						    4; /* the session's polls are not exact */
 		if (ioctl(timer->fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0)
-			fnp_warning_once("cannot change the sampling period (%s): periodic work may be seen in step",
-					 strerror(errno));
+			fnp_warning_once(
+				"cannot change the sampling period (%s): periodic work may be seen in step",
+				strerror(errno));
 	}
 }
 

@@ -26,7 +26,7 @@ struct fnp_kernel {
 	uint32_t own_pid_ns;
 	int stats_fd;
 	int set_filter_fd; /* the program fnp_set_filter; owned by `programs` */
-	struct btf *btf; /* of the running kernel; loaded when first asked for */
+	struct btf *btf;   /* of the running kernel; loaded when first asked for */
 	FNP_VEC(struct shared_map) maps;
 	FNP_VEC(int) programs; /* duplicates, for what they cost */
 };
@@ -131,7 +131,8 @@ int fnp_kernel_prepare(struct fnp_kernel *kernel, struct bpf_object *object)
 	struct bpf_map *map;
 	int r = 0;
 
-	bpf_object__for_each_map(map, object) {
+	bpf_object__for_each_map(map, object)
+	{
 		const char *name = bpf_map__name(map);
 		uint32_t entries = entries_of(kernel, name);
 		int fd;
@@ -186,11 +187,13 @@ int fnp_kernel_adopt(struct fnp_kernel *kernel, struct bpf_object *object)
 	struct bpf_map *map;
 	int r = 0;
 
-	bpf_object__for_each_map(map, object) {
+	bpf_object__for_each_map(map, object)
+	{
 		if (r == 0 && is_shared(map) && fnp_kernel_map_fd(kernel, bpf_map__name(map)) < 0)
 			r = adopt_map(kernel, map);
 	}
-	bpf_object__for_each_program(program, object) {
+	bpf_object__for_each_program(program, object)
+	{
 		if (r == 0)
 			r = adopt_program(kernel, program);
 	}
@@ -232,7 +235,8 @@ void fnp_kernel_loaded(struct fnp_kernel *kernel)
 int fnp_kernel_watch(struct fnp_kernel *kernel, uint32_t pid, uint32_t flags, uint16_t port)
 {
 	struct fnp_target target = {.flags = flags, .port = port};
-	int r = bpf_map_update_elem(fnp_kernel_map_fd(kernel, "targets"), &pid, &target, BPF_NOEXIST) ? -errno : 0;
+	int r = bpf_map_update_elem(fnp_kernel_map_fd(kernel, "targets"), &pid, &target, BPF_NOEXIST) ? -errno
+												      : 0;
 
 	if (r < 0 && r != -EEXIST)
 		return fnp_error(r, "cannot watch process %u: %s", pid, strerror(-r));

@@ -16,8 +16,8 @@ struct fnp_kernel;
 
 struct fnp_kernel_options {
 	uint32_t rate_hz;
-	bool watch_every_exec;	   /* host-wide recording */
-	size_t events_ring_bytes;  /* powers of two */
+	bool watch_every_exec;	  /* host-wide recording */
+	size_t events_ring_bytes; /* powers of two */
 	size_t samples_ring_bytes;
 };
 
@@ -26,7 +26,7 @@ void fnp_kernel_destroy(struct fnp_kernel *kernel);
 FNP_DEFINE_CLEANUP(fnp_kernel_destroyp, struct fnp_kernel *, fnp_kernel_destroy)
 
 const struct fnp_kernel_options *fnp_kernel_options(const struct fnp_kernel *kernel);
-uint32_t fnp_kernel_n_cpus(const struct fnp_kernel *kernel); /* possible CPUs: numbers are below it */
+uint32_t fnp_kernel_n_cpus(const struct fnp_kernel *kernel);	 /* possible CPUs: numbers are below it */
 uint32_t fnp_kernel_own_pid_ns(const struct fnp_kernel *kernel); /* 0: the initial one */
 
 /* Between open and load: sizes of known maps, and the maps that another object has created already. */

@@ -15,8 +15,8 @@ struct hole {
 struct arena {
 	int fd; /* -1: plain memory */
 	uint32_t lines;
-	struct fnp_block *mapped;     /* NULL: not at present */
-	FNP_VEC(struct hole) holes;   /* ascending, never touching each other */
+	struct fnp_block *mapped;   /* NULL: not at present */
+	FNP_VEC(struct hole) holes; /* ascending, never touching each other */
 };
 
 struct fnp_arenas {
@@ -93,8 +93,8 @@ static int make_memory(const struct fnp_arenas *arenas, struct arena *arena)
 		arena->mapped = aligned_alloc(FNP_BLOCK_BYTES, bytes_of(arena));
 		return arena->mapped ? 0 : -ENOMEM;
 	}
-	arena->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fnp_arena", sizeof(uint32_t), FNP_BLOCK_BYTES, arena->lines,
-				   &options);
+	arena->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fnp_arena", sizeof(uint32_t), FNP_BLOCK_BYTES,
+				   arena->lines, &options);
 	if (arena->fd < 0)
 		return -errno;
 	return bpf_map_update_elem(arenas->map_fd, &index, &arena->fd, BPF_ANY) < 0 ? -errno : 0;
@@ -205,8 +205,8 @@ int fnp_arenas_map(struct fnp_arenas *arenas, const struct fnp_walk_arena **ret,
 		int r = map(&arenas->items[i]);
 		if (r < 0)
 			return r;
-		arenas->views[i] =
-		    (struct fnp_walk_arena){.blocks = arenas->items[i].mapped, .n = arenas->items[i].lines};
+		arenas->views[i] = (struct fnp_walk_arena){.blocks = arenas->items[i].mapped,
+							   .n = arenas->items[i].lines};
 	}
 	*ret = arenas->views;
 	*ret_n = arenas->n;

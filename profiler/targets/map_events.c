@@ -77,12 +77,15 @@ static int add_ring(struct fnp_map_events *events, int cpu)
 	if (fd < 0) {
 		r = fd;
 		fd = -1;
-		return fnp_error(r, "the kernel refuses perf events (perf_event_open: %s): run as root or with "
-				    "CAP_PERFMON, or lower /proc/sys/kernel/perf_event_paranoid", strerror(-r));
+		return fnp_error(r,
+				 "the kernel refuses perf events (perf_event_open: %s): run as root or with "
+				 "CAP_PERFMON, or lower /proc/sys/kernel/perf_event_paranoid",
+				 strerror(-r));
 	}
 	void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED)
-		return fnp_error(-errno, "no memory for perf rings (%s): raise /proc/sys/kernel/perf_event_mlock_kb",
+		return fnp_error(-errno,
+				 "no memory for perf rings (%s): raise /proc/sys/kernel/perf_event_mlock_kb",
 				 strerror(errno));
 	if (epoll_ctl(events->epoll_fd, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN}) < 0) {
 		munmap(page, bytes);

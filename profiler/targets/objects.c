@@ -216,7 +216,8 @@ int fnp_objects_find(struct fnp_objects *objects, const struct fnp_map_event *ma
 			return r;
 		id = object->id = (uint32_t)objects->items.len + 1;
 		if (object->build_id[0] &&
-		    fnp_map_set(&objects->by_build_id, XXH3_64bits(object->build_id, strlen(object->build_id)), id) < 0)
+		    fnp_map_set(&objects->by_build_id,
+				XXH3_64bits(object->build_id, strlen(object->build_id)), id) < 0)
 			return -ENOMEM;
 		objects->items.items[objects->items.len++] = TAKE_PTR(object);
 	}

@@ -16,10 +16,10 @@
 
 /* A file as mappings know it. Plain data, owned by the store; does not move or vanish while the store lives. */
 struct fnp_target_object {
-	uint32_t id;		 /* from 1, dense */
-	struct fnp_object *elf;	 /* NULL: could not be opened, or is no ELF file */
-	char *path;		 /* as the process that showed it first sees it */
-	const char *name;	 /* its last component; "vdso" */
+	uint32_t id;				 /* from 1, dense */
+	struct fnp_object *elf;			 /* NULL: could not be opened, or is no ELF file */
+	char *path;				 /* as the process that showed it first sees it */
+	const char *name;			 /* its last component; "vdso" */
 	char build_id[2 * FNP_BUILD_ID_MAX + 1]; /* lower-case hexadecimal, "" when not known */
 	bool deleted;
 };

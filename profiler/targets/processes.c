@@ -157,10 +157,11 @@ static void forget_covered(struct fnp_process *process)
 	process->mappings.len = kept;
 }
 
-static int add_mapping(struct fnp_processes *processes, struct fnp_process *process, const struct fnp_map_event *event)
+static int add_mapping(struct fnp_processes *processes, struct fnp_process *process,
+		       const struct fnp_map_event *event)
 {
-	struct fnp_mapping mapping = {.start = event->start, .end = event->end, .offset = event->offset,
-				      .from_ns = event->time_ns};
+	struct fnp_mapping mapping = {
+		.start = event->start, .end = event->end, .offset = event->offset, .from_ns = event->time_ns};
 	int r = fnp_objects_find(processes->objects, event, &mapping.object);
 
 	if (r < 0)
@@ -168,8 +169,8 @@ static int add_mapping(struct fnp_processes *processes, struct fnp_process *proc
 	if (process->mappings.len >= 1024 && (process->mappings.len & 255) == 0)
 		forget_covered(process);
 	if (process->mappings.len >= MAPPINGS_MAX) {
-		fnp_warning_once("process %u has more than %d executable mappings: the rest is not known", process->pid,
-				 MAPPINGS_MAX);
+		fnp_warning_once("process %u has more than %d executable mappings: the rest is not known",
+				 process->pid, MAPPINGS_MAX);
 		return 0;
 	}
 	r = fnp_vec_push(&process->mappings, mapping);
@@ -207,8 +208,9 @@ static bool parse_maps_line(const char *line, uint32_t pid, struct fnp_map_event
 	char permissions[8];
 	int path_at = 0;
 
-	if (sscanf(line, "%lx-%lx %7s %lx %x:%x %lu %n", &e.start, &e.end, permissions, &e.offset, &e.identity.major,
-		   &e.identity.minor, &e.identity.inode, &path_at) < 7 || e.end <= e.start)
+	if (sscanf(line, "%lx-%lx %7s %lx %x:%x %lu %n", &e.start, &e.end, permissions, &e.offset,
+		   &e.identity.major, &e.identity.minor, &e.identity.inode, &path_at) < 7 ||
+	    e.end <= e.start)
 		return false;
 	if (!strchr(permissions, 'x'))
 		return false;
@@ -286,8 +288,8 @@ const struct fnp_mapping *fnp_process_find_mapping(const struct fnp_process *pro
 	return NULL;
 }
 
-void fnp_processes_each(struct fnp_processes *processes, void (*visit)(void *self, struct fnp_process *process),
-			void *self)
+void fnp_processes_each(struct fnp_processes *processes,
+			void (*visit)(void *self, struct fnp_process *process), void *self)
 {
 	FNP_VEC(struct fnp_process *) all = {0};
 

@@ -21,13 +21,13 @@ struct fnp_mapping {
 
 struct fnp_process {
 	uint32_t pid;
-	uint64_t process;     /* struct fnp_record; 0 until a record said it */
-	uint64_t image_ns;    /* when its present image began; 0: before we looked */
-	char *path;	      /* of the program; "" when not known */
-	const char *program;  /* its base name, else the thread's name */
-	uint32_t program_object; /* the program's own file, FNP_OBJECT_NONE when not known */
+	uint64_t process;		      /* struct fnp_record; 0 until a record said it */
+	uint64_t image_ns;		      /* when its present image began; 0: before we looked */
+	char *path;			      /* of the program; "" when not known */
+	const char *program;		      /* its base name, else the thread's name */
+	uint32_t program_object;	      /* the program's own file, FNP_OBJECT_NONE when not known */
 	FNP_VEC(struct fnp_mapping) mappings; /* in the order of their times */
-	uint64_t maps_generation; /* counts up with each change of the mappings */
+	uint64_t maps_generation;	      /* counts up with each change of the mappings */
 	bool exited;
 	uint64_t exited_ns;
 	void *runtime; /* owned by profiler/runtimes.c */
@@ -42,7 +42,8 @@ FNP_DEFINE_CLEANUP(fnp_processes_destroyp, struct fnp_processes *, fnp_processes
 struct fnp_process *fnp_processes_find(struct fnp_processes *processes, uint32_t pid);
 
 /* A process that is not known yet (`process` 0: not known); one of this pid that ended is replaced. */
-int fnp_processes_add(struct fnp_processes *processes, uint32_t pid, uint64_t process, struct fnp_process **ret);
+int fnp_processes_add(struct fnp_processes *processes, uint32_t pid, uint64_t process,
+		      struct fnp_process **ret);
 
 /* A child begins with what its parent has mapped. */
 int fnp_processes_fork(struct fnp_processes *processes, const struct fnp_process *parent, uint32_t pid,
@@ -67,8 +68,8 @@ const struct fnp_mapping *fnp_process_find_mapping(const struct fnp_process *pro
 						   uint64_t time_ns);
 
 /* Calls `visit` for each process; it may remove the one it is given. */
-void fnp_processes_each(struct fnp_processes *processes, void (*visit)(void *self, struct fnp_process *process),
-			void *self);
+void fnp_processes_each(struct fnp_processes *processes,
+			void (*visit)(void *self, struct fnp_process *process), void *self);
 
 /* Called after the mappings of a process changed, for who mirrors them (unwind tables); one listener. */
 void fnp_processes_on_mapping(struct fnp_processes *processes,

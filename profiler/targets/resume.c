@@ -44,7 +44,8 @@ static int read_stack(void *context, void *to, size_t size, fnp_u64 address)
 	const struct fnp_resumer *resumer = context;
 	uint64_t offset = address - resumer->stack_start;
 
-	if (address < resumer->stack_start || offset > resumer->stack_size || size > resumer->stack_size - offset)
+	if (address < resumer->stack_start || offset > resumer->stack_size ||
+	    size > resumer->stack_size - offset)
 		return -1;
 	memcpy(to, resumer->stack + offset, size);
 	return 0;
@@ -73,8 +74,8 @@ static void *find_space_ref(const struct fnp_walk_map *map, const void *key)
 	return map->values;
 }
 
-static void restore(struct fnp_walk *walk, const struct fnp_resume *resume, uint32_t pid, const uint64_t *words,
-		    uint32_t n_words)
+static void restore(struct fnp_walk *walk, const struct fnp_resume *resume, uint32_t pid,
+		    const uint64_t *words, uint32_t n_words)
 {
 	fnp_walk_init(walk, pid);
 	walk->pc = resume->pc;
@@ -97,8 +98,8 @@ static void run(struct fnp_walk *walk)
 }
 
 /* One attempt with what is loaded now. */
-static int attempt(struct fnp_resumer *resumer, const struct fnp_process *process, const struct fnp_resume *resume,
-		   const uint64_t *words, uint32_t n_words)
+static int attempt(struct fnp_resumer *resumer, const struct fnp_process *process,
+		   const struct fnp_resume *resume, const uint64_t *words, uint32_t n_words)
 {
 	struct fnp_space space = {.first = 0, .count = (uint32_t)resumer->ranges.len, .version = 1};
 	struct fnp_space_ref ref = {.space = 0, .version = 1};
@@ -115,7 +116,8 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 	struct fnp_walk_map maps[] = {
 		{"fnp_pid_spaces", &ref, 1, sizeof(ref), find_space_ref},
 		{"fnp_spaces", &space, 1, sizeof(space), NULL},
-		{"fnp_code_ranges", resumer->ranges.items, resumer->ranges.len, sizeof(struct fnp_code_range), NULL},
+		{"fnp_code_ranges", resumer->ranges.items, resumer->ranges.len, sizeof(struct fnp_code_range),
+		 NULL},
 		{"fnp_native_tables", (void *)(uintptr_t)shown, n_shown, sizeof(*shown), NULL},
 	};
 	struct fnp_walk_env env = {.maps = maps,

@@ -28,7 +28,7 @@ struct member {
 	uint32_t pid;
 	uint32_t space; /* index; of meaning when `published` */
 	bool published;
-	uint64_t image_ns; /* the image that `special` was said of */
+	uint64_t image_ns;	/* the image that `special` was said of */
 	uint64_t told_image_ns; /* the image that the kernel side was told of last */
 	uint64_t generation;
 	FNP_VEC(struct fnp_code_special) special;
@@ -50,7 +50,7 @@ struct fnp_spaces {
 	uint32_t n_items; /* ever used */
 	uint32_t version;
 	FNP_VEC(struct run) free_runs;
-	uint32_t ranges_used; /* from the array's start on */
+	uint32_t ranges_used;	/* from the array's start on */
 	struct fnp_map members; /* pid -> struct member */
 	struct fnp_map by_hash; /* hash -> space */
 	fnp_code_range_vec scratch;
@@ -85,7 +85,8 @@ int fnp_spaces_create(const struct fnp_spaces_fds *fds, struct fnp_objects *obje
 	spaces->ranges = map_array(fds->fnp_code_ranges, FNP_CODE_RANGES_MAX * sizeof(*spaces->ranges));
 	if (spaces->shown == MAP_FAILED || spaces->ranges == MAP_FAILED)
 		return fnp_error(-errno, "cannot map the maps of code ranges: %s", strerror(errno));
-	r = fnp_tables_create(fds->fnp_native_tables, fds->fnp_arenas, FNP_SPACES_TABLE_BYTES_MAX, &spaces->tables);
+	r = fnp_tables_create(fds->fnp_native_tables, fds->fnp_arenas, FNP_SPACES_TABLE_BYTES_MAX,
+			      &spaces->tables);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(spaces);
@@ -363,12 +364,14 @@ static bool space_is(const struct fnp_spaces *spaces, uint32_t index, const fnp_
 	const struct space *space = &spaces->items[index];
 
 	return space->users > 0 && space->count == ranges->len &&
-	       memcmp(&spaces->ranges[space->first], ranges->items, ranges->len * sizeof(ranges->items[0])) == 0 &&
+	       memcmp(&spaces->ranges[space->first], ranges->items, ranges->len * sizeof(ranges->items[0])) ==
+		       0 &&
 	       memcmp(spaces->shown[index].runtime, member->words, sizeof(member->words)) == 0;
 }
 
 /* A space with these ranges: one that is there, or a new one. Takes over the ranges' uses of tables. */
-static int find_space(struct fnp_spaces *spaces, fnp_code_range_vec *ranges, const struct member *member, uint32_t *ret)
+static int find_space(struct fnp_spaces *spaces, fnp_code_range_vec *ranges, const struct member *member,
+		      uint32_t *ret)
 {
 	uint64_t hash = XXH3_64bits_withSeed(ranges->items, ranges->len * sizeof(ranges->items[0]),
 					     XXH3_64bits(member->words, sizeof(member->words)));
@@ -393,7 +396,8 @@ static int find_space(struct fnp_spaces *spaces, fnp_code_range_vec *ranges, con
 	}
 	if (ranges->len)
 		memcpy(&spaces->ranges[first], ranges->items, ranges->len * sizeof(ranges->items[0]));
-	spaces->items[index] = (struct space){.users = 1, .first = first, .count = (uint32_t)ranges->len, .hash = hash};
+	spaces->items[index] = (struct space){
+		.users = 1, .first = first, .count = (uint32_t)ranges->len, .hash = hash};
 	shown = &spaces->shown[index];
 	shown->first = first;
 	shown->count = (uint32_t)ranges->len;
@@ -480,14 +484,15 @@ static void withdraw(struct fnp_spaces *spaces, struct member *member)
 }
 
 /* Nothing to do when only the last mapping is new, and it shows what was there already (JITs change protections). */
-static bool nothing_new(const struct fnp_spaces *spaces, const struct member *member, const struct fnp_process *process)
+static bool nothing_new(const struct fnp_spaces *spaces, const struct member *member,
+			const struct fnp_process *process)
 {
 	const struct fnp_mapping *last;
 	const struct space *space = &spaces->items[member->space];
 	struct fnp_code_range range;
 
-	if (!member->published || process->maps_generation != member->generation + 1 || process->mappings.len == 0 ||
-	    member->image_ns != process->image_ns)
+	if (!member->published || process->maps_generation != member->generation + 1 ||
+	    process->mappings.len == 0 || member->image_ns != process->image_ns)
 		return false;
 	last = &process->mappings.items[process->mappings.len - 1];
 	if (last->object != FNP_OBJECT_NONE)
@@ -527,8 +532,9 @@ void fnp_spaces_update(void *self, struct fnp_process *process)
 	fnp_spaces_release_ranges(spaces, &spaces->scratch);
 	if (r < 0) {
 		withdraw(spaces, member);
-		fnp_warning_once("no room for the code ranges of process %u (%s): its stacks are walked in user space",
-				 process->pid, strerror(-r));
+		fnp_warning_once(
+			"no room for the code ranges of process %u (%s): its stacks are walked in user space",
+			process->pid, strerror(-r));
 	}
 }
 
@@ -572,8 +578,8 @@ void fnp_spaces_remove(struct fnp_spaces *spaces, uint32_t pid)
 }
 
 int fnp_spaces_set_runtime(struct fnp_spaces *spaces, struct fnp_process *process, uint16_t kind,
-			   const uint64_t words[FNP_SPACE_RUNTIME_WORDS], const struct fnp_code_special *special,
-			   size_t n)
+			   const uint64_t words[FNP_SPACE_RUNTIME_WORDS],
+			   const struct fnp_code_special *special, size_t n)
 {
 	struct member *member = member_of(spaces, process->pid);
 	size_t kept = 0;

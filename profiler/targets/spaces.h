@@ -59,8 +59,8 @@ void fnp_spaces_remove(struct fnp_spaces *spaces, uint32_t pid);
  * special ranges keep object and bias of the mapping that they lie in. 0 or -ENOMEM.
  */
 int fnp_spaces_set_runtime(struct fnp_spaces *spaces, struct fnp_process *process, uint16_t kind,
-			   const uint64_t words[FNP_SPACE_RUNTIME_WORDS], const struct fnp_code_special *special,
-			   size_t n);
+			   const uint64_t words[FNP_SPACE_RUNTIME_WORDS],
+			   const struct fnp_code_special *special, size_t n);
 
 /*
  * The code ranges of a process as they were at a time, ascending, into `ret` (emptied first). The objects' tables are

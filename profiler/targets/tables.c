@@ -65,8 +65,8 @@ static size_t published_bytes(void)
 
 static int map_published(struct fnp_tables *tables, int fd)
 {
-	void *p = mmap(NULL, published_bytes(), PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED,
-		       fd, 0);
+	void *p = mmap(NULL, published_bytes(), PROT_READ | PROT_WRITE,
+		       fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
 
 	if (p == MAP_FAILED)
 		return fnp_error(-errno, "cannot map the table of unwind tables: %s", strerror(errno));
@@ -197,8 +197,10 @@ static void finish_ready(struct fnp_tables *tables, uint32_t i, const struct fnp
 	int r = store(tables, unwind, &table);
 
 	if (r < 0) {
-		fnp_warning_once("no room for all unwind tables (%s): stacks through some objects are walked in user "
-				 "space, or end there", strerror(-r));
+		fnp_warning_once(
+			"no room for all unwind tables (%s): stacks through some objects are walked in user "
+			"space, or end there",
+			strerror(-r));
 		tables->stats.refused++;
 		slot->state = SLOT_FAILED;
 		table = (struct fnp_table){.pages = FNP_TABLE_REFUSED};

@@ -19,12 +19,12 @@
 struct fnp_tables;
 
 struct fnp_tables_stats {
-	uint32_t tables;       /* ready */
+	uint32_t tables; /* ready */
 	uint32_t building;
 	uint32_t frame_pointers; /* objects without call frame information */
-	uint64_t refused;      /* tables that found no room or could not be compiled */
-	uint64_t rows, bytes;  /* of those that are ready */
-	uint64_t build_ns;     /* CPU time of the workers */
+	uint64_t refused;	 /* tables that found no room or could not be compiled */
+	uint64_t rows, bytes;	 /* of those that are ready */
+	uint64_t build_ns;	 /* CPU time of the workers */
 };
 
 /*

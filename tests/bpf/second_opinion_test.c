@@ -87,7 +87,8 @@ static void walk_ours(struct opinion *o, const struct user_regs_struct *regs)
 	const struct fnp_walk_arena *arenas;
 	size_t n_tables, n_arenas;
 
-	assert_int_equal(fnp_tables_lock(fnp_spaces_tables(o->spaces), &tables, &n_tables, &arenas, &n_arenas), 0);
+	assert_int_equal(fnp_tables_lock(fnp_spaces_tables(o->spaces), &tables, &n_tables, &arenas, &n_arenas),
+			 0);
 	struct fnp_walk_map maps[] = {
 		{"fnp_pid_spaces", &ref, 1, sizeof(ref), find_space_ref},
 		{"fnp_spaces", &space, 1, sizeof(space), NULL},
@@ -136,13 +137,14 @@ static void show(const struct opinion *o, const char *what)
 
 	fprintf(stderr, "  %s (cause %u):", what, o->walk.truncation);
 	for (unsigned int i = 0; i < n && i < 14; i++)
-		fprintf(stderr, " %lx/%lx", i < o->walk.n_words ? o->walk.words[i] : 0, i < o->n_theirs ? o->theirs[i] : 0);
+		fprintf(stderr, " %lx/%lx", i < o->walk.n_words ? o->walk.words[i] : 0,
+			i < o->n_theirs ? o->theirs[i] : 0);
 	fprintf(stderr, "\n");
 	if (getenv("SHOW_RANGES"))
 		for (size_t i = 0; i < o->ranges.len; i++)
-			fprintf(stderr, "    %lx-%lx bias %lx object %u kind %u data %u\n", o->ranges.items[i].start,
-				o->ranges.items[i].end, o->ranges.items[i].bias, o->ranges.items[i].object,
-				o->ranges.items[i].kind, o->ranges.items[i].data);
+			fprintf(stderr, "    %lx-%lx bias %lx object %u kind %u data %u\n",
+				o->ranges.items[i].start, o->ranges.items[i].end, o->ranges.items[i].bias,
+				o->ranges.items[i].object, o->ranges.items[i].kind, o->ranges.items[i].data);
 }
 
 static bool in_code(const struct opinion *o, uint64_t address)
@@ -216,7 +218,8 @@ static bool callers_follow_calls(struct opinion *o, unsigned int n)
 		if (follows_call(o, walk->words[i]))
 			continue;
 		/* The return from a signal, and what the signal interrupted. */
-		if (read_memory(o, code, 4, walk->words[i] + 1) == 0 && memcmp(code, return_from_signal, 4) == 0) {
+		if (read_memory(o, code, 4, walk->words[i] + 1) == 0 &&
+		    memcmp(code, return_from_signal, 4) == 0) {
 			i++;
 			continue;
 		}
@@ -363,10 +366,11 @@ static void look_at(const char *program, unsigned int stops, struct counts *coun
 	waitpid(pid, NULL, __WALL);
 	close_opinion(o);
 	free(o);
-	fprintf(stderr, "%s: %u stacks, %u the same, %u whole; %u theirs ended, %u theirs lost, %u ours ended, "
+	fprintf(stderr,
+		"%s: %u stacks, %u the same, %u whole; %u theirs ended, %u theirs lost, %u ours ended, "
 		"%u wrong, %u without call; causes",
-		program, counts->stacks, counts->same, counts->whole, counts->theirs_ended, counts->theirs_lost,
-		counts->ours_ended, counts->wrong, counts->no_call);
+		program, counts->stacks, counts->same, counts->whole, counts->theirs_ended,
+		counts->theirs_lost, counts->ours_ended, counts->wrong, counts->no_call);
 	for (int i = 0; i < 12; i++)
 		fprintf(stderr, " %u", counts->causes[i]);
 	fprintf(stderr, "\n");

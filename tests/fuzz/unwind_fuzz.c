@@ -29,7 +29,8 @@ static void find_like_the_kernel(const struct fnp_unwind *unwind, uint64_t addre
 	struct fnp_table tables[2] = {{0}, unwind->table};
 	struct fnp_walk_arena arena = {.blocks = unwind->lines, .n = unwind->n_lines};
 	struct fnp_walk_map maps[] = {{"fnp_native_tables", tables, 2, sizeof(tables[0]), NULL}};
-	struct fnp_walk_env env = {.maps = maps, .n_maps = 1, .arenas = &arena, .n_arenas = 1, .read = no_memory};
+	struct fnp_walk_env env = {
+		.maps = maps, .n_maps = 1, .arenas = &arena, .n_arenas = 1, .read = no_memory};
 	const struct fnp_rule *rule = fnp_unwind_find(unwind, address);
 	int cause;
 
@@ -68,8 +69,8 @@ static void check_section(const uint8_t *data, size_t size, uint8_t form)
 {
 	struct fnp_cfi cfi = {.machine = form & 2 ? (struct fnp_cfi_machine){31, 29, 30, true}
 						  : (struct fnp_cfi_machine){7, 6, 16, false}};
-	struct fnp_cfi_section section = {.bytes = fnp_cursor_of(data, size), .address = 0x1000, .eh = form & 1,
-					  .open_ended = form & 4};
+	struct fnp_cfi_section section = {
+		.bytes = fnp_cursor_of(data, size), .address = 0x1000, .eh = form & 1, .open_ended = form & 4};
 	struct fnp_unwind unwind = {0};
 	struct fnp_rows rows;
 	uint64_t last = 0;

@@ -50,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint16_t registers[4];
 	struct memory memory;
 
-	if (fnp_cursor_copy(&c, registers, sizeof(registers)) < 0 || fnp_cursor_copy(&c, ranges, sizeof(ranges)) < 0 ||
+	if (fnp_cursor_copy(&c, registers, sizeof(registers)) < 0 ||
+	    fnp_cursor_copy(&c, ranges, sizeof(ranges)) < 0 ||
 	    fnp_cursor_copy(&c, tables, sizeof(tables)) < 0 || fnp_cursor_copy(&c, lines, sizeof(lines)) < 0)
 		return 0;
 	memory = (struct memory){c.pos, fnp_cursor_left(&c)};
@@ -60,10 +61,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ranges[i].kind &= 7;
 	}
 	struct fnp_walk_map maps[] = {
-	    {"fnp_pid_spaces", &ref, 1, sizeof(ref), find_ref},
-	    {"fnp_spaces", &space, 1, sizeof(space), NULL},
-	    {"fnp_code_ranges", ranges, FNP_ARRAY_SIZE(ranges), sizeof(ranges[0]), NULL},
-	    {"fnp_native_tables", tables, FNP_ARRAY_SIZE(tables), sizeof(tables[0]), NULL},
+		{"fnp_pid_spaces", &ref, 1, sizeof(ref), find_ref},
+		{"fnp_spaces", &space, 1, sizeof(space), NULL},
+		{"fnp_code_ranges", ranges, FNP_ARRAY_SIZE(ranges), sizeof(ranges[0]), NULL},
+		{"fnp_native_tables", tables, FNP_ARRAY_SIZE(tables), sizeof(tables[0]), NULL},
 	};
 	struct fnp_walk_env env = {.maps = maps,
 				   .n_maps = FNP_ARRAY_SIZE(maps),

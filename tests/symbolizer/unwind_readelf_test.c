@@ -104,8 +104,8 @@ static void compare_piece(const struct fnp_unwind *unwind, const struct entry *e
 	}
 	counts->different += to - from;
 	if (counts->shown++ < 8)
-		fprintf(stderr, "  %lx..%lx of %lx..%lx: readelf %s %s %s, ours %s %s %s\n", from, to, e->start,
-			e->end, e->cfa, e->fp, e->ra, cfa, fp, ra);
+		fprintf(stderr, "  %lx..%lx of %lx..%lx: readelf %s %s %s, ours %s %s %s\n", from, to,
+			e->start, e->end, e->cfa, e->fp, e->ra, cfa, fp, ra);
 }
 
 /* Our rows inside [from, to), piece by piece; `cursor` stands at or before it. */
@@ -217,15 +217,15 @@ static void compare_object(const char *path, struct counts *counts)
 		next = e;
 		row_of(&next, line);
 		if (e.has_row && next.row > e.row)
-			compare_range(unwind, &e, e.row, next.row < e.end ? next.row : e.end, &cursor, &row, counts);
+			compare_range(unwind, &e, e.row, next.row < e.end ? next.row : e.end, &cursor, &row,
+				      counts);
 		e = next;
 		counts->rows++;
 	}
 	if (e.has_row && !skip)
 		compare_range(unwind, &e, e.row, e.end, &cursor, &row, counts);
 	pclose(in);
-	fprintf(stderr,
-		"%s: %lu rows of readelf, %u of ours; of %lu bytes %lu differ, %lu not expressible, %lu expressions\n",
+	fprintf(stderr, "%s: %lu rows of readelf, %u of ours; of %lu bytes %lu differ, %lu not expressible, %lu expressions\n",
 		path, counts->rows, unwind->rows, counts->bytes, counts->different, counts->not_expressible,
 		counts->expression);
 	fprintf(stderr, "  %.2f bytes a row, %u rules, page shift %u, %u skipped, %u degraded\n",
@@ -238,13 +238,13 @@ static const char *only_path;
 static void rows_equal_readelf(void **state)
 {
 	static const char *const paths[] = {
-	    "/lib/x86_64-linux-gnu/libc.so.6",
+		"/lib/x86_64-linux-gnu/libc.so.6",
 #if !defined(__SANITIZE_ADDRESS__) /* minutes, then */
-	    "/usr/lib/x86_64-linux-gnu/libstdc++.so.6",
-	    "/usr/bin/python3.11",
-	    "/usr/lib/jvm/java-17-openjdk-amd64/lib/server/libjvm.so",
-	    "/usr/bin/node",
-	    "/usr/lib/x86_64-linux-gnu/libLLVM-14.so.1",
+		"/usr/lib/x86_64-linux-gnu/libstdc++.so.6",
+		"/usr/bin/python3.11",
+		"/usr/lib/jvm/java-17-openjdk-amd64/lib/server/libjvm.so",
+		"/usr/bin/node",
+		"/usr/lib/x86_64-linux-gnu/libLLVM-14.so.1",
 #endif
 	};
 	unsigned int compared = 0;
@@ -273,7 +273,7 @@ static void rows_equal_readelf(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(rows_equal_readelf),
+		cmocka_unit_test(rows_equal_readelf),
 	};
 
 	only_path = argc > 1 ? argv[1] : NULL;

@@ -17,7 +17,10 @@
 #include "symbolizer/unwind_rows.h"
 
 #define SECTION 0x10000
-#define X86_64 {.sp = 7, .fp = 6, .ra = 16}
+#define X86_64                                                                                               \
+	{                                                                                                    \
+		.sp = 7, .fp = 6, .ra = 16                                                                   \
+	}
 
 /* ---- a section built entry by entry ---- */
 
@@ -27,7 +30,8 @@ static void u32(struct fnp_buffer *b, uint32_t value)
 }
 
 /* `size` bytes of instructions behind `head`, padded, with the length before them. */
-static size_t entry(struct fnp_buffer *b, uint32_t id, const struct fnp_buffer *head, const uint8_t *code, size_t size)
+static size_t entry(struct fnp_buffer *b, uint32_t id, const struct fnp_buffer *head, const uint8_t *code,
+		    size_t size)
 {
 	size_t at = b->len, length = 4 + head->len + size, padded = (length + 7) / 8 * 8 + 4;
 
@@ -56,7 +60,8 @@ static size_t cie(struct fnp_buffer *b, const char *augmentation)
 	return entry(b, 0, &head, code, sizeof(code));
 }
 
-static void fde(struct fnp_buffer *b, size_t cie_at, uint32_t start, uint32_t size, const uint8_t *code, size_t code_size)
+static void fde(struct fnp_buffer *b, size_t cie_at, uint32_t start, uint32_t size, const uint8_t *code,
+		size_t code_size)
 {
 	fnp_autobuffer struct fnp_buffer head = {0};
 
@@ -90,7 +95,8 @@ static int take(void *self, uint64_t address, const struct fnp_rule *rule)
 static void run(const struct fnp_buffer *b, struct seen *seen)
 {
 	struct fnp_cfi cfi = {.machine = X86_64};
-	struct fnp_cfi_section section = {.bytes = fnp_cursor_of(b->data, b->len), .address = SECTION, .eh = true};
+	struct fnp_cfi_section section = {
+		.bytes = fnp_cursor_of(b->data, b->len), .address = SECTION, .eh = true};
 
 	*seen = (struct seen){0};
 	assert_int_equal(fnp_cfi_read(&cfi, &section), 0);
@@ -119,8 +125,8 @@ static void a_pushed_frame_pointer_makes_three_rows(void **state)
 	struct seen seen;
 
 	(void)state;
-	RUN(&seen, DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 16, DW_CFA_offset | 6, 2, DW_CFA_advance_loc | 3,
-	    DW_CFA_def_cfa_register, 6);
+	RUN(&seen, DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 16, DW_CFA_offset | 6, 2,
+	    DW_CFA_advance_loc | 3, DW_CFA_def_cfa_register, 6);
 	assert_int_equal(seen.n, 3);
 	assert_int_equal(seen.rows[0].address, 0x1000);
 	assert_int_equal(seen.rows[0].rule.cfa_offset, 8);
@@ -148,8 +154,8 @@ static void restored_state_has_its_cfa_back(void **state)
 	struct seen seen;
 
 	(void)state;
-	RUN(&seen, DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 32, DW_CFA_remember_state, DW_CFA_advance_loc | 1,
-	    DW_CFA_def_cfa_offset, 8, DW_CFA_advance_loc | 1, DW_CFA_restore_state);
+	RUN(&seen, DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 32, DW_CFA_remember_state,
+	    DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 8, DW_CFA_advance_loc | 1, DW_CFA_restore_state);
 	assert_int_equal(seen.n, 4);
 	assert_int_equal(seen.rows[3].rule.cfa_offset, 32);
 }
@@ -187,8 +193,8 @@ static void the_lazy_plt_is_a_rule(void **state)
 	struct seen seen;
 
 	(void)state;
-	RUN(&seen, DW_CFA_def_cfa_expression, 11, DW_OP_breg7, 8, DW_OP_breg16, 0, DW_OP_lit15, DW_OP_and, DW_OP_lit11,
-	    DW_OP_ge, DW_OP_lit3, DW_OP_shl, DW_OP_plus);
+	RUN(&seen, DW_CFA_def_cfa_expression, 11, DW_OP_breg7, 8, DW_OP_breg16, 0, DW_OP_lit15, DW_OP_and,
+	    DW_OP_lit11, DW_OP_ge, DW_OP_lit3, DW_OP_shl, DW_OP_plus);
 	assert_int_equal(seen.rows[0].rule.cfa_kind, FNP_CFA_PLT);
 	assert_int_equal(seen.rows[0].rule.cfa_reg, 11);
 	assert_int_equal(seen.rows[0].rule.cfa_offset, 8);
@@ -200,7 +206,8 @@ static void a_realigned_stack_is_a_rule(void **state)
 
 	(void)state;
 	/* CFA at [rbp - 8], rbp at [rbp + 0]. */
-	RUN(&seen, DW_CFA_def_cfa_expression, 3, DW_OP_breg6, 0x78, DW_OP_deref, DW_CFA_expression, 6, 2, DW_OP_breg6, 0);
+	RUN(&seen, DW_CFA_def_cfa_expression, 3, DW_OP_breg6, 0x78, DW_OP_deref, DW_CFA_expression, 6, 2,
+	    DW_OP_breg6, 0);
 	assert_int_equal(seen.rows[0].rule.cfa_kind, FNP_CFA_DEREF);
 	assert_int_equal(seen.rows[0].rule.cfa_offset, -8);
 	assert_int_equal(seen.rows[0].rule.saved & 15, FNP_SAVED_AT_FP);
@@ -259,7 +266,8 @@ static void truncated_sections_give_whole_entries_or_none(void **state)
 	for (size_t size = 0; size <= whole; size++) {
 		struct fnp_cfi cfi = {.machine = X86_64};
 		uint8_t *copy = malloc(size ? size : 1); /* so that a byte too much is seen */
-		struct fnp_cfi_section section = {.bytes = fnp_cursor_of(copy, size), .address = SECTION, .eh = true};
+		struct fnp_cfi_section section = {
+			.bytes = fnp_cursor_of(copy, size), .address = SECTION, .eh = true};
 
 		assert_non_null(copy);
 		memcpy(copy, b.data, size);
@@ -291,8 +299,13 @@ static void arm64_keeps_the_return_address_in_its_register(void **state)
 	struct fnp_cfi cfi = {.machine = {.sp = 31, .fp = 29, .ra = 30, .ra_in_register = true}};
 	static const uint8_t initial[] = {DW_CFA_def_cfa, 31, 0};
 	/* stp x29, x30, [sp, #-32]! */
-	static const uint8_t code[] = {DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 32, DW_CFA_offset | 29, 4,
-				       DW_CFA_offset | 30, 3};
+	static const uint8_t code[] = {DW_CFA_advance_loc | 1,
+				       DW_CFA_def_cfa_offset,
+				       32,
+				       DW_CFA_offset | 29,
+				       4,
+				       DW_CFA_offset | 30,
+				       3};
 	fnp_autobuffer struct fnp_buffer b = {0}, head = {0};
 	struct fnp_cfi_section section = {.address = SECTION, .eh = true};
 	struct seen seen = {0};
@@ -320,7 +333,10 @@ static void arm64_keeps_the_return_address_in_its_register(void **state)
 
 static struct fnp_rule rule_number(uint32_t n)
 {
-	return (struct fnp_rule){.cfa_kind = FNP_CFA_REG, .cfa_reg = 7, .cfa_offset = (int)n * 8 + 8, .ra_offset = -8,
+	return (struct fnp_rule){.cfa_kind = FNP_CFA_REG,
+				 .cfa_reg = 7,
+				 .cfa_offset = (int)n * 8 + 8,
+				 .ra_offset = -8,
 				 .saved = FNP_SAVED_AT_CFA << 4};
 }
 
@@ -423,26 +439,26 @@ static void an_overlay_ends_where_it_says_and_what_was_there_goes_on(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_pushed_frame_pointer_makes_three_rows),
-	    cmocka_unit_test(an_entry_without_instructions_has_its_cies_row),
-	    cmocka_unit_test(restored_state_has_its_cfa_back),
-	    cmocka_unit_test(a_restore_without_remember_ends_in_a_row_that_cannot_be_held),
-	    cmocka_unit_test(offsets_beyond_16_bits_are_held),
-	    cmocka_unit_test(offsets_beyond_32_bits_are_said_to_be_an_expression),
-	    cmocka_unit_test(the_lazy_plt_is_a_rule),
-	    cmocka_unit_test(a_realigned_stack_is_a_rule),
-	    cmocka_unit_test(any_other_expression_is_said_to_be_one),
-	    cmocka_unit_test(an_odd_stack_pointer_is_marked),
-	    cmocka_unit_test(an_undefined_return_address_ends_the_stack),
-	    cmocka_unit_test(a_signal_frame_is_flagged),
-	    cmocka_unit_test(truncated_sections_give_whole_entries_or_none),
-	    cmocka_unit_test(an_entry_of_an_unknown_augmentation_is_skipped_and_counted),
-	    cmocka_unit_test(arm64_keeps_the_return_address_in_its_register),
-	    cmocka_unit_test(rows_are_found_at_their_first_and_last_byte),
-	    cmocka_unit_test(many_rules_need_the_wide_form),
-	    cmocka_unit_test(sparse_rows_are_found),
-	    cmocka_unit_test(rules_past_the_limit_cost_their_rows_alone),
-	    cmocka_unit_test(an_overlay_ends_where_it_says_and_what_was_there_goes_on),
+		cmocka_unit_test(a_pushed_frame_pointer_makes_three_rows),
+		cmocka_unit_test(an_entry_without_instructions_has_its_cies_row),
+		cmocka_unit_test(restored_state_has_its_cfa_back),
+		cmocka_unit_test(a_restore_without_remember_ends_in_a_row_that_cannot_be_held),
+		cmocka_unit_test(offsets_beyond_16_bits_are_held),
+		cmocka_unit_test(offsets_beyond_32_bits_are_said_to_be_an_expression),
+		cmocka_unit_test(the_lazy_plt_is_a_rule),
+		cmocka_unit_test(a_realigned_stack_is_a_rule),
+		cmocka_unit_test(any_other_expression_is_said_to_be_one),
+		cmocka_unit_test(an_odd_stack_pointer_is_marked),
+		cmocka_unit_test(an_undefined_return_address_ends_the_stack),
+		cmocka_unit_test(a_signal_frame_is_flagged),
+		cmocka_unit_test(truncated_sections_give_whole_entries_or_none),
+		cmocka_unit_test(an_entry_of_an_unknown_augmentation_is_skipped_and_counted),
+		cmocka_unit_test(arm64_keeps_the_return_address_in_its_register),
+		cmocka_unit_test(rows_are_found_at_their_first_and_last_byte),
+		cmocka_unit_test(many_rules_need_the_wide_form),
+		cmocka_unit_test(sparse_rows_are_found),
+		cmocka_unit_test(rules_past_the_limit_cost_their_rows_alone),
+		cmocka_unit_test(an_overlay_ends_where_it_says_and_what_was_there_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which mapping held an address at a time: newer ones cover older ones, an exec ends all, a fork inherits. */
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 
 #include "profiler/targets/processes.h"
 
@@ -36,8 +36,8 @@ static int teardown(void **state)
 
 static void map(struct fixture *f, uint64_t start, uint64_t end, uint64_t time_ns, uint64_t offset)
 {
-	struct fnp_map_event event = {.time_ns = time_ns, .pid = 7, .start = start, .end = end, .offset = offset,
-				      .path = "//anon"};
+	struct fnp_map_event event = {
+		.time_ns = time_ns, .pid = 7, .start = start, .end = end, .offset = offset, .path = "//anon"};
 
 	assert_true(fnp_processes_take_map_event(f->processes, &event));
 }

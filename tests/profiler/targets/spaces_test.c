@@ -137,7 +137,8 @@ static void a_new_image_takes_the_old_mappings_away(void **state)
 static void special_code_lies_over_what_is_mapped(void **state)
 {
 	struct world *w = *state;
-	const struct fnp_code_special special = {.start = 0x3000, .end = 0x4000, .kind = FNP_CODE_TEST, .data = 9};
+	const struct fnp_code_special special = {
+		.start = 0x3000, .end = 0x4000, .kind = FNP_CODE_TEST, .data = 9};
 	const uint64_t words[FNP_SPACE_RUNTIME_WORDS] = {7};
 
 	map(w, 0x1000, 0x9000, 10);
@@ -192,13 +193,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-	    TEST(own_code_has_a_table_at_the_right_bias),
-	    TEST(ranges_ascend_and_do_not_touch_each_other),
-	    TEST(a_sample_sees_what_was_mapped_at_its_time),
-	    TEST(a_new_image_takes_the_old_mappings_away),
-	    TEST(special_code_lies_over_what_is_mapped),
-	    TEST(a_child_has_its_parents_runtime_and_a_new_image_has_not),
-	    TEST(many_changes_do_not_use_up_the_spaces),
+		TEST(own_code_has_a_table_at_the_right_bias),
+		TEST(ranges_ascend_and_do_not_touch_each_other),
+		TEST(a_sample_sees_what_was_mapped_at_its_time),
+		TEST(a_new_image_takes_the_old_mappings_away),
+		TEST(special_code_lies_over_what_is_mapped),
+		TEST(a_child_has_its_parents_runtime_and_a_new_image_has_not),
+		TEST(many_changes_do_not_use_up_the_spaces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
