@@ -304,8 +304,9 @@ static int show_native(struct fnp_profiles *profiles, const struct fnp_frame *fr
 static int find_location(struct fnp_profiles *profiles, const struct fnp_frame *frame, bool managed,
 			 int64_t *ret)
 {
-	uint64_t key = place_key(frame->object, frame->address) +
-		       ((uint64_t)frame->kind << 16 | (uint64_t)frame->tier << 8 | managed);
+	/* Into the upper half: numbers of objects and of managed frames fill the lower one. */
+	uint64_t key = place_key(frame->object, frame->address) ^
+		       (uint64_t)(frame->kind << 16 | frame->tier << 8 | managed) << 40;
 	uint64_t *known = fnp_map_find(&profiles->locations, key);
 	enum fnp_runtime_native how = FNP_RUNTIME_NATIVE_SHOWN;
 	uint32_t location = 0;
