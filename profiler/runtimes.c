@@ -11,13 +11,16 @@
 
 #define MAPPINGS_MAX 1024
 #define PERF_MAP_AGAIN_NS FNP_NS_PER_S
+#define PROCESS_LAYOUTS_MAX 256
+#define NO_NUMBER UINT32_MAX
 
 struct fnp_runtimes {
 	struct fnp_runtimes_options options;
 	struct fnp_map ids;	/* struct fnp_object * -> struct fnp_runtime_id *, owned */
 	struct fnp_map layouts; /* struct fnp_object * -> number in its walker's map */
 	uint32_t n_layouts;
-	struct fnp_runtime_frame frame; /* the answer of fnp_runtimes_name */
+	bool process_layouts[PROCESS_LAYOUTS_MAX]; /* numbers in use of layouts that are of one process */
+	struct fnp_runtime_frame frame;		   /* the answer of fnp_runtimes_name */
 };
 
 /* The runtimes of one process; process->runtime. */
@@ -30,6 +33,8 @@ struct attached {
 		const struct fnp_runtime_ops *ops;
 		const struct fnp_object *object;
 		struct fnp_runtime *runtime; /* NULL: it could not be attached, and is not tried again */
+		uint64_t bias;
+		uint32_t number; /* of its own layout; NO_NUMBER */
 	} all[FNP_RUNTIME_MATCHES_MAX];
 };
 
@@ -130,6 +135,29 @@ const char *fnp_runtimes_process_name(struct fnp_runtimes *runtimes, const struc
 
 /* ---- attaching ---------------------------------------------------------------------------------------------- */
 
+/* Puts a process's own layout into its walker's map, under the number that it has or gets. */
+static int put_own_layout(struct fnp_runtimes *runtimes, struct one *one, uint64_t *ret)
+{
+	int fd = runtimes->options.layouts_fd(runtimes->options.self, one->ops->layouts);
+	const void *layout;
+	size_t size;
+
+	if (fd < 0)
+		return -ENOENT;
+	for (uint32_t i = 0; i < PROCESS_LAYOUTS_MAX && one->number == NO_NUMBER; i++) {
+		if (!runtimes->process_layouts[i])
+			one->number = i;
+	}
+	if (one->number == NO_NUMBER)
+		return -ENOSPC;
+	runtimes->process_layouts[one->number] = true;
+	layout = one->ops->layout(one->runtime, &size);
+	if (bpf_map_update_elem(fd, &one->number, layout, BPF_ANY) < 0)
+		return -errno;
+	*ret = one->number;
+	return 0;
+}
+
 /* The number of this file's layout in its walker's map; put there when it is new. */
 static int number_of_layout(struct fnp_runtimes *runtimes, const struct one *one, uint64_t *ret)
 {
@@ -158,10 +186,10 @@ static int number_of_layout(struct fnp_runtimes *runtimes, const struct one *one
 }
 
 /* Says to the kernel side which code of the process stands for the runtime's frames. */
-static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *process, const struct one *one,
-		       uint64_t bias)
+static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *process, struct one *one)
 {
-	uint64_t words[FNP_SPACE_RUNTIME_WORDS] = {0, bias};
+	uint64_t words[FNP_SPACE_RUNTIME_WORDS] = {0, one->bias};
+	uint64_t bias = one->ops->of_process ? 0 : one->bias;
 	struct fnp_code_special special[16];
 	const struct fnp_runtime_range *ranges;
 	size_t n;
@@ -169,7 +197,8 @@ static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *proces
 
 	if (!runtimes->options.spaces || !one->ops->layout)
 		return 0;
-	r = number_of_layout(runtimes, one, &words[0]);
+	r = one->ops->of_process ? put_own_layout(runtimes, one, &words[0])
+				 : number_of_layout(runtimes, one, &words[0]);
 	if (r < 0)
 		return r;
 	n = FNP_MIN(one->ops->ranges(one->runtime, &ranges), FNP_ARRAY_SIZE(special));
@@ -206,13 +235,14 @@ static void attach(struct fnp_runtimes *runtimes, struct fnp_process *process,
 		   const struct fnp_runtime_process *view, const struct fnp_runtime_match *match)
 {
 	struct attached *attached = attached_of(process);
-	struct one one = {.ops = match->id.ops, .object = match->object};
+	struct one one = {
+		.ops = match->id.ops, .object = match->object, .bias = match->bias, .number = NO_NUMBER};
 
 	if (!attached || attached->n >= FNP_RUNTIME_MATCHES_MAX || is_attached(attached, match->object))
 		return;
 	if (!one.ops || !one.ops->attach || one.ops->attach(view, match, &one.runtime) < 0)
 		one.runtime = NULL; /* said by the runtime; its native frames are shown */
-	else if (tell_walker(runtimes, process, &one, match->bias) < 0)
+	else if (!one.ops->refresh && tell_walker(runtimes, process, &one) < 0)
 		fnp_warning_once("frames of %s are not shown: its walker could not be told", match->id.text);
 	attached->all[attached->n++] = one;
 }
@@ -231,16 +261,34 @@ void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *proc
 	n = view.n_mappings ? fnp_runtime_find(&view, recognise, runtimes, matches) : 0;
 	for (size_t i = 0; i < n; i++)
 		attach(runtimes, process, &view, &matches[i]);
+	fnp_runtimes_refresh(runtimes, process);
+}
+
+void fnp_runtimes_refresh(struct fnp_runtimes *runtimes, struct fnp_process *process)
+{
+	struct attached *attached = process->runtime;
+
+	for (size_t i = 0; attached && i < attached->n; i++) {
+		struct one *one = &attached->all[i];
+
+		if (one->runtime && one->ops->refresh && one->ops->refresh(one->runtime) > 0 &&
+		    tell_walker(runtimes, process, one) < 0)
+			fnp_warning_once("frames of %s are not shown: its walker could not be told",
+					 one->ops->name);
+	}
 }
 
 void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *process)
 {
 	struct attached *attached = process->runtime;
 
-	(void)runtimes;
 	for (size_t i = 0; attached && i < attached->n; i++) {
-		if (attached->all[i].runtime)
-			attached->all[i].ops->detach(attached->all[i].runtime);
+		const struct one *one = &attached->all[i];
+
+		if (one->runtime)
+			one->ops->detach(one->runtime);
+		if (one->number < PROCESS_LAYOUTS_MAX)
+			runtimes->process_layouts[one->number] = false;
 	}
 	if (attached)
 		fnp_perf_map_destroy(attached->perf_map);

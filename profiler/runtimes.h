@@ -28,6 +28,9 @@ FNP_DEFINE_CLEANUP(fnp_runtimes_destroyp, struct fnp_runtimes *, fnp_runtimes_de
 /* The mappings of a process changed: a runtime may be there now, or another image. */
 void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *process);
 
+/* For runtimes that make their code after they were loaded: looks whether it is there now. Cheap once it is. */
+void fnp_runtimes_refresh(struct fnp_runtimes *runtimes, struct fnp_process *process);
+
 /* A process is forgotten. */
 void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *process);
 

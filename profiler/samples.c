@@ -228,6 +228,7 @@ int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record
 	size_t comm_len = strnlen(record->comm, sizeof(record->comm));
 	int r;
 
+	fnp_runtimes_refresh(samples->runtimes, process);
 	samples->n_frames = 0;
 	if (names.data)
 		fnp_runtimes_learn(samples->runtimes, process, FNP_WORD_PYTHON, names.data, names.size);

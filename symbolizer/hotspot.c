@@ -3,8 +3,45 @@
  * The HotSpot JVM: recognised by the tables that it publishes for debuggers, in every build, also a stripped one.
  *
  * Its version stands in the text that `java -Xinternalversion` prints: "... for linux-amd64 JRE (21.0.4+7-LTS), ...".
+ *
+ * Attached early, while the library is being loaded, a JVM has neither code heaps nor an interpreter yet: refresh() looks
+ * again until they are there. Frames are named once and remembered by their words, whose cookie makes them one thing.
  */
-#include "symbolizer/runtime.h"
+#include "symbolizer/hotspot.h"
+
+#include "base/log.h"
+#include "base/map.h"
+
+#define FRAMES_MAX 65536
+#define RANGES_MAX FNP_HOTSPOT_HEAPS_MAX
+#define STUB_NAME_MAX 64
+#define LOOKS_MAX 20			       /* at a JVM that starts */
+#define WORD_ADDRESS ((UINT64_C(1) << 57) - 1) /* of a frame's head word */
+
+struct fnp_runtime {
+	struct fnp_hotspot_view view;
+	bool has_tables, is_ready, is_refused;
+	unsigned n_same; /* looks in a row that found nothing new */
+	struct fnp_runtime_range ranges[RANGES_MAX];
+	size_t n_ranges;
+	struct fnp_map frames;		      /* key_of() to struct known */
+	uint64_t n_named;		      /* ever */
+	struct fnp_hotspot_compiled compiled; /* too big for the stack */
+};
+
+/* One named frame; those whose keys are equal stand in one list. */
+struct known {
+	struct known *next;
+	uint64_t words[FNP_HOTSPOT_WORDS];
+	uint64_t address; /* a number: memory is used again for other code, and methods lie closer than their bytecodes */
+	enum fnp_runtime_tier tier;
+	const char *mapping;
+	size_t n_lines;
+	struct known_line {
+		char *name, *file;
+		uint32_t start_line, line;
+	} lines[];
+};
 
 static int recognise(const struct fnp_object *object, struct fnp_runtime_id *ret)
 {
@@ -26,7 +63,299 @@ static int recognise(const struct fnp_object *object, struct fnp_runtime_id *ret
 	return 0;
 }
 
+/* ---- attaching ---------------------------------------------------------------------------------------------- */
+
+static int attach(const struct fnp_runtime_process *process, const struct fnp_runtime_match *match,
+		  struct fnp_runtime **ret)
+{
+	fnp_autofree struct fnp_runtime *runtime = calloc(1, sizeof(*runtime));
+
+	if (!runtime)
+		return -ENOMEM;
+	runtime->view.place = (struct fnp_hotspot_place){
+		.pid = process->pid, .bias = match->bias, .object = match->object};
+	runtime->view.version = match->id.major;
+	*ret = TAKE_PTR(runtime);
+	return 0;
+}
+
+static void forget_all(struct fnp_runtime *runtime)
+{
+	for (struct fnp_map_slot *slot = NULL; (slot = fnp_map_next(&runtime->frames, slot));) {
+		for (struct known *known = (struct known *)(uintptr_t)slot->value, *next; known; known = next) {
+			next = known->next;
+			for (size_t i = 0; i < known->n_lines; i++) {
+				free(known->lines[i].name);
+				free(known->lines[i].file);
+			}
+			free(known);
+		}
+	}
+	fnp_map_deinit(&runtime->frames);
+	runtime->frames = (struct fnp_map){0};
+}
+
+static void detach(struct fnp_runtime *runtime)
+{
+	if (!runtime)
+		return;
+	forget_all(runtime);
+	free(runtime);
+}
+
+static int refuse(struct fnp_runtime *runtime)
+{
+	runtime->is_refused = true;
+	fnp_warning_once("Java %u (%s) does not publish what is needed to walk its frames: its native frames "
+			 "are shown",
+			 runtime->view.version, fnp_object_name(runtime->view.place.object));
+	return -EOPNOTSUPP;
+}
+
+static int refresh(struct fnp_runtime *runtime)
+{
+	struct fnp_hotspot_view *view = &runtime->view;
+	struct fnp_hotspot_layout before = view->layout;
+	int r = 0;
+
+	if (runtime->is_ready)
+		return 0;
+	if (runtime->is_refused)
+		return -EOPNOTSUPP;
+	if (!runtime->has_tables) {
+		r = fnp_hotspot_tables_read(&view->place, &view->tables);
+		r = r ?: fnp_hotspot_layout_read(&view->tables, &view->layout);
+		runtime->has_tables = r == 0;
+	}
+	r = r ?: fnp_hotspot_layout_places(&view->place, &view->tables, &view->layout);
+	if (r == -EOPNOTSUPP)
+		return refuse(runtime);
+	if (r < 0)
+		return r;
+	runtime->n_ranges = 0;
+	for (size_t i = 0; i < FNP_HOTSPOT_HEAPS_MAX && view->layout.heaps[i].end; i++)
+		runtime->ranges[runtime->n_ranges++] = (struct fnp_runtime_range){
+			.start = view->layout.heaps[i].start, .end = view->layout.heaps[i].end};
+	/* The interpreter is complete when nothing moves any more. */
+	runtime->n_same = memcmp(&before, &view->layout, sizeof(before)) == 0 ? runtime->n_same + 1 : 0;
+	runtime->is_ready = runtime->n_same >= LOOKS_MAX;
+	return runtime->n_same == 0;
+}
+
+static const void *layout(const struct fnp_runtime *runtime, size_t *ret_size)
+{
+	*ret_size = sizeof(runtime->view.layout);
+	return &runtime->view.layout;
+}
+
+static size_t ranges(const struct fnp_runtime *runtime, const struct fnp_runtime_range **ret)
+{
+	*ret = runtime->ranges;
+	return runtime->n_ranges;
+}
+
+/* ---- names -------------------------------------------------------------------------------------------------- */
+
+static uint64_t key_of(const uint64_t *words)
+{
+	return words[0] * 0x9e3779b97f4a7c15ULL ^ words[1];
+}
+
+static struct known *find(const struct fnp_runtime *runtime, const uint64_t *words)
+{
+	struct known *known = fnp_map_find_ptr(&runtime->frames, key_of(words));
+
+	while (known && (known->words[0] != words[0] || known->words[1] != words[1]))
+		known = known->next;
+	return known;
+}
+
+static void known_destroy(struct known *known)
+{
+	for (size_t i = 0; i < known->n_lines; i++) {
+		free(known->lines[i].name);
+		free(known->lines[i].file);
+	}
+	free(known);
+}
+FNP_DEFINE_CLEANUP(known_destroyp, struct known *, known_destroy)
+
+static struct known *create(const uint64_t *words, size_t n_lines)
+{
+	struct known *known = calloc(1, sizeof(*known) + n_lines * sizeof(known->lines[0]));
+
+	if (known) {
+		memcpy(known->words, words, sizeof(known->words));
+		known->n_lines = n_lines;
+	}
+	return known;
+}
+
+/* One line of a frame: a method at a bytecode. */
+static int set_line(const struct fnp_hotspot_view *view, struct fnp_hotspot_method *method, uint32_t bci,
+		    struct known_line *ret)
+{
+	ret->line = fnp_hotspot_method_line(view, method, bci, &ret->start_line);
+	ret->name = TAKE_PTR(method->name);
+	ret->file = TAKE_PTR(method->file);
+	return 0;
+}
+
+static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+{
+	FNP_CLEANUP(fnp_hotspot_method_deinit) struct fnp_hotspot_method method = {0};
+	uint32_t bci = (uint32_t)words[1];
+	int r = fnp_hotspot_method_read(&runtime->view, words[0] & WORD_ADDRESS & ~UINT64_C(7), &method);
+
+	if (r < 0)
+		return r;
+	if (method.cookie != (uint32_t)(words[1] >> 32))
+		return -ESRCH;
+	struct known *known = create(words, 1);
+	if (!known)
+		return -ENOMEM;
+	known->tier = FNP_RUNTIME_TIER_INTERPRETED;
+	known->mapping = "[jvm interpreter]";
+	*ret = known;
+	return set_line(&runtime->view, &method, bci, &known->lines[0]);
+}
+
+static const char *mapping_of_level(int level)
+{
+	if (level == 4)
+		return "[jvm c2]";
+	return level >= 1 && level <= 3 ? "[jvm c1]" : "[jvm]";
+}
+
+static int name_compiled(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+{
+	struct fnp_hotspot_compiled *compiled = &runtime->compiled;
+	int r = fnp_hotspot_compiled_read(&runtime->view, words[0] & WORD_ADDRESS & ~UINT64_C(7),
+					  (uint32_t)words[1], compiled);
+
+	if (r < 0)
+		return r;
+	if (compiled->compile_id != (uint32_t)(words[1] >> 32))
+		return -ESRCH;
+	FNP_CLEANUP(known_destroyp) struct known *known = create(words, compiled->n);
+	if (!known)
+		return -ENOMEM;
+	known->mapping = mapping_of_level(compiled->level);
+	known->tier = compiled->level ? FNP_RUNTIME_TIER_JIT : FNP_RUNTIME_TIER_NONE;
+	for (size_t i = 0; i < compiled->n; i++) {
+		FNP_CLEANUP(fnp_hotspot_method_deinit) struct fnp_hotspot_method method = {0};
+		r = fnp_hotspot_method_read(&runtime->view, compiled->scopes[i].method, &method);
+		r = r ?: set_line(&runtime->view, &method, compiled->scopes[i].bci, &known->lines[i]);
+		if (r < 0)
+			return r;
+	}
+	*ret = TAKE_PTR(known);
+	return 0;
+}
+
+/* "StubRoutines (1)", "RuntimeStub - _new_array_Java" */
+static int name_stub(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+{
+	pid_t pid = runtime->view.place.pid;
+	uint64_t blob = words[0] & WORD_ADDRESS & ~UINT64_C(7), name;
+	char text[STUB_NAME_MAX];
+
+	if (fnp_runtime_read(pid, blob + runtime->view.layout.blob_name, &name, sizeof(name)) < 0 ||
+	    (uint32_t)name != (uint32_t)(words[1] >> 32) || fnp_runtime_read(pid, name, text, sizeof(text)) < 0)
+		return -ESRCH;
+	text[sizeof(text) - 1] = '\0';
+	FNP_CLEANUP(known_destroyp) struct known *known = create(words, 1);
+	if (!known)
+		return -ENOMEM;
+	known->mapping = "[jvm]";
+	known->lines[0].name = strdup(text);
+	if (!known->lines[0].name)
+		return -ENOMEM;
+	*ret = TAKE_PTR(known);
+	return 0;
+}
+
+static int remember(struct fnp_runtime *runtime, struct known *known)
+{
+	if (runtime->frames.len >= FRAMES_MAX)
+		forget_all(runtime);
+	known->next = fnp_map_find_ptr(&runtime->frames, key_of(known->words));
+	known->address = (uint64_t)runtime->view.place.pid << 40 | ++runtime->n_named;
+	return fnp_map_set_ptr(&runtime->frames, key_of(known->words), known);
+}
+
+static int name_new(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+{
+	FNP_CLEANUP(known_destroyp) struct known *known = NULL;
+	int r;
+
+	switch (words[0] & 7) {
+	case FNP_HOTSPOT_INTERPRETED:
+		r = name_interpreted(runtime, words, &known);
+		break;
+	case FNP_HOTSPOT_COMPILED:
+		r = name_compiled(runtime, words, &known);
+		break;
+	case FNP_HOTSPOT_STUB:
+		r = name_stub(runtime, words, &known);
+		break;
+	default:
+		r = -EBADMSG;
+	}
+	r = r ?: remember(runtime, known);
+	if (r == 0)
+		*ret = TAKE_PTR(known);
+	return r;
+}
+
+static int name_frame(struct fnp_runtime *runtime, const uint64_t *words, size_t n_words,
+		      struct fnp_runtime_frame *ret)
+{
+	struct known *known;
+
+	if (n_words != FNP_HOTSPOT_WORDS)
+		return -EBADMSG;
+	known = find(runtime, words);
+	if (!known) {
+		int r = name_new(runtime, words, &known);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < known->n_lines; i++) {
+		const struct known_line *line = &known->lines[i];
+		ret->lines[i] = (struct fnp_runtime_line){.name = line->name,
+							  .file = line->file ?: "",
+							  .start_line = line->start_line,
+							  .line = line->line};
+	}
+	ret->n_lines = known->n_lines;
+	ret->tier = known->tier;
+	ret->mapping = known->mapping;
+	ret->address = known->address;
+	return 0;
+}
+
+static enum fnp_runtime_native native(const struct fnp_runtime *runtime, const struct fnp_object *object,
+				      const char *name)
+{
+	(void)runtime;
+	(void)object;
+	(void)name;
+	return FNP_RUNTIME_NATIVE_SHOWN;
+}
+
 const struct fnp_runtime_ops fnp_runtime_hotspot = {
 	.name = "hotspot",
+	.word_kind = 3, /* FNP_WORD_HOTSPOT */
+	.code_kind = 3, /* FNP_CODE_HOTSPOT */
+	.layouts = "fnp_hotspot_layouts",
+	.of_process = true,
 	.recognise = recognise,
+	.attach = attach,
+	.detach = detach,
+	.refresh = refresh,
+	.layout = layout,
+	.ranges = ranges,
+	.name_frame = name_frame,
+	.native = native,
 };

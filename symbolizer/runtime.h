@@ -96,6 +96,8 @@ struct fnp_runtime_ops {
 	uint8_t word_kind;   /* enum fnp_word_kind of its frames; 0: has none */
 	uint8_t code_kind;   /* enum fnp_code_kind of its ranges and of its words in struct fnp_space */
 	const char *layouts; /* the walker's map of layouts: "fnp_python_layouts" */
+	/* The layout is of one process, not of all that have the file, and `ranges` are addresses of the process. */
+	bool of_process;
 	/* Is this object the runtime? 0 and `ret`, -ENOENT when it is not. Reads the file alone. */
 	int (*recognise)(const struct fnp_object *object, struct fnp_runtime_id *ret);
 	/*
@@ -105,6 +107,12 @@ struct fnp_runtime_ops {
 	int (*attach)(const struct fnp_runtime_process *process, const struct fnp_runtime_match *match,
 		      struct fnp_runtime **ret);
 	void (*detach)(struct fnp_runtime *runtime);
+	/*
+	 * Of a runtime that makes its code only after it was loaded; else NULL. Looks again: 1 when layout or ranges are
+	 * new, 0 when all is known and as it was, -EAGAIN when it must be asked again, another error when there is no
+	 * hope. Layout and ranges have no meaning before the first 1.
+	 */
+	int (*refresh)(struct fnp_runtime *runtime);
 	/*
 	 * What the walker reads, a struct of bpf/layout/NAME.h: the same bytes for every process of this file, so it is
 	 * put once into the map `layouts`. The space's words of this runtime are then {its number there, the match's

@@ -5,6 +5,7 @@
 #ifndef FNP_BPF_WALK_WALKERS_H
 #define FNP_BPF_WALK_WALKERS_H
 
+#include "bpf/walk/hotspot.h"
 #include "bpf/walk/python.h"
 
 #ifdef FNP_WALK_TEST
@@ -14,6 +15,6 @@
 #define FNP_WALKERS_TEST(X)
 #endif
 
-#define FNP_WALKERS(X) FNP_WALKERS_TEST(X) X(PYTHON, python)
+#define FNP_WALKERS(X) FNP_WALKERS_TEST(X) X(PYTHON, python) X(HOTSPOT, hotspot)
 
 #endif

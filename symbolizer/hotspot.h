@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of the HotSpot runtime: what the JVM publishes (hotspot_tables.c), what its walker must know
+ * (hotspot_layout.c), names and lines of methods (hotspot_methods.c), what a pc of compiled code stands for
+ * (hotspot_scopes.c). hotspot.c ties them to the seam.
+ *
+ * Everything is read from the memory of a process that runs on meanwhile: what was read may be torn or gone. So each
+ * answer is checked against what the kernel side saw (a cookie, a compile id), and no answer is the answer in doubt.
+ */
+#ifndef FNP_SYMBOLIZER_HOTSPOT_H
+#define FNP_SYMBOLIZER_HOTSPOT_H
+
+#include "bpf/layout/hotspot.h"
+#include "symbolizer/runtime.h"
+
+/* A process and where libjvm lies in it. */
+struct fnp_hotspot_place {
+	pid_t pid;
+	uint64_t bias;
+	const struct fnp_object *object;
+};
+
+/* Fields, sizes and constants of the JVM's tables that are of use. X(name, type, field) */
+#define FNP_HOTSPOT_FIELDS(X)                                                                                \
+	X(CODE_HEAPS, "CodeCache", "_heaps")                                                                 \
+	X(ARRAY_LENGTH, "GrowableArrayBase", "_len")                                                         \
+	X(OLD_ARRAY_LENGTH, "GenericGrowableArray", "_len")                                                  \
+	X(ARRAY_DATA, "GrowableArray<int>", "_data")                                                         \
+	X(HEAP_MEMORY, "CodeHeap", "_memory")                                                                \
+	X(HEAP_SEGMENTS, "CodeHeap", "_segmap")                                                              \
+	X(HEAP_SHIFT, "CodeHeap", "_log2_segment_size")                                                      \
+	X(SPACE_LOW, "VirtualSpace", "_low")                                                                 \
+	X(SPACE_LOW_BOUNDARY, "VirtualSpace", "_low_boundary")                                               \
+	X(SPACE_HIGH_BOUNDARY, "VirtualSpace", "_high_boundary")                                             \
+	X(INTERPRETER, "AbstractInterpreter", "_code")                                                       \
+	X(QUEUE_BUFFER, "StubQueue", "_stub_buffer")                                                         \
+	X(QUEUE_LIMIT, "StubQueue", "_buffer_limit")                                                         \
+	X(QUEUE_END, "StubQueue", "_queue_end")                                                              \
+	X(CODELET_SIZE, "InterpreterCodelet", "_size")                                                       \
+	X(CODELET_DESCRIPTION, "InterpreterCodelet", "_description")                                         \
+	X(CALL_STUB_RETURN, "StubRoutines", "_call_stub_return_address")                                     \
+	X(CONTINUATION_RETURN, "ContinuationEntry", "_return_pc")                                            \
+	X(BLOB_KIND, "CodeBlob", "_kind")                                                                    \
+	X(BLOB_NAME, "CodeBlob", "_name")                                                                    \
+	X(BLOB_CODE_BEGIN, "CodeBlob", "_code_begin")                                                        \
+	X(BLOB_CODE_OFFSET, "CodeBlob", "_code_offset")                                                      \
+	X(BLOB_FRAME_SIZE, "CodeBlob", "_frame_size")                                                        \
+	X(BLOB_FRAME_COMPLETE, "CodeBlob", "_frame_complete_offset")                                         \
+	X(BLOB_RELOCATION_SIZE, "CodeBlob", "_relocation_size")                                              \
+	X(BLOB_MUTABLE_DATA, "CodeBlob", "_mutable_data")                                                    \
+	X(BLOB_MUTABLE_SIZE, "CodeBlob", "_mutable_data_size")                                               \
+	X(OLD_METHOD, "CompiledMethod", "_method")                                                           \
+	X(OLD_DEOPT, "CompiledMethod", "_deopt_handler_begin")                                               \
+	X(OLD_DEOPT_HANDLE, "CompiledMethod", "_deopt_mh_handler_begin")                                     \
+	X(OLD_SCOPES_DATA, "CompiledMethod", "_scopes_data_begin")                                           \
+	X(COMPILED_METHOD, "nmethod", "_method")                                                             \
+	X(DEOPT, "nmethod", "_deopt_handler_offset")                                                         \
+	X(DEOPT_ENTRY, "nmethod", "_deopt_handler_entry_offset")                                             \
+	X(DEOPT_HANDLE, "nmethod", "_deopt_mh_handler_offset")                                               \
+	X(ORIGINAL_PC, "nmethod", "_orig_pc_offset")                                                         \
+	X(COMPILE_ID, "nmethod", "_compile_id")                                                              \
+	X(COMPILE_LEVEL, "nmethod", "_comp_level")                                                           \
+	X(METADATA, "nmethod", "_metadata_offset")                                                           \
+	X(SCOPES_PCS, "nmethod", "_scopes_pcs_offset")                                                       \
+	X(SCOPES_DATA, "nmethod", "_scopes_data_offset")                                                     \
+	X(DEPENDENCIES, "nmethod", "_dependencies_offset")                                                   \
+	X(IMMUTABLE_DATA, "nmethod", "_immutable_data")                                                      \
+	X(IMMUTABLE_SIZE, "nmethod", "_immutable_data_size")                                                 \
+	X(METHOD_CONST, "Method", "_constMethod")                                                            \
+	X(CONST_POOL, "ConstMethod", "_constants")                                                           \
+	X(CONST_FLAGS, "ConstMethod", "_flags")                                                              \
+	X(CONST_NEW_FLAGS, "ConstMethod", "_flags._flags")                                                   \
+	X(CONST_CODE_SIZE, "ConstMethod", "_code_size")                                                      \
+	X(CONST_NAME, "ConstMethod", "_name_index")                                                          \
+	X(CONST_WORDS, "ConstMethod", "_constMethod_size")                                                   \
+	X(POOL_HOLDER, "ConstantPool", "_pool_holder")                                                       \
+	X(POOL_LENGTH, "ConstantPool", "_length")                                                            \
+	X(POOL_SOURCE_FILE, "ConstantPool", "_source_file_name_index")                                       \
+	X(CLASS_NAME, "Klass", "_name")                                                                      \
+	X(SYMBOL_LENGTH, "Symbol", "_length")                                                                \
+	X(SYMBOL_BODY, "Symbol", "_body")                                                                    \
+	/* sizes of types */                                                                                 \
+	X(SIZEOF_BLOCK, "HeapBlock", NULL)                                                                   \
+	X(SIZEOF_CONST, "ConstMethod", NULL)                                                                 \
+	X(SIZEOF_POOL, "ConstantPool", NULL)                                                                 \
+	/* constants */                                                                                      \
+	X(OLD_HAS_LINES, NULL, "ConstMethod::_has_linenumber_table")                                         \
+	X(HAS_LINES, NULL, "ConstMethodFlags::_misc_has_linenumber_table")
+
+#define FNP_X_HOTSPOT_FIELD(name, type, field) FNP_HOTSPOT_##name,
+enum fnp_hotspot_field { FNP_HOTSPOT_FIELDS(FNP_X_HOTSPOT_FIELD) FNP_HOTSPOT_FIELDS_MAX };
+
+#define FNP_HOTSPOT_ABSENT UINT64_MAX
+
+/* Offsets of fields, addresses (in the process) of static ones, sizes, values; FNP_HOTSPOT_ABSENT. */
+struct fnp_hotspot_tables {
+	uint64_t values[FNP_HOTSPOT_FIELDS_MAX];
+};
+
+/* -EAGAIN: the library is not ready to be read (it is being loaded). */
+int fnp_hotspot_tables_read(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *ret);
+
+static inline bool fnp_hotspot_has(const struct fnp_hotspot_tables *t, enum fnp_hotspot_field field)
+{
+	return t->values[field] != FNP_HOTSPOT_ABSENT;
+}
+
+/* What does not depend on how far the JVM has come. -EOPNOTSUPP: something that is needed is not published. */
+int fnp_hotspot_layout_read(const struct fnp_hotspot_tables *t, struct fnp_hotspot_layout *ret);
+
+/* Heaps, interpreter and stubs as they are now. -EAGAIN: the JVM has not made them yet. */
+int fnp_hotspot_layout_places(const struct fnp_hotspot_place *place, const struct fnp_hotspot_tables *t,
+			      struct fnp_hotspot_layout *layout);
+
+/* What is in a process, for names. */
+struct fnp_hotspot_view {
+	struct fnp_hotspot_place place;
+	struct fnp_hotspot_tables tables;
+	struct fnp_hotspot_layout layout;
+	uint16_t version; /* major */
+};
+
+/* A method's texts, owned. All zero is empty. */
+struct fnp_hotspot_method {
+	char *name, *file;
+	uint8_t *table; /* the compressed line table */
+	size_t table_size;
+	uint32_t cookie; /* as the walker makes it */
+};
+
+void fnp_hotspot_method_deinit(struct fnp_hotspot_method *method);
+
+/* -ESRCH: what lies there is no Method (any more). */
+int fnp_hotspot_method_read(const struct fnp_hotspot_view *view, uint64_t method,
+			    struct fnp_hotspot_method *ret);
+
+/* The line of a bytecode, 0 when it has none; that of the first one in `ret_start`. */
+uint32_t fnp_hotspot_method_line(const struct fnp_hotspot_view *view, const struct fnp_hotspot_method *method,
+				 uint32_t bci, uint32_t *ret_start);
+
+/* The class's name as people write it, from the JVM's: dots, no address of a hidden class. In place. */
+void fnp_hotspot_class_name(char *name);
+
+/* UNSIGNED5 as the JVM's version has it (without zero bytes from 20 on). */
+int fnp_hotspot_unsigned5(struct fnp_cursor *c, bool without_zero, uint32_t *ret);
+
+/* One level of inlining at a pc; `bci` UINT32_MAX: not known. */
+struct fnp_hotspot_scope {
+	uint64_t method;
+	uint32_t bci;
+};
+
+struct fnp_hotspot_compiled {
+	struct fnp_hotspot_scope scopes[FNP_RUNTIME_LINES_MAX]; /* innermost first */
+	size_t n;
+	uint32_t compile_id;
+	int level; /* 1 to 3: C1, 4: C2, 0: a native wrapper */
+};
+
+/* What the code of an nmethod stands for at an offset from its first instruction. -ESRCH as above. */
+int fnp_hotspot_compiled_read(const struct fnp_hotspot_view *view, uint64_t nmethod, uint32_t offset,
+			      struct fnp_hotspot_compiled *ret);
+
+#endif

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Java frames of living JVMs: programs whose stacks are known by construction (HotspotTruth.java) are recorded, and every
+stack below their `main` must be one that can be. Each JVM below /usr/lib/jvm is tried, FNPROF_TEST_JVMS adds others
+(home folders, separated by colons); HotspotTruth needs one of them with a compiler.
+
+    hotspot_test.py [--quick] [--ms=N] [HOME...] [PROGRAM...] [WAY...]
+
+prints a line for each JVM, way to run it and program.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FNPROF = os.environ.get("FNPROF", "build/release/fnprof")
+T = "HotspotTruth."
+
+# What may stand below `main` in each program: a regular expression of names joined by semicolons. Native and kernel
+# frames may end any of them, and the JVM's own code any Java frame.
+CHAINS = {
+    "chain": r"chain(;a(;b(;c(;leaf)?)?)?)?",
+    "recursion": r"recursion((;deep){0,800}|(;deep){801}(;leaf)?)",
+    "churn": r"churn(;tinier(;tiny)?)?",
+    "interfaces": r"interfaces(;(Square|Circle|Line)\.area(;leaf)?)?",
+    "exceptions": r"exceptions((;thrower){0,6}|;leaf)",
+    "callbacks": r"callbacks(;called(;leaf)?)?",
+    "copies": r"copies",
+    "locks": r"locks(;locked(;leaf)?)?",
+    "lambdas": r"lambdas(;\$Lambda\.applyAsInt(;lambda\$lambdas\$0(;leaf)?)?)?",
+    "garbage": r"garbage",
+}
+# How much of a program's samples is in its leaf at least.
+LEAF = {"chain": .95, "recursion": .05, "interfaces": .5, "callbacks": .3, "locks": .9, "lambdas": .1}
+
+QUICK = ["chain", "recursion", "churn", "exceptions", "callbacks", "lambdas"]
+
+WAYS = {
+    "interpreter": ["-Xint"],
+    "c1": ["-XX:TieredStopAtLevel=1"],
+    "tiered": [],
+    "c2": ["-XX:-TieredCompilation"],
+    "no inlining": ["-XX:-Inline"],
+    "serial": ["-XX:+UseSerialGC"],
+    "parallel": ["-XX:+UseParallelGC"],
+}
+
+
+def own_frames(names):
+    """The program's own frames below main, without suffixes and the class's name; None when main is not in it."""
+    bare = [re.sub(r"_\[[a-z0]\]$", "", n) for n in names]
+    if T + "main" not in bare:
+        return None
+    at = bare.index(T + "main")
+    return [re.sub(r"^HotspotTruth[.$]", "", n) for n in bare[at + 1:] if n.startswith("HotspotTruth")]
+
+
+def judge(folded, program):
+    """(samples of the program, whole, wrong stacks, share in the leaf, unnamed): weights, and examples."""
+    allowed = re.compile(CHAINS[program] + "$")
+    total = whole = leaf = unnamed = 0
+    wrong, cut = {}, {}
+    with open(folded, encoding="utf-8") as f:
+        for line in f:
+            stack, _, weight = line.rstrip("\n").rpartition(" ")
+            names, weight = stack.split(";"), int(weight)
+            own = own_frames(names)
+            started = "JVM_InitializeFromArchive" in stack or "create_vm" in stack or "JLI_" in stack
+            if names[0].startswith("[truncated"):
+                if "[anon+" not in stack and not started and (T in stack or "[jvm" in stack or len(names) == 1):
+                    total += weight
+                    cut[stack] = cut.get(stack, 0) + weight
+                continue
+            if own is None:
+                continue
+            total += weight
+            whole += weight
+            unnamed += weight if "[jvm+" in stack else 0
+            if own and not allowed.match(";".join(own)) and "[jvm+" not in stack:
+                wrong[stack] = wrong.get(stack, 0) + weight
+            leaf += weight if own and own[-1] == "leaf" else 0
+    return total, whole, wrong, leaf, unnamed, cut
+
+
+def compile_truth(folder):
+    for javac in sorted(glob.glob("/usr/lib/jvm/*/bin/javac"), reverse=True):
+        done = subprocess.run([javac, "--release", "11", "-d", folder, os.path.join(HERE, "HotspotTruth.java")],
+                              capture_output=True, text=True)
+        if done.returncode == 0:
+            return True
+    return False
+
+
+def homes():
+    found = {os.path.realpath(h) for h in glob.glob("/usr/lib/jvm/*")}
+    found |= {h for h in os.environ.get("FNPROF_TEST_JVMS", "").split(":") if h}
+    return sorted(h for h in found if os.path.exists(os.path.join(h, "bin/java")))
+
+
+def run(home, classes, program, way, ms):
+    """Records one program; what is wrong with it, as a list of texts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = os.path.join(scratch, "out")
+        command = [os.path.join(home, "bin/java"), *way[1], "-Dsun.reflect.inflationThreshold=100000",
+                   "-Djdk.reflect.useNativeAccessorOnly=true", "-cp", classes, "HotspotTruth", program, str(ms)]
+        done = subprocess.run([FNPROF, "record", "-F", "999", "-o", out, "--", *command], capture_output=True, text=True)
+        files = glob.glob(os.path.join(out, "profiles/*/*.folded"))
+        if done.returncode != 0 or not files:
+            if "Unrecognized" in done.stdout + done.stderr:
+                return []
+            return [f"{program}: record failed: {done.stderr.strip()[-300:]}"]
+        total, whole, wrong, leaf, unnamed, cut = judge(files[0], program)
+    total = max(total, 1)
+    print(f"{os.path.basename(home)} {way[0]} {program}: {total / 1e6:.0f} ms, whole {whole / total:.2%}, "
+          f"wrong {sum(wrong.values()) / total:.2%}, unnamed {unnamed / total:.2%}, leaf {leaf / total:.1%}", flush=True)
+    problems = [f"{program}: may not be: {s}" for s in list(wrong)[:2]]
+    if total < ms * 1e5:
+        problems.append(f"{program}: hardly any sample")
+    if whole / total < .99:
+        problems += [f"{program}: cut: {s}" for s, _ in sorted(cut.items(), key=lambda x: -x[1])[:3]]
+    if unnamed / total > .01:
+        problems.append(f"{program}: unnamed {unnamed / total:.2%}")
+    if leaf / total < LEAF.get(program, 0):
+        problems.append(f"{program}: only {leaf / total:.1%} in the leaf")
+    return [f"{os.path.basename(home)} {way[0]} {p}"[:1500] for p in problems]
+
+
+def main(arguments):
+    ms, quick = 1500, "--quick" in arguments
+    programs = [a for a in arguments if a in CHAINS] or (QUICK if quick else list(CHAINS))
+    ways = [w for w in WAYS if w in arguments] or (["interpreter", "tiered"] if quick else list(WAYS))
+    for a in arguments:
+        ms = int(a[5:]) if a.startswith("--ms=") else ms
+    if os.geteuid() != 0:
+        print("needs root")
+        return 77
+    problems = []
+    with tempfile.TemporaryDirectory() as classes:
+        if not homes() or not compile_truth(classes):
+            print("no JVM, or no javac, here")
+            return 77
+        for home in homes():
+            if arguments and any(a.startswith("/") for a in arguments) and home not in arguments:
+                continue
+            for way in ways:
+                for program in programs:
+                    problems += run(home, classes, program, (way, WAYS[way]), ms)
+    for p in problems:
+        print("PROBLEM", p)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
