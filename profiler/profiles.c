@@ -435,7 +435,7 @@ int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 	profiles->process = process;
 	fnp_map_deinit(&profiles->locations);
 	profile->time_ns = (int64_t)row->start_ns + profiles->options.utc_offset_ns;
-	profile->duration_ns = (int64_t)row->duration_ns;
+	profile->duration_ns = (int64_t)FNP_MAX(row->duration_ns, UINT64_C(1)); /* readers take 0 for unknown */
 	profile->period_ns = profiles->options.period_ns;
 	r = add_program(profiles, process ? process->program_object : FNP_OBJECT_NONE,
 			process && process->path[0] ? process->path

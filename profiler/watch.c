@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -468,6 +469,23 @@ static void settle(struct fnp_watch *watch, struct exited *exited, const struct 
 	exited->settled = true;
 }
 
+/*
+ * Of many threads that die at once some may not have begun to exit when the last one is counted: /proc lists them
+ * until they are gone.
+ */
+static bool threads_are_gone(uint32_t pid, const struct fnp_target *target)
+{
+	char path[64];
+	struct stat st;
+
+	if (target->running != 0 || target->deads < target->exits)
+		return false;
+	if (target->exits <= 1)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%u/task", pid);
+	return stat(path, &st) < 0 || st.st_nlink <= 3; /* itself, its parent, and a leader that waits to be reaped */
+}
+
 /* True when this entry is done with. */
 static bool visit_exited(struct fnp_watch *watch, struct exited *exited)
 {
@@ -490,7 +508,7 @@ static bool visit_exited(struct fnp_watch *watch, struct exited *exited)
 	if (exited->over)
 		settle(watch, exited, &target);
 	else
-		exited->over = target.running == 0 && target.deads >= target.exits;
+		exited->over = threads_are_gone(exited->pid, &target);
 	return false;
 }
 
