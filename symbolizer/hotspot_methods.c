@@ -81,9 +81,10 @@ static int read_symbol(const struct fnp_hotspot_view *view, uint64_t symbol, cha
 	return 0;
 }
 
-static bool is_hexadecimal(const char *text)
+/* "0x0000000800c03000", up to the end of the text. */
+static bool is_address(const char *text)
 {
-	return text[0] == '0' && text[1] == 'x';
+	return strncmp(text, "0x", 2) == 0 && text[2] && text[2 + strspn(text + 2, "0123456789abcdef")] == '\0';
 }
 
 void fnp_hotspot_class_name(char *name)
@@ -92,7 +93,7 @@ void fnp_hotspot_class_name(char *name)
 
 	for (char *p = name; *p; p++) {
 		/* The address of a hidden class, which is another one in each run. */
-		if ((*p == '+' || *p == '/') && is_hexadecimal(p + 1)) {
+		if ((*p == '+' || *p == '/') && is_address(p + 1)) {
 			*p = '\0';
 			break;
 		}

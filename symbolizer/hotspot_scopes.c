@@ -11,6 +11,8 @@
 
 #define PCS_MAX 65536
 #define SCOPES_MAX (4 << 20)
+#define PROLOGUE_MAX 4096
+#define START_BYTES 12	  /* of the first comparison */
 #define LOOP_END_BYTES 24 /* of a comparison and a jump back */
 #define PC_BYTES 16	  /* struct PcDesc: offset of code, of the scope, of objects, flags */
 
@@ -191,6 +193,16 @@ static bool is_loop_end(const struct around *a, uint32_t offset)
 	       offset - (uint32_t)a->before_code <= LOOP_END_BYTES;
 }
 
+/* Where a method begins it is itself, whatever was inlined behind that. */
+static bool is_start(const struct fnp_hotspot_view *view, const struct head *head, uint32_t offset)
+{
+	uint32_t complete = half_of(head, view->layout.blob_complete);
+
+	if (view->layout.flags & FNP_HOTSPOT_COMPLETE_SHORT)
+		complete &= 0xffff;
+	return complete < PROLOGUE_MAX && offset <= complete + START_BYTES;
+}
+
 static int read_scopes(const struct fnp_hotspot_view *view, const struct head *head, uint32_t code_offset,
 		       struct fnp_hotspot_compiled *ret)
 {
@@ -212,6 +224,11 @@ static int read_scopes(const struct fnp_hotspot_view *view, const struct head *h
 	    (is_inside(&before, ret) || offset - (uint32_t)a.before_code <= (uint32_t)a.next_code - offset)) {
 		memcpy(ret->scopes, before.scopes, before.n * sizeof(before.scopes[0]));
 		ret->n = before.n;
+	}
+	if (r == 0 && (code_offset & FNP_HOTSPOT_LEAF) && is_start(view, head, offset) &&
+	    (uint32_t)a.next_code != offset) {
+		ret->scopes[0] = (struct fnp_hotspot_scope){.method = ret->scopes[ret->n - 1].method};
+		ret->n = 1;
 	}
 	return r;
 }
