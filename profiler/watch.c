@@ -483,7 +483,8 @@ static bool threads_are_gone(uint32_t pid, const struct fnp_target *target)
 	if (target->exits <= 1)
 		return true;
 	snprintf(path, sizeof(path), "/proc/%u/task", pid);
-	return stat(path, &st) < 0 || st.st_nlink <= 3; /* itself, its parent, and a leader that waits to be reaped */
+	return stat(path, &st) < 0 ||
+	       st.st_nlink <= 3; /* itself, its parent, and a leader that waits to be reaped */
 }
 
 /* True when this entry is done with. */
