@@ -21,7 +21,7 @@ static void fact(struct fnp_buffer *b, const char *name, const char *value)
 {
 	if (!value)
 		return;
-	fnp_buffer_printf(b, "  %-12s", name);
+	fnp_buffer_printf(b, "  %-13s", name);
 	fnp_report_name(b, value, VALUE_WIDTH, false);
 	fnp_buffer_byte(b, '\n');
 }
