@@ -31,7 +31,6 @@ static double measure(const char *program, const char *depth, uint64_t period_ns
 {
 	pid_t pid = fnp_sampler_start(program, depth);
 	struct fnp_sampler_options options = {.pid = pid, .period_ns = period_ns, .get_stack = get_stack};
-	FNP_CLEANUP(fnp_freep) void *nothing = NULL;
 	struct fnp_sampler *sampler = NULL;
 	uint64_t n0, ns0, n1, ns1;
 	int r = fnp_sampler_create(&options, &sampler);
