@@ -17,7 +17,7 @@
 #ifndef FNP_BPF_LAYOUT_HOTSPOT_H
 #define FNP_BPF_LAYOUT_HOTSPOT_H
 
-#include "bpf/layout/types.h"
+#include "bpf/types.h"
 
 enum fnp_hotspot_frame {
 	FNP_HOTSPOT_INTERPRETED = 0,

@@ -18,7 +18,7 @@
 #ifndef FNP_BPF_LAYOUT_PYTHON_H
 #define FNP_BPF_LAYOUT_PYTHON_H
 
-#include "bpf/layout/types.h"
+#include "bpf/types.h"
 
 /* How the interpreter says which frames one native frame of its loop ran. */
 enum fnp_python_chain {
