@@ -12,7 +12,8 @@
  * Exact CPU time travels the same way: each event carries the CPU time of its process and thread at that moment,
  * and the difference of two events is what was spent between them.
  *
- * Two rings: `events` (everything that has a number) and `samples`. The second may be full without harm to the first.
+ * Three rings: `events` (everything that has a number), `samples`, and `probes` (what runtimes and programs tell of
+ * themselves, numbered as samples are). The second and the third may be full without harm to the first.
  */
 #ifndef FNP_BPF_WIRE_H
 #define FNP_BPF_WIRE_H
@@ -85,6 +86,7 @@ enum fnp_record_type {
 	FNP_RECORD_EXEC = 3,
 	FNP_RECORD_EXIT = 4,
 	FNP_RECORD_SOCKET = 5,
+	FNP_RECORD_PROBE = 6,
 };
 
 /*
@@ -99,7 +101,7 @@ struct fnp_record {
 	fnp_u32 pid;
 	fnp_u32 tid;
 	fnp_u64 process;
-	fnp_u64 seq; /* of an event: its number; of a sample: that of the last event before it */
+	fnp_u64 seq; /* of an event: its number; of a sample or probe: that of the last event before it */
 };
 
 /*
@@ -117,6 +119,7 @@ enum fnp_section_type {
 	FNP_SECTION_ENVIRONMENT = 8, /* likewise */
 	FNP_SECTION_DATA = 9, /* of a socket event: the bytes moved, from the first, cut at the section's size */
 	FNP_SECTION_PYTHON_CODE = 10, /* names of code objects that were new: see layout/python.h */
+	FNP_SECTION_PROBE_TEXT = 11, /* of a probe: bytes that an argument points to; one for each text of its spec */
 };
 
 struct fnp_wire_section {
@@ -200,6 +203,21 @@ struct fnp_socket_record {
 	fnp_u8 remote_address[16]; /* IPv6, or IPv4-mapped */
 };
 
+/*
+ * A thread came to a place that user space put a probe on. What it means stands in the table of specs that user space
+ * filled, under `spec`. Sections: PROBE_TEXT, as many as the spec has texts, in its order.
+ */
+#define FNP_PROBE_ARGUMENTS_MAX 12
+struct fnp_probe_record {
+	struct fnp_record head;
+	fnp_u32 spec;
+	fnp_u16 n_arguments;
+	fnp_u16 unknown; /* bit n: argument n could not be read */
+	fnp_u64 ip;	 /* of the place, in the process */
+	fnp_u64 peeked;	 /* what the spec's extra word of memory held; 0: none, or not readable */
+	fnp_u64 arguments[FNP_PROBE_ARGUMENTS_MAX];
+};
+
 /* ---- map values --------------------------------------------------------------------------------------------- */
 
 enum fnp_target_flags {
@@ -219,7 +237,8 @@ struct fnp_target {
 	fnp_u32 flags;	 /* enum fnp_target_flags */
 	fnp_u32 running; /* its threads that are on a CPU now */
 	fnp_u16 port;	 /* only sockets whose remote port this is; 0: all TCP sockets */
-	fnp_u16 pad[3];
+	fnp_u16 pad;
+	fnp_u32 probes_lost; /* hits of probes that became no record */
 	fnp_u64 events_lost; /* records with a number that the ring had no room for */
 	fnp_u32 exits;	     /* its threads that began to exit (exit records) ... */
 	fnp_u32 deads; /* ... and that left their CPU for the last time: when equal after the last one, it is over */
@@ -240,6 +259,7 @@ _Static_assert(sizeof(struct fnp_fork_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_exec_record) == 80, "wire");
 _Static_assert(sizeof(struct fnp_exit_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
+_Static_assert(sizeof(struct fnp_probe_record) == 160, "wire");
 _Static_assert(sizeof(struct fnp_target) == 128, "wire");
 _Static_assert(sizeof(struct fnp_resume) == 320, "wire");
 _Static_assert(FNP_LOSS_MAX <= 8, "struct fnp_target has room for eight causes");

@@ -21,6 +21,8 @@ size_t fnp_record_fixed_size(enum fnp_record_type type)
 		return sizeof(struct fnp_exit_record);
 	case FNP_RECORD_SOCKET:
 		return sizeof(struct fnp_socket_record);
+	case FNP_RECORD_PROBE:
+		return sizeof(struct fnp_probe_record);
 	}
 	return 0;
 }
@@ -65,13 +67,19 @@ int fnp_record_check(const void *data, size_t size, const struct fnp_record **re
 
 struct fnp_record_part fnp_record_section(const struct fnp_record *record, enum fnp_section_type type)
 {
+	return fnp_record_nth_section(record, type, 0);
+}
+
+struct fnp_record_part fnp_record_nth_section(const struct fnp_record *record, enum fnp_section_type type,
+					      unsigned int nth)
+{
 	const uint8_t *at = (const uint8_t *)record + fnp_record_fixed_size(record->type);
 
 	for (unsigned int i = 0; i < record->n_sections; i++) {
 		const struct fnp_wire_section *section = (const void *)at;
 
 		at += sizeof(*section);
-		if (section->type == type)
+		if (section->type == type && nth-- == 0)
 			return (struct fnp_record_part){
 				.data = at, .size = section->size, .truncated = section->truncated};
 		at += padded(section->size);
@@ -82,7 +90,7 @@ struct fnp_record_part fnp_record_section(const struct fnp_record *record, enum 
 const struct fnp_cpu_times *fnp_record_cpu_times(const struct fnp_record *record)
 {
 	/* In every event they stand right after the head. */
-	if (record->type == FNP_RECORD_SAMPLE)
+	if (record->type == FNP_RECORD_SAMPLE || record->type == FNP_RECORD_PROBE)
 		return NULL;
 	return &((const struct fnp_exit_record *)(const void *)record)->cpu;
 }

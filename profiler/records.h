@@ -30,10 +30,14 @@ struct fnp_record_part {
 /* The first section of this type of a checked record. */
 struct fnp_record_part fnp_record_section(const struct fnp_record *record, enum fnp_section_type type);
 
+/* The nth one of this type, from 0. */
+struct fnp_record_part fnp_record_nth_section(const struct fnp_record *record, enum fnp_section_type type,
+					      unsigned int nth);
+
 /* Bytes before the sections of a record of this type; 0 for a type that is not known. */
 size_t fnp_record_fixed_size(enum fnp_record_type type);
 
-/* The CPU times of a checked event; NULL for a sample. */
+/* The CPU times of a checked event; NULL for a sample or a probe. */
 const struct fnp_cpu_times *fnp_record_cpu_times(const struct fnp_record *record);
 
 /*

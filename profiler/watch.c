@@ -456,6 +456,8 @@ static void settle_losses(struct fnp_watch *watch, uint32_t pid, const struct fn
 			fnp_invocations_loss(watch->invocations, pid, target->process, cause,
 					     target->lost[cause]);
 	}
+	if (target->probes_lost)
+		fnp_invocations_row_events_lost(watch->invocations, pid, target->process, target->probes_lost);
 	watch->totals.ticks += target->ticks;
 	watch->totals.events_lost += target->events_lost;
 }

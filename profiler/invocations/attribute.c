@@ -131,6 +131,16 @@ static struct verdict judge(const struct fnp_invocations *engine, struct process
 	return verdict;
 }
 
+struct fnp_row *fnp_engine_row_at(const struct fnp_invocations *engine, struct process *process, uint32_t tid,
+				  uint64_t seq, bool *ret_wait)
+{
+	const struct held moment = {.seq = seq, .one = {.tid = tid}};
+	struct verdict verdict = judge(engine, process, &moment);
+
+	*ret_wait = verdict.wait;
+	return verdict.row;
+}
+
 static void lose(struct fnp_invocations *engine, struct fnp_row *row, enum fnp_loss_cause cause)
 {
 	engine->counters.losses[cause]++;
@@ -196,6 +206,7 @@ void fnp_engine_release(struct fnp_invocations *engine, bool force)
 			engine->held.items[kept++] = sample;
 	}
 	engine->held.len = kept;
+	fnp_engine_release_events(engine, NULL, force);
 }
 
 void fnp_engine_release_process(struct fnp_invocations *engine, const struct process *process)
@@ -210,6 +221,7 @@ void fnp_engine_release_process(struct fnp_invocations *engine, const struct pro
 			engine->held.items[kept++] = sample;
 	}
 	engine->held.len = kept;
+	fnp_engine_release_events(engine, process, true);
 }
 
 /* Half of what waits is settled at once, the oldest first, so that this is rare. */

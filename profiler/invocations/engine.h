@@ -8,6 +8,7 @@
  *	active.c	the begin and the end of invocations
  *	attribute.c	which row a sample belongs to; samples that must wait
  *	streams.c	connections, and what their messages mean
+ *	timeline.c	what processes tell of themselves, into rows
  *	order.c		events of one process in the order of their numbers
  *
  * Three rules that hold between calls:
@@ -130,6 +131,12 @@ struct held {
 	struct fnp_stack_epoch *epoch;
 };
 
+/* An event of a row that waits; its texts are its own. */
+struct held_event {
+	struct fnp_invocations_place at;
+	struct fnp_row_event event;
+};
+
 struct fnp_invocations {
 	struct fnp_invocations_options options;
 	struct fnp_invocations_counters counters;
@@ -138,6 +145,7 @@ struct fnp_invocations {
 	struct fnp_map sockets;	  /* to struct connection */
 	struct connection *newest, *oldest;
 	FNP_VEC(struct held) held;
+	FNP_VEC(struct held_event) held_events;
 	uint64_t next_serial;
 	uint64_t next_id[FNP_ROW_KINDS];
 	uint64_t now_ns; /* of the last round */
@@ -198,6 +206,15 @@ void fnp_engine_free_invocation(struct fnp_invocations *engine, struct invocatio
 /* Puts held samples into their rows, as far as that is decided now; `force`: all, or all of one process. */
 void fnp_engine_release(struct fnp_invocations *engine, bool force);
 void fnp_engine_release_process(struct fnp_invocations *engine, const struct process *process);
+
+/* The row that a moment of a thread belongs to, as far as is known now, NULL: none; `ret_wait`: it may change. */
+struct fnp_row *fnp_engine_row_at(const struct fnp_invocations *engine, struct process *process, uint32_t tid,
+				  uint64_t seq, bool *ret_wait);
+
+/* ---- timeline.c ---- */
+/* As fnp_engine_release and fnp_engine_release_process, for events of rows. */
+void fnp_engine_release_events(struct fnp_invocations *engine, const struct process *of, bool force);
+void fnp_engine_drop_events(struct fnp_invocations *engine);
 
 /* ---- streams.c ---- */
 void fnp_engine_socket_event(struct fnp_invocations *engine, struct process *process,

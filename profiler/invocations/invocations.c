@@ -33,6 +33,7 @@ void fnp_invocations_destroy(struct fnp_invocations *engine)
 	fnp_map_deinit(&engine->serials);
 	fnp_map_deinit(&engine->sockets);
 	fnp_vec_deinit(&engine->held);
+	fnp_engine_drop_events(engine);
 	free(engine);
 }
 
@@ -188,7 +189,7 @@ int fnp_invocations_event(struct fnp_invocations *engine, const struct fnp_recor
 {
 	struct process *process = fnp_engine_find(engine, record->pid, record->process);
 
-	if (record->type == FNP_RECORD_SAMPLE)
+	if (record->type == FNP_RECORD_SAMPLE || record->type == FNP_RECORD_PROBE)
 		return -EINVAL;
 	if (!process && record->type == FNP_RECORD_EXEC)
 		process = fnp_engine_add(engine, record->pid, record->process, record->time_ns);
@@ -199,11 +200,24 @@ int fnp_invocations_event(struct fnp_invocations *engine, const struct fnp_recor
 	return fnp_engine_take_event(engine, process, record);
 }
 
+/* The row that is active now; NULL. */
+static struct fnp_row *present_row(struct process *one)
+{
+	struct phase *phase = fnp_engine_phase_at(one, UINT64_MAX);
+
+	if (one->owner)
+		return one->owner->row;
+	if (one->active.len == 1)
+		return one->active.items[0]->row;
+	if (one->active.len > 1 && one->shared)
+		return one->shared;
+	return phase ? phase->row : NULL;
+}
+
 void fnp_invocations_loss(struct fnp_invocations *engine, uint32_t pid, uint64_t process,
 			  enum fnp_loss_cause cause, uint64_t n)
 {
 	struct process *one = fnp_engine_find(engine, pid, process);
-	struct phase *phase;
 	struct fnp_row *row;
 
 	if (one && one->unwanted) {
@@ -211,18 +225,19 @@ void fnp_invocations_loss(struct fnp_invocations *engine, uint32_t pid, uint64_t
 		return;
 	}
 	engine->counters.losses[cause] += n;
-	if (!one)
-		return;
-	phase = fnp_engine_phase_at(one, UINT64_MAX);
-	row = phase ? phase->row : NULL;
-	if (one->owner)
-		row = one->owner->row;
-	else if (one->active.len == 1)
-		row = one->active.items[0]->row;
-	else if (one->active.len > 1 && one->shared)
-		row = one->shared;
+	row = one ? present_row(one) : NULL;
 	if (row)
 		row->losses[cause] += n;
+}
+
+void fnp_invocations_row_events_lost(struct fnp_invocations *engine, uint32_t pid, uint64_t process, uint64_t n)
+{
+	struct process *one = fnp_engine_find(engine, pid, process);
+	struct fnp_row *row = one && !one->unwanted ? present_row(one) : NULL;
+
+	engine->counters.row_events_lost += n;
+	if (row)
+		row->events_lost += n;
 }
 
 void fnp_invocations_gone(struct fnp_invocations *engine, uint32_t pid, uint64_t process,
@@ -279,6 +294,7 @@ void fnp_engine_close_row(struct fnp_invocations *engine, struct process *proces
 			row->runtime = dup_or_null(process->runtime);
 	}
 	name_row(engine, process, row);
+	fnp_row_sort_events(row);
 	if (!row->id || !row->function) {
 		engine->counters.rows_failed++;
 		fnp_row_destroy(row);

@@ -111,6 +111,24 @@ void fnp_invocations_loss(struct fnp_invocations *engine, uint32_t pid, uint64_t
 			  enum fnp_loss_cause cause, uint64_t n);
 
 /*
+ * Something that the process told of itself (a collection, an import, a mark). `at` says when and where it began, by
+ * number: it goes to the row that a sample of that moment would go to, and waits as one. Texts are copied.
+ */
+struct fnp_invocations_place {
+	uint32_t pid;
+	uint32_t tid;
+	uint64_t process;
+	uint64_t seq;
+	uint64_t time_ns;
+};
+void fnp_invocations_row_event(struct fnp_invocations *engine, const struct fnp_invocations_place *at,
+			       const struct fnp_row_event *event);
+
+/* `n` of those could not be told; they are counted in the row that is active now. */
+void fnp_invocations_row_events_lost(struct fnp_invocations *engine, uint32_t pid, uint64_t process,
+				     uint64_t n);
+
+/*
  * A process left its last CPU; all its records have been given. `final` is the last state of its target: cpu_ns is
  * charged to the end, `lost` is NOT added here (use fnp_invocations_loss). Without this call a process whose exit was
  * seen is closed after 2 s with the CPU time that is known.
@@ -139,6 +157,8 @@ struct fnp_invocations_counters {
 	uint64_t invocations;	  /* rows of kind invocation that were closed */
 	uint64_t rows;		  /* all rows that were closed */
 	uint64_t rows_failed;	  /* rows that the sink refused */
+	uint64_t row_events;	  /* that stand in rows */
+	uint64_t row_events_lost; /* that found no row, no room or no memory */
 	uint64_t active;	  /* invocations that are active now */
 	uint64_t processes;	  /* watched now */
 };

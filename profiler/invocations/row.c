@@ -28,6 +28,11 @@ void fnp_row_destroy(struct fnp_row *row)
 	free(row->init);
 	free(row->trace_id);
 	free(row->parent_span_id);
+	for (size_t i = 0; i < row->events.len; i++) {
+		free(row->events.items[i].name);
+		free(row->events.items[i].cause);
+	}
+	fnp_vec_deinit(&row->events);
 	fnp_vec_deinit(&row->stacks);
 	fnp_map_deinit(&row->index);
 	free(row);
@@ -96,6 +101,66 @@ int fnp_row_add_sample(struct fnp_row *row, const struct fnp_row_stack *one, enu
 	if (truncation != FNP_TRUNCATION_NONE && truncation < FNP_TRUNCATION_MAX)
 		row->truncated[truncation] += one->count;
 	return 0;
+}
+
+static int copy_text(const char *text, char **ret)
+{
+	*ret = text ? strndup(text, FNP_ROW_EVENT_TEXT_MAX) : NULL;
+	return text && !*ret ? -ENOMEM : 0;
+}
+
+static int add_event(struct fnp_row *row, const struct fnp_row_event *event)
+{
+	fnp_autofree char *name = NULL, *cause = NULL;
+	struct fnp_row_event copy = *event;
+	int r = row->events.len < FNP_ROW_EVENTS_MAX ? 0 : -ENOSPC;
+
+	r = r ?: copy_text(event->name, &name);
+	r = r ?: copy_text(event->cause, &cause);
+	r = r ?: fnp_vec_reserve(&row->events, row->events.len + 1);
+	if (r < 0)
+		return r;
+	copy.name = TAKE_PTR(name);
+	copy.cause = TAKE_PTR(cause);
+	row->events.items[row->events.len++] = copy;
+	return 0;
+}
+
+int fnp_row_add_event(struct fnp_row *row, const struct fnp_row_event *event)
+{
+	int r = add_event(row, event);
+
+	if (r < 0)
+		row->events_lost++;
+	return r;
+}
+
+static int by_begin(const void *a, const void *b)
+{
+	const struct fnp_row_event *x = a, *y = b;
+
+	if (x->t_ns != y->t_ns)
+		return x->t_ns < y->t_ns ? -1 : 1;
+	if (x->duration_ns != y->duration_ns)
+		return x->duration_ns > y->duration_ns ? -1 : 1;
+	return 0;
+}
+
+void fnp_row_sort_events(struct fnp_row *row)
+{
+	if (row->events.len > 1)
+		qsort(row->events.items, row->events.len, sizeof(row->events.items[0]), by_begin);
+}
+
+const char *fnp_event_how_name(enum fnp_event_how how)
+{
+	static const char *const names[FNP_EVENT_HOWS] = {
+		[FNP_EVENT_USDT] = "usdt",
+		[FNP_EVENT_UPROBE] = "uprobe",
+		[FNP_EVENT_SAMPLES] = "samples",
+		[FNP_EVENT_WRITE] = "write",
+	};
+	return names[how];
 }
 
 const char *fnp_row_kind_name(enum fnp_row_kind kind)

@@ -53,6 +53,29 @@ struct fnp_row_stack {
 	uint64_t weight_ns;
 };
 
+/* How an event is known. */
+enum fnp_event_how {
+	FNP_EVENT_USDT,
+	FNP_EVENT_UPROBE,
+	FNP_EVENT_SAMPLES,
+	FNP_EVENT_WRITE, /* a marked write of the program */
+	FNP_EVENT_HOWS,
+};
+
+#define FNP_ROW_EVENTS_MAX 20000 /* of one row; what comes after them is counted */
+#define FNP_ROW_EVENT_TEXT_MAX 1024
+
+/* Something that a runtime or a program told of itself, or that was seen in it: a collection, an import, a mark. */
+struct fnp_row_event {
+	uint64_t t_ns;	      /* its begin, CLOCK_MONOTONIC */
+	uint64_t duration_ns; /* 0: it has no length */
+	uint32_t tid;
+	enum fnp_event_how how;
+	const char *what; /* "gc", "import", ...: lives as long as the program */
+	char *name;	  /* owned by the row; NULL: not known */
+	char *cause;	  /* likewise */
+};
+
 struct fnp_stack_epoch; /* profiler/samples.h: the table that the numbers above belong to */
 
 /* Texts are owned by the row, or NULL when not known. */
@@ -86,6 +109,9 @@ struct fnp_row {
 	FNP_VEC(struct fnp_row_stack) stacks;
 	struct fnp_map index;	       /* builder's own: finds equal stacks */
 	struct fnp_stack_epoch *epoch; /* held by the row; NULL without samples */
+
+	FNP_VEC(struct fnp_row_event) events; /* sorted by t_ns once the row is closed */
+	uint64_t events_lost;
 };
 
 /* An empty row of this kind; NULL when there is no memory. */
@@ -97,6 +123,13 @@ FNP_DEFINE_CLEANUP(fnp_row_destroyp, struct fnp_row *, fnp_row_destroy)
 int fnp_row_add_sample(struct fnp_row *row, const struct fnp_row_stack *one, enum fnp_attribution attribution,
 		       enum fnp_truncation_cause truncation);
 
+/* Adds an event, texts copied; -ENOMEM, -ENOSPC: it is counted as lost. */
+int fnp_row_add_event(struct fnp_row *row, const struct fnp_row_event *event);
+
+/* Brings the events into the order of their begins; of two at once the longer, which holds the other, is first. */
+void fnp_row_sort_events(struct fnp_row *row);
+
+const char *fnp_event_how_name(enum fnp_event_how how);
 const char *fnp_row_kind_name(enum fnp_row_kind kind);
 const char *fnp_outcome_name(enum fnp_outcome outcome); /* NULL for FNP_OUTCOME_UNKNOWN */
 

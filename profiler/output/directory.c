@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "formats/format.h"
+#include "profiler/output/events.h"
 #include "profiler/output/index.h"
 #include "profiler/output/page/page.h"
 #include "profiler/output/process_sums.h"
@@ -228,21 +229,45 @@ int fnp_directory_begin(struct fnp_directory *dir)
 }
 
 /* Writes one file of a row, and makes its folder when that is what is missing. */
-static int write_encoded(struct fnp_directory *dir, const struct fnp_format_ops *format, const char *path,
-			 const struct fnp_index_paths *paths, const struct fnp_profile *profile)
+static int write_file(struct fnp_directory *dir, const char *path, const struct fnp_index_paths *paths,
+		      const struct fnp_buffer *bytes)
 {
-	fnp_autobuffer struct fnp_buffer bytes = {0};
 	char folder[FNP_INDEX_PATH_MAX];
-	int r = format->encode(profile, &bytes);
+	int r = bytes->error ?: fnp_file_write_at(dir->fd, path, bytes->data, bytes->len);
 
-	if (r < 0)
-		return r;
-	r = fnp_file_write_at(dir->fd, path, bytes.data, bytes.len);
 	if (r != -ENOENT)
 		return r;
 	snprintf(folder, sizeof(folder), "%.*s", (int)paths->folder_len, path);
 	r = fnp_file_mkdir_at(dir->fd, folder);
-	return r < 0 ? r : fnp_file_write_at(dir->fd, path, bytes.data, bytes.len);
+	return r < 0 ? r : fnp_file_write_at(dir->fd, path, bytes->data, bytes->len);
+}
+
+static int write_encoded(struct fnp_directory *dir, const struct fnp_format_ops *format, const char *path,
+			 const struct fnp_index_paths *paths, const struct fnp_profile *profile)
+{
+	fnp_autobuffer struct fnp_buffer bytes = {0};
+	int r = format->encode(profile, &bytes);
+
+	return r < 0 ? r : write_file(dir, path, paths, &bytes);
+}
+
+static int write_events(struct fnp_directory *dir, const struct fnp_row *row,
+			const struct fnp_index_paths *paths)
+{
+	fnp_autobuffer struct fnp_buffer bytes = {0};
+
+	if (!paths->events[0])
+		return 0;
+	fnp_events_lines(row, &bytes);
+	return write_file(dir, paths->events, paths, &bytes);
+}
+
+static void take_back(struct fnp_directory *dir, const struct fnp_index_paths *paths)
+{
+	unlinkat(dir->fd, paths->pprof, 0);
+	unlinkat(dir->fd, paths->folded, 0);
+	if (paths->events[0])
+		unlinkat(dir->fd, paths->events, 0);
 }
 
 /* A line that the disk has no room for is taken back, so that the next reader meets whole lines only. */
@@ -270,15 +295,19 @@ static int write_row(struct fnp_directory *dir, const struct fnp_row *row, const
 		return fail(dir, r, paths.pprof);
 	r = write_encoded(dir, dir->folded, paths.folded, &paths, profile);
 	if (r < 0) {
-		unlinkat(dir->fd, paths.pprof, 0);
+		take_back(dir, &paths);
 		return fail(dir, r, paths.folded);
+	}
+	r = write_events(dir, row, &paths);
+	if (r < 0) {
+		take_back(dir, &paths);
+		return fail(dir, r, paths.events);
 	}
 	dir->line.len = 0;
 	fnp_index_line(row, dir->utc_offset_ns, &paths, &dir->line);
 	r = append_line(dir);
 	if (r < 0) {
-		unlinkat(dir->fd, paths.pprof, 0);
-		unlinkat(dir->fd, paths.folded, 0);
+		take_back(dir, &paths);
 		return fail(dir, r, "index.jsonl");
 	}
 	dir->dirty = true;

@@ -18,6 +18,10 @@ void fnp_index_paths_of(const struct fnp_row *row, int64_t utc_offset_ns, struct
 	fnp_clock_format_compact((int64_t)row->start_ns + utc_offset_ns, start);
 	snprintf(ret->pprof, sizeof(ret->pprof), "profiles/%s/%s-%s.pb.gz", function, start, id);
 	snprintf(ret->folded, sizeof(ret->folded), "profiles/%s/%s-%s.folded", function, start, id);
+	ret->events[0] = '\0';
+	if (row->events.len > 0)
+		snprintf(ret->events, sizeof(ret->events), "profiles/%s/%s-%s.events.jsonl", function, start,
+			 id);
 	ret->folder_len = strlen("profiles/") + strlen(function);
 }
 
@@ -103,6 +107,10 @@ void fnp_index_line(const struct fnp_row *row, int64_t utc_offset_ns, const stru
 	counts(row, ret);
 	fnp_json_text(ret, "pprof", paths->pprof);
 	fnp_json_text(ret, "folded", paths->folded);
+	if (paths->events[0])
+		fnp_json_text(ret, "events", paths->events);
+	if (row->events_lost)
+		fnp_json_u64(ret, "events_lost", row->events_lost);
 	fnp_json_close(ret);
 	fnp_buffer_byte(ret, '\n');
 }

@@ -10,13 +10,14 @@
 #include "profiler/invocations/row.h"
 
 /*
- * Where the two files of a row lie, below the directory: "profiles/<function>/<start>-<id>" and a suffix.
+ * Where the files of a row lie, below the directory: "profiles/<function>/<start>-<id>" and a suffix.
  * `folder_len` is the length of "profiles/<function>".
  */
 #define FNP_INDEX_PATH_MAX 320
 struct fnp_index_paths {
 	char pprof[FNP_INDEX_PATH_MAX];
 	char folded[FNP_INDEX_PATH_MAX];
+	char events[FNP_INDEX_PATH_MAX]; /* "": it has none */
 	size_t folder_len;
 };
 

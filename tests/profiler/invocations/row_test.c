@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -40,11 +41,44 @@ static void threads_and_names_are_kept_apart(void **state)
 	assert_int_equal(row->truncated[FNP_TRUNCATION_NONE], 0);
 }
 
+static void events_are_bounded_and_what_is_over_is_counted(void **state)
+{
+	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = fnp_row_create(FNP_ROW_IDLE);
+	char name[] = "name";
+	struct fnp_row_event event = {.what = "gc", .name = name};
+
+	(void)state;
+	for (size_t i = 0; i < FNP_ROW_EVENTS_MAX; i++)
+		assert_int_equal(fnp_row_add_event(row, &event), 0);
+	assert_int_equal(fnp_row_add_event(row, &event), -ENOSPC);
+	assert_int_equal(fnp_row_add_event(row, &event), -ENOSPC);
+	assert_int_equal(row->events.len, FNP_ROW_EVENTS_MAX);
+	assert_int_equal(row->events_lost, 2);
+}
+
+static void events_are_sorted_by_begin_and_the_outer_one_is_first(void **state)
+{
+	static const struct fnp_row_event told[] = {{.t_ns = 30, .duration_ns = 1},
+						    {.t_ns = 10, .duration_ns = 5},
+						    {.t_ns = 10, .duration_ns = 50}};
+	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = fnp_row_create(FNP_ROW_IDLE);
+
+	(void)state;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(told); i++)
+		assert_int_equal(fnp_row_add_event(row, &told[i]), 0);
+	fnp_row_sort_events(row);
+	assert_int_equal(row->events.items[0].duration_ns, 50);
+	assert_int_equal(row->events.items[1].duration_ns, 5);
+	assert_int_equal(row->events.items[2].t_ns, 30);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_stacks_of_a_thread_are_merged),
 		cmocka_unit_test(threads_and_names_are_kept_apart),
+		cmocka_unit_test(events_are_bounded_and_what_is_over_is_counted),
+		cmocka_unit_test(events_are_sorted_by_begin_and_the_outer_one_is_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

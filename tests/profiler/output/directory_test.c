@@ -217,6 +217,38 @@ static void row_becomes_two_files_and_a_line(void **state)
 	assert_int_equal(count_entries("profiles/resize", ""), 2); /* no temporary name is left */
 }
 
+static void events_stand_in_a_file_of_their_own(void **state)
+{
+	FNP_CLEANUP(fnp_directory_destroyp) struct fnp_directory *dir = begun();
+	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = test_row("f", "i");
+	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = test_profile();
+	fnp_autobuffer struct fnp_buffer text = {0};
+	char name[] = "G1\n\"Young\" \xff", cause[] = "System.gc()";
+	const struct fnp_row_event gc = {.t_ns = UINT64_MAX,
+					 .duration_ns = 1500,
+					 .tid = 78,
+					 .how = FNP_EVENT_UPROBE,
+					 .what = "gc",
+					 .name = name,
+					 .cause = cause},
+				   mark = {.t_ns = 9, .tid = 77, .what = "mark"};
+
+	(void)state;
+	assert_int_equal(fnp_row_add_event(row, &gc), 0);
+	assert_int_equal(fnp_row_add_event(row, &mark), 0);
+	row->events_lost = 3;
+	assert_int_equal(fnp_directory_write(dir, row, profile), 0);
+	json_auto_t *root = line(0);
+	assert_int_equal(json_integer_value(json_object_get(root, "events_lost")), 3);
+	assert_memory_equal(text_of(root, "events"), "profiles/f/", 11);
+	read_text(text_of(root, "events"), &text);
+	assert_string_equal(
+		(const char *)text.data,
+		"{\"t_ns\":18446744073709551615,\"duration_ns\":1500,\"tid\":78,\"what\":\"gc\","
+		"\"name\":\"G1\\n\\\"Young\\\" ?\",\"cause\":\"System.gc()\",\"how\":\"uprobe\"}\n"
+		"{\"t_ns\":9,\"duration_ns\":0,\"tid\":77,\"what\":\"mark\",\"how\":\"usdt\"}\n");
+}
+
 static void folded_file_holds_the_stacks(void **state)
 {
 	FNP_CLEANUP(fnp_directory_destroyp) struct fnp_directory *dir = begun();
@@ -416,6 +448,7 @@ int main(void)
 		TEST(folder_above_must_exist),
 		TEST(second_recording_in_the_same_directory_is_refused),
 		TEST(row_becomes_two_files_and_a_line),
+		TEST(events_stand_in_a_file_of_their_own),
 		TEST(folded_file_holds_the_stacks),
 		TEST(what_is_not_known_is_absent),
 		TEST(what_is_known_is_written),
