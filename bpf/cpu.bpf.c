@@ -15,6 +15,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 #define WEIGHT_PERIODS_MAX 4
+#define CUT_REMEMBERED_NS 20000000 /* more than a scheduler tick */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -23,7 +24,11 @@ struct {
 
 struct tick_state {
 	fnp_u64 last_ns;
-	fnp_u64 missed; /* ticks that never came: the host took the CPU, or the timer was throttled */
+	fnp_u64 missed;	   /* ticks that never came: the host took the CPU, or the timer was throttled */
+	fnp_u64 due_ns;	   /* when the next one is due */
+	fnp_u64 period_ns; /* by which that was reckoned */
+	fnp_u64 cut_ns;	   /* of intervals that were too long for a weight, since last_cut_ns */
+	fnp_u64 last_cut_ns;
 };
 
 struct {
@@ -52,20 +57,72 @@ struct sample_head {
 _Static_assert(sizeof(struct sample_head) == 8 * FNP_WALK_HEAD_WORDS,
 	       "the record begins where the walk leaves room");
 
+/*
+ * The time since the last tick; 0 when this one is not the running thread's. A virtual CPU that sleeps gets its timer
+ * late, and often not before something else wakes it: the tick then meets the thread that was woken, although the CPU
+ * was idle when the tick was due. Such a tick is idle's. (Counted for the threads that are woken, it made a program
+ * that sleeps and wakes much 25 % too dear.)
+ */
+static __always_inline fnp_u64 interval_of_tick(struct tick_state *state, const struct on_cpu *slot,
+						fnp_u64 now_ns, fnp_u64 period_ns)
+{
+	fnp_u64 interval = period_ns, at_ns = now_ns, late = 0;
+
+	/* The timer starts anew when its period is changed, we do not know at what moment. */
+	if (state->period_ns == period_ns && now_ns > state->due_ns)
+		late = now_ns - state->due_ns;
+	state->period_ns = period_ns;
+	if (late && slot->pid && slot->from_idle && slot->in_ns > now_ns - late % period_ns) {
+		at_ns = now_ns - late % period_ns;
+		interval = 0;
+	} else if (state->last_ns) {
+		interval = now_ns - state->last_ns;
+	}
+	state->last_ns = at_ns;
+	state->due_ns = at_ns + period_ns;
+	return interval;
+}
+
+/*
+ * What the host took from watched threads is in the intervals, but nobody ran then. The kernel learns of it a few
+ * milliseconds late; when the interval was cut meanwhile, it is gone already.
+ */
+static __always_inline fnp_u64 without_stolen(struct tick_state *state, struct on_cpu *slot, fnp_u64 interval,
+					      fnp_u64 now_ns)
+{
+	fnp_u64 taken;
+
+	if (slot->pid)
+		slot_note_stolen(slot, (void *)bpf_get_current_task());
+	if (now_ns - state->last_cut_ns > CUT_REMEMBERED_NS)
+		state->cut_ns = 0;
+	taken = slot->stolen_ns < state->cut_ns ? slot->stolen_ns : state->cut_ns;
+	state->cut_ns -= taken;
+	slot->stolen_ns -= taken;
+	taken = slot->stolen_ns < interval - 1 ? slot->stolen_ns : interval - 1;
+	slot->stolen_ns -= taken;
+	return interval - taken;
+}
+
+/* What this tick stands for; 0: it is not one of the running thread's. */
 static __always_inline fnp_u64 weight_of_tick(fnp_u64 now_ns, fnp_u64 period_ns)
 {
 	fnp_u32 zero = 0;
 	struct tick_state *state = bpf_map_lookup_elem(&tick_states, &zero);
-	fnp_u64 weight = period_ns;
+	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	fnp_u64 interval;
 
-	if (!state)
-		return weight;
-	if (state->last_ns)
-		weight = now_ns - state->last_ns;
-	state->last_ns = now_ns;
-	if (period_ns && weight > 2 * period_ns)
-		state->missed += weight / period_ns - 1;
-	return weight > WEIGHT_PERIODS_MAX * period_ns ? WEIGHT_PERIODS_MAX * period_ns : weight;
+	if (!state || !slot || !period_ns)
+		return period_ns;
+	interval = interval_of_tick(state, slot, now_ns, period_ns);
+	if (interval > 2 * period_ns)
+		state->missed += interval / period_ns - 1;
+	if (interval > WEIGHT_PERIODS_MAX * period_ns) {
+		state->cut_ns += interval - WEIGHT_PERIODS_MAX * period_ns;
+		state->last_cut_ns = now_ns;
+		interval = WEIGHT_PERIODS_MAX * period_ns;
+	}
+	return interval ? without_stolen(state, slot, interval, now_ns) : 0;
 }
 
 static __always_inline struct fnp_walk *current_walk(void)
@@ -167,7 +224,8 @@ int fnp_tick(struct bpf_perf_event_data *ctx)
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
 	struct fnp_walk *walk;
 
-	if (!target || !(target->flags & FNP_TARGET_SAMPLED) || (target->flags & FNP_TARGET_WAIT_EXEC))
+	if (!target || !weight_ns || !(target->flags & FNP_TARGET_SAMPLED) ||
+	    (target->flags & FNP_TARGET_WAIT_EXEC))
 		return 0;
 	__sync_fetch_and_add(&target->ticks, 1);
 	walk = current_walk();

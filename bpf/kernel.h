@@ -67,8 +67,18 @@ struct pid {
 	struct upid numbers[1];
 } FNP_CORE;
 
+/* A CPU's run queue. The field is there where the kernel accounts for what a host takes of a virtual CPU's time. */
+struct rq {
+	fnp_u64 prev_steal_time_rq;
+} FNP_CORE;
+
+struct cfs_rq {
+	struct rq *rq; /* with group scheduling */
+} FNP_CORE;
+
 struct sched_entity {
 	fnp_u64 sum_exec_runtime;
+	struct cfs_rq *cfs_rq;
 } FNP_CORE;
 
 struct mm_struct {

@@ -16,6 +16,7 @@ static __always_inline void switch_out(struct on_cpu *slot, struct task_struct *
 	fnp_u64 sum = BPF_CORE_READ(prev, se.sum_exec_runtime), old;
 
 	slot->pid = 0;
+	slot_note_stolen(slot, prev);
 	if (target)
 		__sync_fetch_and_sub(&target->running, 1);
 	/* Another thread leaves than the one that came: its own time is made up for when it is seen again. */
@@ -60,8 +61,10 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 	if (target && (target->flags & FNP_TARGET_WAIT_EXEC))
 		target = NULL;
 	/* In host-wide recording a process is met at its exec: then we want to know since when it runs. */
-	if (target || watch_every_exec)
+	if (target || watch_every_exec) {
 		slot_note(slot, next, bpf_ktime_get_ns());
+		slot->from_idle = prev->pid == 0;
+	}
 	if (target)
 		slot_claim(slot, target, pid);
 	return 0;

@@ -33,7 +33,10 @@ struct on_cpu {
 	fnp_u64 sum_at_in;
 	fnp_u64 in_ns;
 	fnp_u64 charged;
-	fnp_u64 pad[4]; /* a cache line each */
+	fnp_u64 stolen_at_in;
+	fnp_u64 stolen_seen; /* of this CPU's time, by its host, up to the last look */
+	fnp_u64 stolen_ns;   /* of it, from watched threads; the sampler takes it off the weights */
+	fnp_u64 from_idle;   /* the CPU was idle before; with this, a cache line each */
 };
 
 /* Set by user space before the programs are loaded. */
@@ -145,11 +148,33 @@ static __always_inline void remember_charged(fnp_u32 global_tid, fnp_u64 sum)
 		*charged = sum;
 }
 
+/*
+ * What the host has taken so far of the CPU on which this task runs, as the kernel's own accounting leaves it out of
+ * sum_exec_runtime: brought up to date at each switch and scheduler tick. 0 where the kernel does not say.
+ */
+static __always_inline fnp_u64 stolen_so_far(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->se.cfs_rq) || !bpf_core_field_exists(struct rq, prev_steal_time_rq))
+		return 0;
+	return BPF_CORE_READ(task, se.cfs_rq, rq, prev_steal_time_rq);
+}
+
+/* The watched thread of this CPU ran until now: what was stolen meanwhile was stolen from it. */
+static __always_inline void slot_note_stolen(struct on_cpu *slot, struct task_struct *task)
+{
+	fnp_u64 stolen = stolen_so_far(task);
+
+	if (stolen > slot->stolen_seen)
+		slot->stolen_ns += stolen - slot->stolen_seen;
+	slot->stolen_seen = stolen;
+}
+
 /* Remembers who came to this CPU; nobody is charged yet. */
 static __always_inline void slot_note(struct on_cpu *slot, struct task_struct *task, fnp_u64 now_ns)
 {
 	slot->sum_at_in = BPF_CORE_READ(task, se.sum_exec_runtime);
 	slot->in_ns = now_ns;
+	slot->stolen_seen = slot->stolen_at_in = stolen_so_far(task);
 	slot->tid = BPF_CORE_READ(task, pid);
 }
 
@@ -177,7 +202,8 @@ static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32
 			slot_note(slot, task, now_ns);
 		slot_claim(slot, target, pid);
 	}
-	sum = slot->sum_at_in + (now_ns - slot->in_ns);
+	slot_note_stolen(slot, task);
+	sum = slot->sum_at_in + (now_ns - slot->in_ns) - (slot->stolen_seen - slot->stolen_at_in);
 	old = __sync_lock_test_and_set(&slot->charged, sum);
 	__sync_fetch_and_add(&target->cpu_ns, sum - old);
 	remember_charged(slot->tid, sum);

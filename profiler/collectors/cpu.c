@@ -22,7 +22,7 @@
 
 #include <fcntl.h>
 
-#define REDRAW_TICKS 16
+#define REDRAW_TICKS 8
 
 struct timer {
 	int fd;
@@ -184,7 +184,7 @@ static uint64_t cpu_ticks_missed(void *self)
 {
 	struct cpu_state *state = self;
 	struct tick_state {
-		uint64_t last_ns, missed;
+		uint64_t last_ns, missed, due_ns, period_ns, cut_ns, last_cut_ns;
 	};
 	uint32_t zero = 0, n_cpus = fnp_kernel_n_cpus(state->kernel);
 	fnp_autofree struct tick_state *states = calloc(n_cpus, sizeof(*states));
