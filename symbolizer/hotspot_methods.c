@@ -219,7 +219,7 @@ int fnp_hotspot_unsigned5(struct fnp_cursor *c, bool without_zero, uint32_t *ret
 {
 	uint32_t sum = 0;
 
-	/* Bytes from 192 on say that there is more; from 20 on no byte is 0, so each stands for one less. */
+	/* Bytes from 192 on say that there is more, in both forms; from 20 on no byte is 0, so each stands for one less. */
 	for (int i = 0; i < 5; i++) {
 		uint8_t byte;
 		int r = fnp_cursor_u8(c, &byte);
@@ -228,7 +228,7 @@ int fnp_hotspot_unsigned5(struct fnp_cursor *c, bool without_zero, uint32_t *ret
 		if (without_zero && byte == 0)
 			return -EBADMSG;
 		sum += (uint32_t)(byte - without_zero) << (6 * i);
-		if (byte < 192 + without_zero)
+		if (byte < 192)
 			break;
 	}
 	*ret = sum;

@@ -50,8 +50,11 @@ static void numbers_are_read_in_both_forms(void **state FNP_UNUSED)
 	assert_int_equal(unsigned5("\xc0\x00", 2, false), 192);
 	assert_int_equal(unsigned5("\xc1\x01", 2, false), 193 + 64);
 	assert_int_equal(unsigned5("\x01", 1, true), 0);
-	assert_int_equal(unsigned5("\xc0", 1, true), 191);
+	assert_int_equal(unsigned5("\xbf", 1, true), 190);
+	assert_int_equal(unsigned5("\xc0\x01", 2, true), 191);
 	assert_int_equal(unsigned5("\xc1\x01", 2, true), 192);
+	assert_int_equal(unsigned5("\xc0\x02", 2, true), 191 + 64);
+	assert_int_equal(unsigned5("\xff\xc0\x01", 3, true), 254 + 64 * 191);
 }
 
 static void numbers_that_end_early_are_refused(void **state FNP_UNUSED)
