@@ -179,10 +179,12 @@ static __always_inline fnp_u32 put_kernel_stack(void *ctx, struct fnp_walk *walk
 
 static __always_inline void send(struct fnp_walk *walk, fnp_u32 pid, fnp_u32 size)
 {
+	const struct sample_head *head = (void *)walk->head;
 	fnp_u64 flags = BPF_RB_NO_WAKEUP;
 	struct fnp_target *target;
 
-	if (bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&samples, BPF_RB_RING_SIZE) / 4)
+	if (fnp_walk_hotspot_news(walk, head->record.head.process, head->record.head.time_ns) ||
+	    bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&samples, BPF_RB_RING_SIZE) / 4)
 		flags = BPF_RB_FORCE_WAKEUP;
 	if (bpf_ringbuf_output(&samples, walk->head, size, flags) == 0)
 		return;

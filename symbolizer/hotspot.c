@@ -12,7 +12,8 @@
 #include "base/log.h"
 #include "base/map.h"
 
-#define FRAMES_MAX 65536
+#define FRAMES_MAX 32768
+#define CACHE_BYTES_MAX (8 << 20)
 #define RANGES_MAX FNP_HOTSPOT_HEAPS_MAX
 #define STUB_NAME_MAX 64
 #define LOOKS_MAX 20			       /* at a JVM that starts */
@@ -24,9 +25,10 @@ struct fnp_runtime {
 	unsigned n_same; /* looks in a row that found nothing new */
 	struct fnp_runtime_range ranges[RANGES_MAX];
 	size_t n_ranges;
-	struct fnp_map frames;		      /* key_of() to struct known */
-	uint64_t n_named;		      /* ever */
-	struct fnp_hotspot_compiled compiled; /* too big for the stack */
+	struct fnp_hotspot_cache cache;
+	struct fnp_map frames;		/* key_of() to struct known */
+	uint64_t n_named;		/* ever */
+	struct fnp_hotspot_chain chain; /* too big for the stack */
 };
 
 /* One named frame; those whose keys are equal stand in one list. */
@@ -37,8 +39,9 @@ struct known {
 	enum fnp_runtime_tier tier;
 	const char *mapping;
 	size_t n_lines;
+	char *stub; /* the name of what is no method; owned */
 	struct known_line {
-		char *name, *file;
+		const struct fnp_hotspot_method *method; /* the cache's */
 		uint32_t start_line, line;
 	} lines[];
 };
@@ -79,20 +82,24 @@ static int attach(const struct fnp_runtime_process *process, const struct fnp_ru
 	return 0;
 }
 
+static void known_destroy(struct known *known)
+{
+	free(known->stub);
+	free(known);
+}
+FNP_DEFINE_CLEANUP(known_destroyp, struct known *, known_destroy)
+
 static void forget_all(struct fnp_runtime *runtime)
 {
 	for (struct fnp_map_slot *slot = NULL; (slot = fnp_map_next(&runtime->frames, slot));) {
 		for (struct known *known = (struct known *)(uintptr_t)slot->value, *next; known; known = next) {
 			next = known->next;
-			for (size_t i = 0; i < known->n_lines; i++) {
-				free(known->lines[i].name);
-				free(known->lines[i].file);
-			}
-			free(known);
+			known_destroy(known);
 		}
 	}
 	fnp_map_deinit(&runtime->frames);
 	runtime->frames = (struct fnp_map){0};
+	fnp_hotspot_cache_clear(&runtime->cache);
 }
 
 static void detach(struct fnp_runtime *runtime)
@@ -170,16 +177,6 @@ static struct known *find(const struct fnp_runtime *runtime, const uint64_t *wor
 	return known;
 }
 
-static void known_destroy(struct known *known)
-{
-	for (size_t i = 0; i < known->n_lines; i++) {
-		free(known->lines[i].name);
-		free(known->lines[i].file);
-	}
-	free(known);
-}
-FNP_DEFINE_CLEANUP(known_destroyp, struct known *, known_destroy)
-
 static struct known *create(const uint64_t *words, size_t n_lines)
 {
 	struct known *known = calloc(1, sizeof(*known) + n_lines * sizeof(known->lines[0]));
@@ -192,32 +189,31 @@ static struct known *create(const uint64_t *words, size_t n_lines)
 }
 
 /* One line of a frame: a method at a bytecode. */
-static int set_line(const struct fnp_hotspot_view *view, struct fnp_hotspot_method *method, uint32_t bci,
-		    struct known_line *ret)
+static void set_line(const struct fnp_hotspot_view *view, const struct fnp_hotspot_method *method,
+		     uint32_t bci, struct known_line *ret)
 {
+	ret->method = method;
 	ret->line = fnp_hotspot_method_line(view, method, bci, &ret->start_line);
-	ret->name = TAKE_PTR(method->name);
-	ret->file = TAKE_PTR(method->file);
-	return 0;
 }
 
 static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
-	FNP_CLEANUP(fnp_hotspot_method_deinit) struct fnp_hotspot_method method = {0};
+	const struct fnp_hotspot_method *method;
+	uint64_t address = words[0] & WORD_ADDRESS & ~UINT64_C(7);
 	uint32_t bci = (uint32_t)words[1];
-	int r = fnp_hotspot_method_read(&runtime->view, words[0] & WORD_ADDRESS & ~UINT64_C(7), &method);
+	int r = fnp_hotspot_cache_method(&runtime->cache, &runtime->view, address, (uint32_t)(words[1] >> 32),
+					 &method);
 
 	if (r < 0)
 		return r;
-	if (method.cookie != (uint32_t)(words[1] >> 32))
-		return -ESRCH;
 	struct known *known = create(words, 1);
 	if (!known)
 		return -ENOMEM;
 	known->tier = FNP_RUNTIME_TIER_INTERPRETED;
 	known->mapping = "[jvm interpreter]";
+	set_line(&runtime->view, method, bci, &known->lines[0]);
 	*ret = known;
-	return set_line(&runtime->view, &method, bci, &known->lines[0]);
+	return 0;
 }
 
 static const char *mapping_of_level(int level)
@@ -229,27 +225,22 @@ static const char *mapping_of_level(int level)
 
 static int name_compiled(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
-	struct fnp_hotspot_compiled *compiled = &runtime->compiled;
-	int r = fnp_hotspot_compiled_read(&runtime->view, words[0] & WORD_ADDRESS & ~UINT64_C(7),
-					  (uint32_t)words[1], compiled);
+	struct fnp_hotspot_chain *chain = &runtime->chain;
+	const struct fnp_hotspot_code *code;
+	int r = fnp_hotspot_cache_code(&runtime->cache, &runtime->view, words[0] & WORD_ADDRESS & ~UINT64_C(7),
+				       (uint32_t)(words[1] >> 32), &code);
 
 	if (r < 0)
 		return r;
-	if (compiled->compile_id != (uint32_t)(words[1] >> 32))
-		return -ESRCH;
-	FNP_CLEANUP(known_destroyp) struct known *known = create(words, compiled->n);
+	fnp_hotspot_code_at(code, (uint32_t)words[1], chain);
+	struct known *known = create(words, chain->n);
 	if (!known)
 		return -ENOMEM;
-	known->mapping = mapping_of_level(compiled->level);
-	known->tier = compiled->level ? FNP_RUNTIME_TIER_JIT : FNP_RUNTIME_TIER_NONE;
-	for (size_t i = 0; i < compiled->n; i++) {
-		FNP_CLEANUP(fnp_hotspot_method_deinit) struct fnp_hotspot_method method = {0};
-		r = fnp_hotspot_method_read(&runtime->view, compiled->scopes[i].method, &method);
-		r = r ?: set_line(&runtime->view, &method, compiled->scopes[i].bci, &known->lines[i]);
-		if (r < 0)
-			return r;
-	}
-	*ret = TAKE_PTR(known);
+	known->mapping = mapping_of_level(code->level);
+	known->tier = code->level ? FNP_RUNTIME_TIER_JIT : FNP_RUNTIME_TIER_NONE;
+	for (size_t i = 0; i < chain->n; i++)
+		set_line(&runtime->view, chain->scopes[i].method, chain->scopes[i].bci, &known->lines[i]);
+	*ret = known;
 	return 0;
 }
 
@@ -268,8 +259,8 @@ static int name_stub(struct fnp_runtime *runtime, const uint64_t *words, struct 
 	if (!known)
 		return -ENOMEM;
 	known->mapping = "[jvm]";
-	known->lines[0].name = strdup(text);
-	if (!known->lines[0].name)
+	known->stub = strdup(text);
+	if (!known->stub)
 		return -ENOMEM;
 	*ret = TAKE_PTR(known);
 	return 0;
@@ -277,8 +268,6 @@ static int name_stub(struct fnp_runtime *runtime, const uint64_t *words, struct 
 
 static int remember(struct fnp_runtime *runtime, struct known *known)
 {
-	if (runtime->frames.len >= FRAMES_MAX)
-		forget_all(runtime);
 	known->next = fnp_map_find_ptr(&runtime->frames, key_of(known->words));
 	known->address = (uint64_t)runtime->view.place.pid << 40 | ++runtime->n_named;
 	return fnp_map_set_ptr(&runtime->frames, key_of(known->words), known);
@@ -289,6 +278,8 @@ static int name_new(struct fnp_runtime *runtime, const uint64_t *words, struct k
 	FNP_CLEANUP(known_destroyp) struct known *known = NULL;
 	int r;
 
+	if (runtime->frames.len >= FRAMES_MAX || runtime->cache.bytes >= CACHE_BYTES_MAX)
+		forget_all(runtime);
 	switch (words[0] & 7) {
 	case FNP_HOTSPOT_INTERPRETED:
 		r = name_interpreted(runtime, words, &known);
@@ -323,8 +314,9 @@ static int name_frame(struct fnp_runtime *runtime, const uint64_t *words, size_t
 	}
 	for (size_t i = 0; i < known->n_lines; i++) {
 		const struct known_line *line = &known->lines[i];
-		ret->lines[i] = (struct fnp_runtime_line){.name = line->name,
-							  .file = line->file ?: "",
+		const struct fnp_hotspot_method *method = line->method;
+		ret->lines[i] = (struct fnp_runtime_line){.name = method ? method->name : known->stub,
+							  .file = method && method->file ? method->file : "",
 							  .start_line = line->start_line,
 							  .line = line->line};
 	}

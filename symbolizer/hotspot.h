@@ -2,7 +2,7 @@
 /*
  * The parts of the HotSpot runtime: what the JVM publishes (hotspot_tables.c), what its walker must know
  * (hotspot_layout.c), names and lines of methods (hotspot_methods.c), what a pc of compiled code stands for
- * (hotspot_scopes.c). hotspot.c ties them to the seam.
+ * (hotspot_scopes.c), and what of that is kept (hotspot_cache.c). hotspot.c ties them to the seam.
  *
  * Everything is read from the memory of a process that runs on meanwhile: what was read may be torn or gone. So each
  * answer is checked against what the kernel side saw (a cookie, a compile id), and no answer is the answer in doubt.
@@ -10,6 +10,7 @@
 #ifndef FNP_SYMBOLIZER_HOTSPOT_H
 #define FNP_SYMBOLIZER_HOTSPOT_H
 
+#include "base/map.h"
 #include "bpf/layout/hotspot.h"
 #include "symbolizer/runtime.h"
 
@@ -128,10 +129,21 @@ struct fnp_hotspot_method {
 	uint32_t cookie; /* as the walker makes it */
 };
 
+/* What identifies the method at an address now: its cookie, and where its texts are. */
+struct fnp_hotspot_identity {
+	uint64_t constant, pool, class_name;
+	uint32_t name; /* index into the pool */
+	uint32_t cookie;
+	uint8_t head[FNP_HOTSPOT_CONST_MAX]; /* of the ConstMethod */
+};
+
+int fnp_hotspot_method_identify(const struct fnp_hotspot_view *view, uint64_t method,
+				struct fnp_hotspot_identity *ret);
+
 void fnp_hotspot_method_deinit(struct fnp_hotspot_method *method);
 
 /* -ESRCH: what lies there is no Method (any more). */
-int fnp_hotspot_method_read(const struct fnp_hotspot_view *view, uint64_t method,
+int fnp_hotspot_method_read(const struct fnp_hotspot_view *view, const struct fnp_hotspot_identity *identity,
 			    struct fnp_hotspot_method *ret);
 
 /* The line of a bytecode, 0 when it has none; that of the first one in `ret_start`. */
@@ -144,21 +156,83 @@ void fnp_hotspot_class_name(char *name);
 /* UNSIGNED5 as the JVM's version has it (without zero bytes from 20 on). */
 int fnp_hotspot_unsigned5(struct fnp_cursor *c, bool without_zero, uint32_t *ret);
 
-/* One level of inlining at a pc; `bci` UINT32_MAX: not known. */
+/* ---- what was read once (hotspot_cache.c) ---------------------------------------------------------------------- */
+
+/* A method at its address, as it was when its cookie was this. */
+struct fnp_hotspot_named {
+	struct fnp_hotspot_named *next; /* of those with equal keys */
+	uint64_t address;
+	struct fnp_hotspot_method method;
+};
+
+/*
+ * Methods and compiled code of one process, as they were when first seen, so that frames can still be named when the
+ * process or its class is gone. All zero is empty. What it gave is the cache's, and valid until it is cleared.
+ */
+struct fnp_hotspot_cache {
+	struct fnp_map methods, codes;
+	size_t bytes; /* about */
+};
+
+void fnp_hotspot_cache_clear(struct fnp_hotspot_cache *cache);
+
+/* The method at an address. -ESRCH: it is not (any more) the one with this cookie. */
+int fnp_hotspot_cache_method(struct fnp_hotspot_cache *cache, const struct fnp_hotspot_view *view,
+			     uint64_t address, uint32_t cookie, const struct fnp_hotspot_method **ret);
+
+/* The method that is at an address now. */
+int fnp_hotspot_cache_present(struct fnp_hotspot_cache *cache, const struct fnp_hotspot_view *view,
+			      uint64_t address, const struct fnp_hotspot_method **ret);
+
+struct fnp_hotspot_code;
+
+/* The code of an nmethod. -ESRCH: it is not (any more) the one with this compile id. */
+int fnp_hotspot_cache_code(struct fnp_hotspot_cache *cache, const struct fnp_hotspot_view *view,
+			   uint64_t nmethod, uint32_t compile_id, const struct fnp_hotspot_code **ret);
+
+/* ---- compiled code (hotspot_scopes.c) ---------------------------------------------------------------------------- */
+
+/* One level of inlining: a method at a bytecode; `bci` UINT32_MAX: not known. */
 struct fnp_hotspot_scope {
-	uint64_t method;
+	const struct fnp_hotspot_method *method;
 	uint32_t bci;
+	uint32_t caller; /* number of its caller's scope; FNP_HOTSPOT_NO_SCOPE */
 };
 
-struct fnp_hotspot_compiled {
-	struct fnp_hotspot_scope scopes[FNP_RUNTIME_LINES_MAX]; /* innermost first */
-	size_t n;
+#define FNP_HOTSPOT_NO_SCOPE UINT32_MAX
+
+/* A place that the compiler described: an offset from the first instruction. */
+struct fnp_hotspot_spot {
+	uint32_t code;
+	uint32_t scope; /* the innermost one there; FNP_HOTSPOT_NO_SCOPE */
+};
+
+struct fnp_hotspot_code {
+	struct fnp_hotspot_code *next; /* of those with equal keys in a cache */
+	uint64_t address;
 	uint32_t compile_id;
-	int level; /* 1 to 3: C1, 4: C2, 0: a native wrapper */
+	int level;	/* 1 to 3: C1, 4: C2, 0: a native wrapper */
+	uint32_t start; /* so many bytes stand for nothing but `method` itself */
+	const struct fnp_hotspot_method *method;
+	struct fnp_hotspot_spot *spots; /* by offset */
+	size_t n_spots;
+	struct fnp_hotspot_scope *scopes;
+	size_t n_scopes;
 };
 
-/* What the code of an nmethod stands for at an offset from its first instruction. -ESRCH as above. */
-int fnp_hotspot_compiled_read(const struct fnp_hotspot_view *view, uint64_t nmethod, uint32_t offset,
-			      struct fnp_hotspot_compiled *ret);
+/* What a place in compiled code stands for. */
+struct fnp_hotspot_chain {
+	struct fnp_hotspot_scope scopes[FNP_RUNTIME_LINES_MAX]; /* innermost first */
+	size_t n;						/* at least 1 */
+};
+
+/* Reads an nmethod, with the methods that stand in it; owned. -ESRCH as above. */
+int fnp_hotspot_code_read(struct fnp_hotspot_cache *methods, const struct fnp_hotspot_view *view,
+			  uint64_t nmethod, uint32_t compile_id, struct fnp_hotspot_code **ret);
+void fnp_hotspot_code_destroy(struct fnp_hotspot_code *code);
+FNP_DEFINE_CLEANUP(fnp_hotspot_code_destroyp, struct fnp_hotspot_code *, fnp_hotspot_code_destroy)
+
+/* `offset` as the walker says it, with FNP_HOTSPOT_LEAF. Needs no process. */
+void fnp_hotspot_code_at(const struct fnp_hotspot_code *code, uint32_t offset, struct fnp_hotspot_chain *ret);
 
 #endif

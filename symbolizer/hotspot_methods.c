@@ -187,27 +187,37 @@ static int read_table(const struct fnp_hotspot_view *view, uint64_t constant, co
 												    : 0;
 }
 
-int fnp_hotspot_method_read(const struct fnp_hotspot_view *view, uint64_t method, struct fnp_hotspot_method *ret)
+int fnp_hotspot_method_identify(const struct fnp_hotspot_view *view, uint64_t method,
+				struct fnp_hotspot_identity *ret)
 {
-	FNP_CLEANUP(fnp_hotspot_method_deinit) struct fnp_hotspot_method m = {0};
 	const struct fnp_hotspot_layout *l = &view->layout;
-	uint8_t head[FNP_HOTSPOT_CONST_MAX];
-	uint64_t constant, pool, holder, class_name;
-	uint32_t index;
-	int r = read_word(view, method + l->method_const, &constant);
+	struct fnp_hotspot_identity id = {0};
+	uint64_t holder;
+	int r = read_word(view, method + l->method_const, &id.constant);
 
-	if (r < 0 || fnp_runtime_read(view->place.pid, constant, head, sizeof(head)) < 0)
+	if (r < 0 || fnp_runtime_read(view->place.pid, id.constant, id.head, sizeof(id.head)) < 0)
 		return -ESRCH;
-	pool = word_of(head, l->const_pool);
-	index = word_of(head, l->const_name) & 0xffff;
-	r = read_word(view, pool + l->pool_holder, &holder);
-	r = r ?: read_word(view, holder + l->class_name, &class_name);
-	r = r ?: read_name(view, class_name, pool, index, &m.name);
-	r = r ?: read_file(view, pool, &m.file);
-	r = r ?: read_table(view, constant, head, &m);
+	id.pool = word_of(id.head, l->const_pool);
+	id.name = word_of(id.head, l->const_name) & 0xffff;
+	r = read_word(view, id.pool + l->pool_holder, &holder);
+	r = r ?: read_word(view, holder + l->class_name, &id.class_name);
 	if (r < 0)
 		return r;
-	m.cookie = fnp_hotspot_cookie(constant, class_name, index);
+	id.cookie = fnp_hotspot_cookie(id.constant, id.class_name, id.name);
+	*ret = id;
+	return 0;
+}
+
+int fnp_hotspot_method_read(const struct fnp_hotspot_view *view, const struct fnp_hotspot_identity *identity,
+			    struct fnp_hotspot_method *ret)
+{
+	FNP_CLEANUP(fnp_hotspot_method_deinit) struct fnp_hotspot_method m = {.cookie = identity->cookie};
+	int r = read_name(view, identity->class_name, identity->pool, identity->name, &m.name);
+
+	r = r ?: read_file(view, identity->pool, &m.file);
+	r = r ?: read_table(view, identity->constant, identity->head, &m);
+	if (r < 0)
+		return r;
 	*ret = m;
 	m = (struct fnp_hotspot_method){0};
 	return 0;

@@ -6,11 +6,15 @@
  * has an offset of code (that behind the call) and leads to a chain of scopes, innermost first, in a stream of numbers:
  * where the caller's scope is, which of the nmethod's metadata is the method, which bytecode. A place between them is
  * described by the next one, which is nearly always right, and exact for every frame but the leaf.
+ *
+ * An nmethod is read whole when it is first seen: places not met yet can then be named when its process is gone.
  */
+#include "base/vec.h"
 #include "symbolizer/hotspot.h"
 
 #define PCS_MAX 65536
-#define SCOPES_MAX (4 << 20)
+#define STREAM_MAX (4 << 20)
+#define SCOPES_MAX 65536
 #define PROLOGUE_MAX 4096
 #define START_BYTES 12	  /* of the first comparison */
 #define LOOP_END_BYTES 24 /* of a comparison and a jump back */
@@ -101,79 +105,241 @@ static int read_part(const struct fnp_hotspot_view *view, uint64_t start, uint64
 	return 0;
 }
 
-/* The descriptions around an offset of code: their scopes, 0 where there is none. */
-struct around {
-	int32_t next_code, next_scope; /* the first one at or behind it */
-	int32_t before_code, before_scope;
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+/* What is needed while an nmethod is read. */
+struct reading {
+	struct fnp_hotspot_cache *methods;
+	const struct fnp_hotspot_view *view;
+	struct parts parts;
+	struct fnp_cursor stream;
+	const uint8_t *metadata;
+	struct fnp_map numbers;	   /* offset in the stream to number + 1 */
+	FNP_VEC(uint32_t) offsets; /* by number */
+	FNP_VEC(struct fnp_hotspot_scope) scopes;
 };
 
-static int find_scopes(const struct fnp_hotspot_view *view, const struct parts *parts, uint32_t offset,
-		       struct around *ret)
+static void reading_deinit(struct reading *reading)
 {
-	fnp_autofree uint8_t *pcs = NULL;
-	struct around a = {.next_code = INT32_MAX, .before_code = -1};
-	int r = read_part(view, parts->pcs, parts->pcs_end, (uint64_t)PCS_MAX * PC_BYTES, &pcs);
-
-	if (r < 0)
-		return r;
-	for (uint64_t at = 0; at + PC_BYTES <= parts->pcs_end - parts->pcs; at += PC_BYTES) {
-		int32_t code, scope;
-		memcpy(&code, pcs + at, sizeof(code));
-		memcpy(&scope, pcs + at + 4, sizeof(scope));
-		if (code >= 0 && (uint32_t)code >= offset && code < a.next_code) {
-			a.next_code = code;
-			a.next_scope = scope;
-		} else if (code >= 0 && (uint32_t)code < offset && code > a.before_code) {
-			a.before_code = code;
-			a.before_scope = scope;
-		}
-	}
-	*ret = a;
-	return 0;
+	fnp_map_deinit(&reading->numbers);
+	fnp_vec_deinit(&reading->offsets);
+	fnp_vec_deinit(&reading->scopes);
 }
 
-/* One scope of the stream at `offset`; leaves where its caller's is there, 0 at the end. */
-static int read_scope(const struct fnp_hotspot_view *view, struct fnp_cursor stream,
-		      const struct parts *parts, uint32_t *offset, struct fnp_hotspot_scope *ret)
+/* The number of the scope at an offset of the stream, which is read later when it is new. */
+static int number_of(struct reading *reading, uint32_t offset, uint32_t *ret)
 {
-	bool without_zero = view->version >= 20;
+	uint64_t *known = fnp_map_find(&reading->numbers, offset);
+	int r;
+
+	if (offset == 0) {
+		*ret = FNP_HOTSPOT_NO_SCOPE;
+		return 0;
+	}
+	if (known) {
+		*ret = (uint32_t)*known;
+		return 0;
+	}
+	if (reading->offsets.len >= SCOPES_MAX)
+		return -E2BIG;
+	*ret = (uint32_t)reading->offsets.len;
+	r = fnp_map_set(&reading->numbers, offset, *ret);
+	return r ?: fnp_vec_push(&reading->offsets, offset);
+}
+
+static int read_scope(struct reading *reading, uint32_t offset, struct fnp_hotspot_scope *ret)
+{
+	struct fnp_cursor stream = reading->stream;
+	bool without_zero = reading->view->version >= 20;
+	uint64_t n_metadata = (reading->parts.metadata_end - reading->parts.metadata) / 8, method;
 	uint32_t sender, index, bci;
-	uint64_t at;
-	int r = fnp_cursor_seek(&stream, *offset);
+	int r = fnp_cursor_seek(&stream, offset);
 
 	r = r ?: fnp_hotspot_unsigned5(&stream, without_zero, &sender);
 	r = r ?: fnp_hotspot_unsigned5(&stream, without_zero, &index);
 	r = r ?: fnp_hotspot_unsigned5(&stream, without_zero, &bci);
-	if (r < 0 || index == 0)
+	if (r < 0 || index == 0 || index > n_metadata)
 		return -ESRCH;
-	at = parts->metadata + 8 * (uint64_t)(index - 1);
-	if (at >= parts->metadata_end ||
-	    fnp_runtime_read(view->place.pid, at, &ret->method, sizeof(ret->method)) < 0)
-		return -ESRCH;
+	memcpy(&method, reading->metadata + 8 * (uint64_t)(index - 1), sizeof(method));
+	r = fnp_hotspot_cache_present(reading->methods, reading->view, method, &ret->method);
 	/* Bit 0 says "execute again"; the bytecode index is kept from -1 on. */
 	ret->bci = (uint32_t)((int32_t)(bci >> 1) - 1);
-	*offset = sender;
+	return r ?: number_of(reading, sender, &ret->caller);
+}
+
+static int by_code(const void *a, const void *b)
+{
+	uint32_t x = ((const struct fnp_hotspot_spot *)a)->code, y = ((const struct fnp_hotspot_spot *)b)->code;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The places, and the scopes that they and their callers lead to. */
+static int read_spots(struct reading *reading, const uint8_t *pcs, size_t size, struct fnp_hotspot_code *code)
+{
+	code->spots = calloc(size / PC_BYTES + 1, sizeof(code->spots[0]));
+	if (!code->spots)
+		return -ENOMEM;
+	for (size_t at = 0; at + PC_BYTES <= size; at += PC_BYTES) {
+		struct fnp_hotspot_spot *spot = &code->spots[code->n_spots];
+		int32_t offset, scope;
+
+		memcpy(&offset, pcs + at, sizeof(offset));
+		memcpy(&scope, pcs + at + 4, sizeof(scope));
+		if (offset < 0)
+			continue; /* the first one */
+		spot->code = (uint32_t)offset;
+		int r = number_of(reading, scope > 0 ? (uint32_t)scope : 0, &spot->scope);
+		if (r < 0)
+			return r;
+		code->n_spots++;
+	}
+	qsort(code->spots, code->n_spots, sizeof(code->spots[0]), by_code);
+	/* Those that are read name further ones: their callers. */
+	for (size_t i = 0; i < reading->offsets.len; i++) {
+		struct fnp_hotspot_scope scope;
+		int r = read_scope(reading, reading->offsets.items[i], &scope);
+		r = r ?: fnp_vec_push(&reading->scopes, scope);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 
-/* All scopes from one of the stream on. */
-static int read_chain(const struct fnp_hotspot_view *view, struct fnp_cursor stream,
-		      const struct parts *parts, int32_t scope, struct fnp_hotspot_compiled *ret)
+static int read_scopes(struct fnp_hotspot_cache *methods, const struct fnp_hotspot_view *view,
+		       const struct head *head, struct fnp_hotspot_code *code)
 {
-	uint32_t offset = scope > 0 ? (uint32_t)scope : 0;
+	fnp_autofree uint8_t *pcs = NULL, *stream = NULL, *metadata = NULL;
+	FNP_CLEANUP(reading_deinit) struct reading reading = {.methods = methods, .view = view};
+	struct parts *parts = &reading.parts;
+	int r = find_parts(view, head, parts);
+
+	r = r ?: read_part(view, parts->pcs, parts->pcs_end, (uint64_t)PCS_MAX * PC_BYTES, &pcs);
+	r = r ?: read_part(view, parts->scopes, parts->scopes_end, STREAM_MAX, &stream);
+	r = r ?: read_part(view, parts->metadata, parts->metadata_end, STREAM_MAX, &metadata);
+	if (r < 0)
+		return r;
+	reading.stream = fnp_cursor_of(stream, parts->scopes_end - parts->scopes);
+	reading.metadata = metadata;
+	r = read_spots(&reading, pcs, parts->pcs_end - parts->pcs, code);
+	if (r < 0)
+		return r;
+	fnp_vec_shrink(&reading.scopes);
+	code->n_scopes = reading.scopes.len;
+	code->scopes = TAKE_PTR(reading.scopes.items);
+	return 0;
+}
+
+static int read_head(const struct fnp_hotspot_view *view, uint64_t nmethod, struct head *ret)
+{
+	ret->address = nmethod;
+	return fnp_runtime_read(view->place.pid, nmethod, ret->bytes, sizeof(ret->bytes)) < 0 ? -ESRCH : 0;
+}
+
+/* Where a method begins it is itself, whatever was inlined behind that. */
+static uint32_t start_of(const struct fnp_hotspot_view *view, const struct head *head)
+{
+	uint32_t complete = half_of(head, view->layout.blob_complete);
+
+	if (view->layout.flags & FNP_HOTSPOT_COMPLETE_SHORT)
+		complete &= 0xffff;
+	return complete < PROLOGUE_MAX ? complete + START_BYTES + 1 : 0;
+}
+
+/* Is the outermost scope of all places the method that was compiled? */
+static bool fits(const struct fnp_hotspot_code *code)
+{
+	for (size_t i = 0; i < code->n_scopes; i++) {
+		if (code->scopes[i].caller == FNP_HOTSPOT_NO_SCOPE && code->scopes[i].method != code->method)
+			return false;
+	}
+	return true;
+}
+
+int fnp_hotspot_code_read(struct fnp_hotspot_cache *methods, const struct fnp_hotspot_view *view,
+			  uint64_t nmethod, uint32_t compile_id, struct fnp_hotspot_code **ret)
+{
+	const uint64_t *v = view->tables.values;
+	bool is_new = fnp_hotspot_has(&view->tables, FNP_HOTSPOT_COMPILED_METHOD);
+	uint64_t method_at = v[is_new ? FNP_HOTSPOT_COMPILED_METHOD : FNP_HOTSPOT_OLD_METHOD];
+	FNP_CLEANUP(fnp_hotspot_code_destroyp) struct fnp_hotspot_code *code = calloc(1, sizeof(*code));
+	struct head head, again;
+	int r;
+
+	if (!code)
+		return -ENOMEM;
+	r = read_head(view, nmethod, &head);
+	if (r < 0 || half_of(&head, v[FNP_HOTSPOT_COMPILE_ID]) != compile_id)
+		return -ESRCH;
+	code->address = nmethod;
+	code->compile_id = compile_id;
+	code->level = (int8_t)half_of(&head, v[FNP_HOTSPOT_COMPILE_LEVEL]);
+	code->start = start_of(view, &head);
+	r = fnp_hotspot_cache_present(methods, view, word_of(&head, method_at), &code->method);
+	r = r ?: read_scopes(methods, view, &head, code);
+	if (r == -ENOENT || r == -EOPNOTSUPP)
+		r = 0; /* wrappers of native methods have none */
+	if (r < 0)
+		return r;
+	if (!fits(code) || read_head(view, nmethod, &again) < 0 ||
+	    half_of(&again, v[FNP_HOTSPOT_COMPILE_ID]) != compile_id)
+		return -ESRCH;
+	*ret = TAKE_PTR(code);
+	return 0;
+}
+
+void fnp_hotspot_code_destroy(struct fnp_hotspot_code *code)
+{
+	if (!code)
+		return;
+	free(code->spots);
+	free(code->scopes);
+	free(code);
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------------- */
+
+/* The places around an offset: the first one at or behind it, and the first of the nearest ones before; or NULL. */
+struct around {
+	const struct fnp_hotspot_spot *next, *before;
+};
+
+static struct around find_around(const struct fnp_hotspot_code *code, uint32_t offset)
+{
+	size_t low = 0, high = code->n_spots;
+	struct around a = {NULL, NULL};
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (code->spots[middle].code < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < code->n_spots)
+		a.next = &code->spots[low];
+	if (low > 0)
+		a.before = &code->spots[--low];
+	while (a.before && low > 0 && code->spots[low - 1].code == a.before->code)
+		a.before = &code->spots[--low];
+	return a;
+}
+
+/* All scopes of a place; none when it has none. */
+static void follow(const struct fnp_hotspot_code *code, const struct fnp_hotspot_spot *spot,
+		   struct fnp_hotspot_chain *ret)
+{
+	uint32_t number = spot ? spot->scope : FNP_HOTSPOT_NO_SCOPE;
 
 	ret->n = 0;
-	while (offset && ret->n < FNP_RUNTIME_LINES_MAX) {
-		int r = read_scope(view, stream, parts, &offset, &ret->scopes[ret->n]);
-		if (r < 0)
-			return r;
-		ret->n++;
+	while (number < code->n_scopes && ret->n < FNP_RUNTIME_LINES_MAX) {
+		ret->scopes[ret->n++] = code->scopes[number];
+		number = code->scopes[number].caller;
 	}
-	return ret->n ? 0 : -ENOENT;
 }
 
 /* Does `inner` stand for methods inlined into the place that `outer` stands for? */
-static bool is_inside(const struct fnp_hotspot_compiled *inner, const struct fnp_hotspot_compiled *outer)
+static bool is_inside(const struct fnp_hotspot_chain *inner, const struct fnp_hotspot_chain *outer)
 {
 	if (inner->n <= outer->n)
 		return false;
@@ -184,88 +350,32 @@ static bool is_inside(const struct fnp_hotspot_compiled *inner, const struct fnp
 	return true;
 }
 
-/*
- * A place behind a poll or call, near it: the end of a loop is described by the poll in it, not by what follows.
- */
+/* A place behind a poll or call, near it: the end of a loop is described by the poll in it, not by what follows. */
 static bool is_loop_end(const struct around *a, uint32_t offset)
 {
-	return a->before_code >= 0 && (uint32_t)a->next_code != offset &&
-	       offset - (uint32_t)a->before_code <= LOOP_END_BYTES;
+	return a->before && a->next && a->next->code != offset && offset - a->before->code <= LOOP_END_BYTES;
 }
 
-/* Where a method begins it is itself, whatever was inlined behind that. */
-static bool is_start(const struct fnp_hotspot_view *view, const struct head *head, uint32_t offset)
+void fnp_hotspot_code_at(const struct fnp_hotspot_code *code, uint32_t code_offset,
+			 struct fnp_hotspot_chain *ret)
 {
-	uint32_t complete = half_of(head, view->layout.blob_complete);
-
-	if (view->layout.flags & FNP_HOTSPOT_COMPLETE_SHORT)
-		complete &= 0xffff;
-	return complete < PROLOGUE_MAX && offset <= complete + START_BYTES;
-}
-
-static int read_scopes(const struct fnp_hotspot_view *view, const struct head *head, uint32_t code_offset,
-		       struct fnp_hotspot_compiled *ret)
-{
-	fnp_autofree uint8_t *scopes = NULL;
 	uint32_t offset = code_offset & ~FNP_HOTSPOT_LEAF;
-	struct fnp_hotspot_compiled before;
-	struct parts parts;
-	struct around a = {0};
-	int r = find_parts(view, head, &parts);
+	bool is_leaf = code_offset & FNP_HOTSPOT_LEAF;
+	struct around a = find_around(code, offset);
+	struct fnp_hotspot_chain before;
 
-	r = r ?: find_scopes(view, &parts, offset, &a);
-	r = r ?: read_part(view, parts.scopes, parts.scopes_end, SCOPES_MAX, &scopes);
-	if (r < 0)
-		return r;
-	struct fnp_cursor stream = fnp_cursor_of(scopes, parts.scopes_end - parts.scopes);
-	r = read_chain(view, stream, &parts, a.next_scope, ret);
-	if (r == 0 && (code_offset & FNP_HOTSPOT_LEAF) && is_loop_end(&a, offset) &&
-	    read_chain(view, stream, &parts, a.before_scope, &before) == 0 &&
-	    (is_inside(&before, ret) || offset - (uint32_t)a.before_code <= (uint32_t)a.next_code - offset)) {
-		memcpy(ret->scopes, before.scopes, before.n * sizeof(before.scopes[0]));
-		ret->n = before.n;
+	follow(code, a.next, ret);
+	if (ret->n && is_leaf && is_loop_end(&a, offset)) {
+		follow(code, a.before, &before);
+		if (before.n && (is_inside(&before, ret) || offset - a.before->code <= a.next->code - offset))
+			*ret = before;
 	}
-	if (r == 0 && (code_offset & FNP_HOTSPOT_LEAF) && is_start(view, head, offset) &&
-	    (uint32_t)a.next_code != offset) {
+	if (ret->n && is_leaf && offset < code->start && a.next->code != offset) {
 		ret->scopes[0] = (struct fnp_hotspot_scope){.method = ret->scopes[ret->n - 1].method};
 		ret->n = 1;
 	}
-	return r;
-}
-
-static int read_head(const struct fnp_hotspot_view *view, uint64_t nmethod, struct head *ret)
-{
-	ret->address = nmethod;
-	return fnp_runtime_read(view->place.pid, nmethod, ret->bytes, sizeof(ret->bytes)) < 0 ? -ESRCH : 0;
-}
-
-int fnp_hotspot_compiled_read(const struct fnp_hotspot_view *view, uint64_t nmethod, uint32_t offset,
-			      struct fnp_hotspot_compiled *ret)
-{
-	const uint64_t *v = view->tables.values;
-	struct head head, again;
-	uint64_t method;
-	int r = read_head(view, nmethod, &head);
-
-	if (r < 0)
-		return r;
-	method = word_of(
-		&head,
-		v[fnp_hotspot_has(&view->tables, FNP_HOTSPOT_COMPILED_METHOD) ? FNP_HOTSPOT_COMPILED_METHOD
-									      : FNP_HOTSPOT_OLD_METHOD]);
-	ret->compile_id = half_of(&head, v[FNP_HOTSPOT_COMPILE_ID]);
-	ret->level = (int8_t)half_of(&head, v[FNP_HOTSPOT_COMPILE_LEVEL]);
-	r = read_scopes(view, &head, offset, ret);
-	/* Wrappers of native methods have none, nor has code before the first of them. */
-	if (r == -ENOENT || r == -EOPNOTSUPP || (r == 0 && ret->n == 0)) {
-		ret->scopes[0] = (struct fnp_hotspot_scope){.method = method, .bci = UINT32_MAX};
+	if (ret->n == 0) {
+		ret->scopes[0] = (struct fnp_hotspot_scope){.method = code->method, .bci = UINT32_MAX};
 		ret->n = 1;
-		r = 0;
-	} else if (r == 0 && ret->scopes[ret->n - 1].method != method && ret->n < FNP_RUNTIME_LINES_MAX) {
-		return -ESRCH;
 	}
-	if (r == 0 && (read_head(view, nmethod, &again) < 0 ||
-		       half_of(&again, v[FNP_HOTSPOT_COMPILE_ID]) != ret->compile_id))
-		return -ESRCH;
-	return r;
 }

@@ -256,6 +256,7 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid)
 	fnp_walk_init(walk, pid);
 }
 
+#include "bpf/walk/hotspot_news.h"
 #include "bpf/walk/python_names.h"
 #include "bpf/walk/resume.h"
 #endif
