@@ -132,7 +132,7 @@ struct linux_binprm {
 } FNP_CORE;
 
 struct in6_addr {
-	__u8 bytes[16];
+	__u32 words[4];
 };
 
 struct sock_common {

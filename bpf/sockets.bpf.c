@@ -82,16 +82,19 @@ struct {
 
 static __always_inline fnp_u32 data_limit(fnp_u64 socket, fnp_u64 direction, fnp_u64 length)
 {
-	struct run *run = bpf_map_lookup_elem(&runs, &socket);
-
-	if (run && run->direction == direction) {
-		fnp_u64 before = run->bytes;
-		run->bytes += length;
-		return before < RUN_FULL ? DATA_MAX : DATA_SHORT;
-	}
 	struct run fresh = {.bytes = length, .direction = direction};
-	bpf_map_update_elem(&runs, &socket, &fresh, BPF_ANY);
-	return DATA_MAX;
+	struct run *run = bpf_map_lookup_elem(&runs, &socket);
+	fnp_u64 before = 0;
+
+	if (!run) {
+		bpf_map_update_elem(&runs, &socket, &fresh, BPF_ANY);
+	} else if (run->direction == direction) {
+		before = run->bytes;
+		run->bytes += length;
+	} else {
+		*run = fresh;
+	}
+	return before < RUN_FULL ? DATA_MAX : DATA_SHORT;
 }
 
 /* Copies up to `want` bytes to data[at]; the bytes that were copied. */
@@ -174,37 +177,66 @@ static __always_inline fnp_u32 copy_data(struct socket_scratch *scratch, struct 
 	return 0;
 }
 
-static __always_inline void put_address(struct fnp_socket_record *record, struct sock *sk)
-{
-	fnp_u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+/* What is asked of a socket, read once. */
+struct address {
+	fnp_u16 family, protocol, local_port, remote_port;
+	__be32 remote;
+	struct in6_addr remote_v6;
+};
 
-	record->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	record->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+/* From the tracepoints' own argument, which may be followed without a helper. */
+static __always_inline void address_of(struct sock *sk, struct address *ret)
+{
+	ret->family = sk->__sk_common.skc_family;
+	ret->protocol = sk->sk_protocol;
+	ret->local_port = sk->__sk_common.skc_num;
+	ret->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	ret->remote = sk->__sk_common.skc_daddr;
+	if (ret->family == FNP_AF_INET6)
+		ret->remote_v6 = sk->__sk_common.skc_v6_daddr;
+}
+
+/* From a pointer that was found in memory. */
+static __always_inline void address_of_found(struct sock *sk, struct address *ret)
+{
+	ret->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	ret->protocol = BPF_CORE_READ(sk, sk_protocol);
+	ret->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	ret->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	ret->remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+	if (ret->family == FNP_AF_INET6)
+		BPF_CORE_READ_INTO(&ret->remote_v6, sk, __sk_common.skc_v6_daddr);
+}
+
+static __always_inline void put_address(struct fnp_socket_record *record, const struct address *address)
+{
+	record->local_port = address->local_port;
+	record->remote_port = address->remote_port;
 	__builtin_memset(record->remote_address, 0, sizeof(record->remote_address));
-	if (family == FNP_AF_INET6) {
-		BPF_CORE_READ_INTO(&record->remote_address, sk, __sk_common.skc_v6_daddr);
+	if (address->family == FNP_AF_INET6) {
+		__builtin_memcpy(record->remote_address, &address->remote_v6, sizeof(address->remote_v6));
 	} else {
-		__be32 address = BPF_CORE_READ(sk, __sk_common.skc_daddr);
 		record->remote_address[10] = record->remote_address[11] = 0xff;
-		__builtin_memcpy(record->remote_address + 12, &address, sizeof(address));
+		__builtin_memcpy(record->remote_address + 12, &address->remote, sizeof(address->remote));
 	}
 }
 
-static __always_inline bool wanted(struct fnp_target *target, struct sock *sk)
+static __always_inline bool watches_sockets(const struct fnp_target *target)
 {
-	fnp_u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-
-	if (!(target->flags & FNP_TARGET_SOCKETS) || (target->flags & FNP_TARGET_WAIT_EXEC))
-		return false;
-	if (family != FNP_AF_INET && family != FNP_AF_INET6)
-		return false;
-	if (target->port && bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)) != target->port)
-		return false;
-	return BPF_CORE_READ(sk, sk_protocol) == FNP_IPPROTO_TCP;
+	return (target->flags & FNP_TARGET_SOCKETS) && !(target->flags & FNP_TARGET_WAIT_EXEC);
 }
 
-static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, struct sock *sk, fnp_u64 length,
-				 bool sent, struct pt_regs *regs, fnp_u64 socket)
+static __always_inline bool wanted(const struct fnp_target *target, const struct address *address)
+{
+	if (address->family != FNP_AF_INET && address->family != FNP_AF_INET6)
+		return false;
+	if (target->port && address->remote_port != target->port)
+		return false;
+	return address->protocol == FNP_IPPROTO_TCP;
+}
+
+static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, const struct address *address,
+				 fnp_u64 length, bool sent, struct pt_regs *regs, fnp_u64 socket)
 {
 	fnp_u32 cpu = bpf_get_smp_processor_id(), want, copied = 0;
 	struct socket_scratch *scratch = bpf_map_lookup_elem(&socket_scratch, &cpu);
@@ -217,7 +249,7 @@ static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, struct 
 	scratch->record.socket = socket;
 	scratch->record.length = length;
 	scratch->record.direction = sent;
-	put_address(&scratch->record, sk);
+	put_address(&scratch->record, address);
 	want = data_limit(socket, sent, length);
 	if (want > length)
 		want = length;
@@ -238,10 +270,16 @@ static __always_inline int on_length(struct sock *sk, int length, int flags, boo
 	fnp_u32 pid = current_pid();
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct address address = {};
 
-	if (!target || length < 0 || (flags & FNP_MSG_PEEK) || (length == 0 && sent) || !wanted(target, sk))
+	if (!target || length < 0 || (flags & FNP_MSG_PEEK) || (length == 0 && sent) ||
+	    !watches_sockets(target))
 		return 0;
-	return moved(target, pid, sk, length, sent, (void *)bpf_task_pt_regs(task), bpf_get_socket_cookie(sk));
+	address_of(sk, &address);
+	if (!wanted(target, &address))
+		return 0;
+	return moved(target, pid, &address, length, sent, (void *)bpf_task_pt_regs(task),
+		     bpf_get_socket_cookie(sk));
 }
 
 SEC("tp_btf/sock_recv_length")
@@ -279,6 +317,7 @@ int BPF_PROG(fnp_sys_exit, struct pt_regs *regs, long ret)
 {
 	fnp_u32 pid = current_pid();
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
+	struct address address = {};
 	fnp_u64 nr, socket;
 	struct sock *sk;
 	bool sent;
@@ -292,10 +331,13 @@ int BPF_PROG(fnp_sys_exit, struct pt_regs *regs, long ret)
 	if ((nr == NR_RECVFROM && (REGS_FLAGS(regs) & FNP_MSG_PEEK)) ||
 	    (nr == NR_RECVMSG && (REGS_COUNT(regs) & FNP_MSG_PEEK)) || (ret == 0 && sent))
 		return 0;
-	sk = sock_of_fd(REGS_FD(regs));
-	if (!sk || !wanted(target, sk))
+	sk = watches_sockets(target) ? sock_of_fd(REGS_FD(regs)) : NULL;
+	if (!sk)
+		return 0;
+	address_of_found(sk, &address);
+	if (!wanted(target, &address))
 		return 0;
 	/* No cookie can be made here: the address and the local port stand for the connection while it lives. */
-	socket = (fnp_u64)sk ^ (fnp_u64)BPF_CORE_READ(sk, __sk_common.skc_num) << 48;
-	return moved(target, pid, sk, ret, sent, regs, socket);
+	socket = (fnp_u64)sk ^ (fnp_u64)address.local_port << 48;
+	return moved(target, pid, &address, ret, sent, regs, socket);
 }
