@@ -265,7 +265,8 @@ def pprof(directory):
         expect(shown and int(shown.group(1)) == share, "%s: %s" % (option, text))
 
 
-def speedscope(directory):
+def speedscope_package():
+    """(node, the folder of the published package)"""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node:
         raise Skip("no node here (Debian: nodejs, npm)")
@@ -279,6 +280,11 @@ def speedscope(directory):
             run(npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "speedscope", cwd=str(where))
         except (AssertionError, subprocess.TimeoutExpired) as error:
             raise Skip("speedscope cannot be had: %s" % error) from error
+    return node, package
+
+
+def speedscope(directory):
+    node, package = speedscope_package()
     files = ["mixed.pb.gz", "mixed.folded", "mixed.speedscope.json", "empty.pb.gz", "empty.speedscope.json"]
     text, errors = run(node, HERE / "speedscope_import.js", package, *[directory / f for f in files])
     expect(errors == "", errors)
@@ -293,11 +299,16 @@ def speedscope(directory):
     expect(lines[: len(want)] == want, text)
 
 
-def flamegraph(directory):
+def flamegraph_program():
     places = ["/usr/share/perl5/Devel/NYTProf/flamegraph.pl"]
     program = shutil.which("flamegraph.pl") or next((p for p in places if os.path.exists(p)), None)
     if not program or not shutil.which("perl"):
         raise Skip("no flamegraph.pl here (Debian: libdevel-nytprof-perl)")
+    return program
+
+
+def flamegraph(directory):
+    program = flamegraph_program()
     svg, errors = run("perl", program, "--countname", "ns", "--minwidth", "0", directory / "mixed.folded")
     expect(errors == "", errors)
     xml.dom.minidom.parseString(svg)
