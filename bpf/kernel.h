@@ -67,9 +67,10 @@ struct pid {
 	struct upid numbers[1];
 } FNP_CORE;
 
-/* A CPU's run queue. The field is there where the kernel accounts for what a host takes of a virtual CPU's time. */
+/* A CPU's run queue. */
 struct rq {
-	fnp_u64 prev_steal_time_rq;
+	fnp_u64 clock;
+	fnp_u64 prev_steal_time_rq; /* where the kernel accounts for what a host takes of a virtual CPU's time */
 } FNP_CORE;
 
 struct cfs_rq {
@@ -78,7 +79,7 @@ struct cfs_rq {
 
 struct sched_entity {
 	fnp_u64 sum_exec_runtime;
-	struct cfs_rq *cfs_rq;
+	struct cfs_rq *cfs_rq; /* of the CPU that the thread is on, or waits for */
 } FNP_CORE;
 
 struct mm_struct {
@@ -111,11 +112,19 @@ struct inode {
 	unsigned short i_mode;
 } FNP_CORE;
 
+struct sched_info {
+	fnp_u64 run_delay;   /* waits for a CPU that are over */
+	fnp_u64 last_queued; /* by rq.clock: since when it waits for one; 0: it does not */
+} FNP_CORE;
+
 struct task_struct {
 	int pid, tgid;
 	unsigned int __state; /* `state` before 5.14 */
 	unsigned int flags;
 	unsigned int in_execve : 1; /* gone in later kernels: ask whether it exists */
+	unsigned int in_iowait : 1;
+	unsigned long jobctl;
+	struct sched_info sched_info; /* CONFIG_SCHED_INFO */
 	int exit_code;
 	fnp_u64 start_time;
 	struct task_struct *group_leader;

@@ -18,7 +18,8 @@ char LICENSE[] SEC("license") = "GPL";
 /* An exec record of full size; one a CPU, because it does not fit the stack. */
 struct exec_scratch {
 	struct fnp_exec_record record;
-	char sections[3 * sizeof(struct fnp_wire_section) + FILE_NAME_MAX + ARGUMENTS_MAX + 2 * ENVIRONMENT_MAX];
+	char sections[4 * sizeof(struct fnp_wire_section) + FILE_NAME_MAX + ARGUMENTS_MAX +
+		      2 * ENVIRONMENT_MAX + sizeof(struct fnp_clocks)];
 };
 
 struct {
@@ -42,7 +43,6 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
 	struct fnp_fork_record record = {};
 	fnp_u32 global_tid = BPF_CORE_READ(child, pid);
-	fnp_u64 nothing = 0;
 
 	if (!target || !child_pid || (target->flags & FNP_TARGET_WAIT_EXEC))
 		return 0; /* a process that waits for its exec starts nothing that we want to see */
@@ -56,7 +56,7 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 		bpf_map_update_elem(&targets, &child_pid, &fresh, BPF_ANY);
 		fnp_space_fork(pid, child_pid);
 	}
-	bpf_map_update_elem(&threads, &global_tid, &nothing, BPF_ANY); /* charged from its birth */
+	thread_bear(global_tid, child_pid, child_pid == pid ? target : NULL, bpf_ktime_get_ns());
 	head_init(&record.head, FNP_RECORD_FORK, sizeof(record));
 	event_begin(target, pid, &record.head, &record.cpu);
 	event_send(target, &record.head, sizeof(record), child_pid != pid);
@@ -106,12 +106,25 @@ static __always_inline struct fnp_target *target_of_exec(fnp_u32 pid)
 	if (target || !watch_every_exec || !pid)
 		return target;
 	struct fnp_target fresh = {.flags = FNP_TARGET_SAMPLED | FNP_TARGET_SOCKETS | FNP_TARGET_PROVISIONAL};
-	fnp_u32 global_tid = bpf_get_current_pid_tgid();
-	fnp_u64 nothing = 0;
 
-	bpf_map_update_elem(&threads, &global_tid, &nothing, BPF_ANY); /* fork to exec counts */
+	thread_bear(bpf_get_current_pid_tgid(), pid, NULL, 0); /* fork to exec counts */
 	bpf_map_update_elem(&targets, &pid, &fresh, BPF_ANY);
 	return bpf_map_lookup_elem(&targets, &pid);
+}
+
+/* An exec by another thread than the first: it has taken the first one's number, and the first one is no more. */
+static __always_inline void rename_thread(fnp_u32 old_tid)
+{
+	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	struct thread *thread = bpf_map_lookup_elem(&threads, &old_tid);
+	fnp_u32 tid = bpf_get_current_pid_tgid();
+
+	if (old_tid == tid || !thread)
+		return;
+	bpf_map_update_elem(&threads, &tid, thread, BPF_ANY);
+	bpf_map_delete_elem(&threads, &old_tid);
+	if (slot && slot->tid == old_tid)
+		slot->tid = tid;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -128,16 +141,19 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 	target->flags = (target->flags & ~FNP_TARGET_WAIT_EXEC) | FNP_TARGET_SOCKETS;
 	target->port = 0;
 	fnp_space_exec(pid);
+	rename_thread(old_pid);
 	head_init(&scratch->record.head, FNP_RECORD_EXEC, 0);
 	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
 	scratch->record.parent_pid = pid_of(BPF_CORE_READ(task, real_parent));
 	scratch->record.old_tid = old_pid;
-	scratch->record.head.n_sections = 3;
+	scratch->record.head.n_sections = 4;
 	used = put_file_name(scratch->sections, bprm);
 	used += put_user_section(scratch->sections + (used & (2 * FILE_NAME_MAX - 1)), FNP_SECTION_ARGUMENTS,
 				 BPF_CORE_READ(mm, arg_start), BPF_CORE_READ(mm, arg_end), ARGUMENTS_MAX);
 	used += put_user_section(scratch->sections + (used & (2 * ARGUMENTS_MAX - 1)), FNP_SECTION_ENVIRONMENT,
 				 BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end), ENVIRONMENT_MAX);
+	used += event_put_clocks(scratch->sections + (used & (2 * ENVIRONMENT_MAX - 1)), target,
+				 &scratch->record.head);
 	used += sizeof(scratch->record);
 	if (used > sizeof(*scratch))
 		return 0;
@@ -146,22 +162,31 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 	return 0;
 }
 
+/* An exit record and the clocks; it does not fit the stack either. */
+struct exit_scratch {
+	struct fnp_exit_record record;
+	char section[sizeof(struct fnp_wire_section) + sizeof(struct fnp_clocks)];
+};
+_Static_assert(sizeof(struct exit_scratch) <= sizeof(struct exec_scratch), "they share their memory");
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(fnp_process_exit, struct task_struct *task)
 {
-	fnp_u32 pid = current_pid();
+	fnp_u32 pid = current_pid(), cpu = bpf_get_smp_processor_id();
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
-	struct fnp_exit_record record = {};
+	struct exit_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &cpu);
 
-	if (!target || (target->flags & FNP_TARGET_WAIT_EXEC))
+	if (!target || !scratch || (target->flags & FNP_TARGET_WAIT_EXEC))
 		return 0;
-	record.exit_code = BPF_CORE_READ(task, exit_code);
+	scratch->record.exit_code = BPF_CORE_READ(task, exit_code);
 	/* do_exit() counts down `live` before this tracepoint, on every kernel since 2.6. */
-	record.last = BPF_CORE_READ(task, signal, live.counter) == 0;
+	scratch->record.last = BPF_CORE_READ(task, signal, live.counter) == 0;
 	__sync_fetch_and_add(&target->exits, 1);
-	head_init(&record.head, FNP_RECORD_EXIT, sizeof(record));
-	event_begin(target, pid, &record.head, &record.cpu);
-	event_send(target, &record.head, sizeof(record), record.last);
+	head_init(&scratch->record.head, FNP_RECORD_EXIT, sizeof(*scratch));
+	scratch->record.head.n_sections = 1;
+	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
+	event_put_clocks(scratch->section, target, &scratch->record.head);
+	event_send(target, &scratch->record.head, sizeof(*scratch), scratch->record.last);
 	return 0;
 }
 

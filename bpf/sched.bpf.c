@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Exact CPU time of watched processes, at context switches. What a process that is not watched pays: one look-up of
- * the thread that comes in.
+ * Exact CPU time of watched processes (targets.h), and where their wall time went (clocks.h), at context switches. What a
+ * process that is not watched pays: one look-up of the thread that comes in.
  *
  * tp_btf, because programs on perf-attached tracepoints make the perf_event program of their CPU miss its ticks.
  */
@@ -9,35 +9,44 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-static __always_inline void switch_out(struct on_cpu *slot, struct task_struct *prev)
+static __always_inline void switch_out(struct on_cpu *slot, struct task_struct *prev, fnp_u32 wait,
+				       fnp_u64 now_ns)
 {
-	fnp_u32 pid = slot->pid, tid = slot->tid;
+	fnp_u32 pid = slot->pid, slot_tid = slot->tid, tid = prev->pid;
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
-	fnp_u64 sum = BPF_CORE_READ(prev, se.sum_exec_runtime), old;
+	fnp_u64 sum = prev->se.sum_exec_runtime, old;
+	struct thread *thread;
 
 	slot->pid = 0;
 	slot_note_stolen(slot, prev);
-	if (target)
-		__sync_fetch_and_sub(&target->running, 1);
-	/* Another thread leaves than the one that came: its own time is made up for when it is seen again. */
-	if (tid != (fnp_u32)BPF_CORE_READ(prev, pid) || !target)
+	if (!target)
 		return;
-	old = __sync_lock_test_and_set(&slot->charged, sum);
-	__sync_fetch_and_add(&target->cpu_ns, sum - old);
-	remember_charged(tid, sum);
+	__sync_fetch_and_sub(&target->running, 1);
+	thread = bpf_map_lookup_elem(&threads, &tid);
+	/* Another thread leaves than the one that came: its own time is made up for when it is seen again. */
+	if (slot_tid == tid) {
+		old = __sync_lock_test_and_set(&slot->charged, sum);
+		__sync_fetch_and_add(&target->cpu_ns, sum - old);
+		if (thread)
+			thread->charged = sum;
+	}
+	if (thread && thread->pid == pid)
+		thread_leave(target, thread, sum, BPF_CORE_READ(prev, sched_info.run_delay), wait, now_ns);
 }
 
 /* A thread leaves for the last time, seen or not when it came. */
 static __always_inline void bury(struct task_struct *prev)
 {
-	fnp_u32 pid = pid_of(prev), tid = BPF_CORE_READ(prev, pid);
+	fnp_u32 pid = pid_of(prev), tid = prev->pid;
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
+	struct thread *thread = bpf_map_lookup_elem(&threads, &tid);
 
-	if (!target)
-		return;
-	charge_thread(target, tid, BPF_CORE_READ(prev, se.sum_exec_runtime));
-	bpf_map_delete_elem(&threads, &tid);
-	__sync_fetch_and_add(&target->deads, 1);
+	if (target && thread)
+		charge_thread(target, thread, prev->se.sum_exec_runtime);
+	if (thread)
+		bpf_map_delete_elem(&threads, &tid);
+	if (target)
+		__sync_fetch_and_add(&target->deads, 1);
 }
 
 SEC("tp_btf/sched_switch")
@@ -45,12 +54,19 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 {
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
 	struct fnp_target *target;
+	fnp_u64 now_ns = 0;
 	fnp_u32 pid;
 
 	if (!slot)
 		return 0;
-	if (slot->pid)
-		switch_out(slot, prev);
+	if (slot->pid) {
+		fnp_u32 wait = WAIT_NONE;
+
+		if (!preempt && prev->__state)
+			wait = wait_of(prev, (void *)bpf_task_pt_regs(prev));
+		now_ns = bpf_ktime_get_ns();
+		switch_out(slot, prev, wait, now_ns);
+	}
 	if (prev->__state & FNP_TASK_DEAD)
 		bury(prev);
 	slot->tid = 0;
@@ -62,10 +78,10 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 		target = NULL;
 	/* In host-wide recording a process is met at its exec: then we want to know since when it runs. */
 	if (target || watch_every_exec) {
-		slot_note(slot, next, bpf_ktime_get_ns());
+		slot_note(slot, next, now_ns ? now_ns : bpf_ktime_get_ns());
 		slot->from_idle = prev->pid == 0;
 	}
 	if (target)
-		slot_claim(slot, target, pid);
+		slot_claim(slot, target, pid, next);
 	return 0;
 }

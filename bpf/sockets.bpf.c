@@ -58,6 +58,7 @@ struct socket_scratch {
 	struct fnp_socket_record record;
 	struct fnp_wire_section section;
 	char data[2 * DATA_MAX];
+	char clocks[sizeof(struct fnp_wire_section) + sizeof(struct fnp_clocks)]; /* room: they follow the data */
 };
 
 struct {
@@ -238,14 +239,14 @@ static __always_inline bool wanted(const struct fnp_target *target, const struct
 static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, const struct address *address,
 				 fnp_u64 length, bool sent, struct pt_regs *regs, fnp_u64 socket)
 {
-	fnp_u32 cpu = bpf_get_smp_processor_id(), want, copied = 0;
+	fnp_u32 cpu = bpf_get_smp_processor_id(), want, copied = 0, size;
 	struct socket_scratch *scratch = bpf_map_lookup_elem(&socket_scratch, &cpu);
 
 	if (!scratch)
 		return 0;
 	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
 	scratch->record.head.type = FNP_RECORD_SOCKET;
-	scratch->record.head.n_sections = 1;
+	scratch->record.head.n_sections = 2;
 	scratch->record.socket = socket;
 	scratch->record.length = length;
 	scratch->record.direction = sent;
@@ -260,8 +261,11 @@ static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, const s
 	scratch->section.type = FNP_SECTION_DATA;
 	scratch->section.truncated = copied < length;
 	scratch->section.size = copied;
-	scratch->record.head.size = sizeof(scratch->record) + sizeof(scratch->section) + ((copied + 7) & ~7U);
-	event_send(target, &scratch->record.head, scratch->record.head.size & (4 * DATA_MAX - 1), false);
+	copied = (copied + 7) & ~7U;
+	size = sizeof(scratch->record) + sizeof(scratch->section) + copied;
+	size += event_put_clocks(scratch->data + (copied & (2 * DATA_MAX - 1)), target, &scratch->record.head);
+	scratch->record.head.size = size;
+	event_send(target, &scratch->record.head, size & (4 * DATA_MAX - 1), false);
 	return 0;
 }
 

@@ -5,10 +5,10 @@
  *
  * CPU time. Each CPU has a slot that says which watched thread runs there, since when, and up to which value of its
  * se.sum_exec_runtime its process was charged. A switch charges what is left. An event that needs the time of its
- * process at this moment charges its own thread by slot.sum_at_in + (now - slot.in_ns), because sum_exec_runtime is up to
- * a tick old between switches, and the process's threads on other CPUs likewise, but only when the process counts
- * more than one running thread. When such an estimate was too high (time stolen by the host is in the clock and not in
- * sum_exec_runtime) the next charge is negative: sums stay exact.
+ * process at this moment charges its own thread by slot.sum_at_in + (now - slot.in_ns) less what was stolen since, because
+ * sum_exec_runtime is up to a tick old between switches, and the process's threads on other CPUs likewise, but only when
+ * the process counts more than one running thread. When such an estimate was too high (of the last tick it is not known
+ * what was stolen) the next charge is negative: sums stay exact.
  *
  *   I1  a slot is filled and emptied by its own CPU alone;
  *   I2  other CPUs move `charged` alone, by compare and exchange: when the slot changed hands, they fail and do nothing;
@@ -21,10 +21,9 @@
 #ifndef FNP_BPF_TARGETS_H
 #define FNP_BPF_TARGETS_H
 
-#include "bpf/kernel.h"
+#include "bpf/clocks.h"
 
 #define FNP_TARGETS_MAX 8192
-#define FNP_THREADS_MAX 16384
 #define FNP_CPUS_MAX 1024 /* loop bound; the map has as many slots as the host has CPUs */
 
 struct on_cpu {
@@ -57,14 +56,6 @@ struct {
 	__type(key, fnp_u32);
 	__type(value, struct on_cpu);
 } on_cpus SEC(".maps");
-
-/* Up to which value of its sum_exec_runtime a thread was charged when it last left a CPU. Key: global tid. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, FNP_THREADS_MAX);
-	__type(key, fnp_u32);
-	__type(value, fnp_u64);
-} threads SEC(".maps");
 
 /* Everything that has a number; user space sets both sizes. */
 struct {
@@ -125,27 +116,48 @@ static __always_inline struct on_cpu *slot_of_cpu(fnp_u32 cpu)
 	return bpf_map_lookup_elem(&on_cpus, &cpu);
 }
 
-/* The thread was charged up to `sum`; what it used unseen since it was last charged is charged now. */
-static __always_inline void charge_thread(struct fnp_target *target, fnp_u32 global_tid, fnp_u64 sum)
+/* A thread that we see for the first time has been charged up to `sum`. NULL: there are too many. */
+static __always_inline struct thread *thread_meet(fnp_u32 global_tid, fnp_u32 pid, fnp_u64 sum)
 {
-	fnp_u64 *charged = bpf_map_lookup_elem(&threads, &global_tid);
+	struct thread *thread = bpf_map_lookup_elem(&threads, &global_tid);
 
-	if (!charged) {
-		bpf_map_update_elem(&threads, &global_tid, &sum, BPF_ANY);
-		return;
-	}
-	if (*charged != sum)
-		__sync_fetch_and_add(&target->cpu_ns, sum - *charged);
-	*charged = sum;
+	if (thread)
+		return thread;
+	struct thread fresh = {.charged = sum, .sum_at = sum, .pid = pid};
+	bpf_map_update_elem(&threads, &global_tid, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&threads, &global_tid);
+}
+
+/* A thread that is being born: charged from 0, and it inherits its creator's waits (struct fnp_clocks). */
+static __always_inline void thread_bear(fnp_u32 global_tid, fnp_u32 pid, struct fnp_target *target,
+					fnp_u64 now_ns)
+{
+	fnp_u32 creator_tid = bpf_get_current_pid_tgid();
+	struct thread *creator = bpf_map_lookup_elem(&threads, &creator_tid);
+	struct thread fresh = {.since_ns = now_ns, .pid = pid, .state = THREAD_OFF, .wait = WAIT_NONE};
+
+	if (!target)
+		fresh.state = THREAD_NEW; /* of a new process: its clocks begin when it runs */
+	else if (creator)
+		__builtin_memcpy(fresh.waits, creator->waits, sizeof(fresh.waits));
+	bpf_map_update_elem(&threads, &global_tid, &fresh, BPF_ANY);
+}
+
+/* The thread was charged up to `sum`; what it used unseen since it was last charged is charged now. */
+static __always_inline void charge_thread(struct fnp_target *target, struct thread *thread, fnp_u64 sum)
+{
+	if (thread->charged != sum)
+		__sync_fetch_and_add(&target->cpu_ns, sum - thread->charged);
+	thread->charged = sum;
 }
 
 /* Its switch may not be seen: what was charged in between must not be made up for again. */
 static __always_inline void remember_charged(fnp_u32 global_tid, fnp_u64 sum)
 {
-	fnp_u64 *charged = bpf_map_lookup_elem(&threads, &global_tid);
+	struct thread *thread = bpf_map_lookup_elem(&threads, &global_tid);
 
-	if (charged)
-		*charged = sum;
+	if (thread)
+		thread->charged = sum;
 }
 
 /*
@@ -179,18 +191,32 @@ static __always_inline void slot_note(struct on_cpu *slot, struct task_struct *t
 }
 
 /* The noted thread is one of this process. */
-static __always_inline void slot_claim(struct on_cpu *slot, struct fnp_target *target, fnp_u32 pid)
+static __always_inline void slot_claim(struct on_cpu *slot, struct fnp_target *target, fnp_u32 pid,
+				       struct task_struct *task)
 {
-	charge_thread(target, slot->tid, slot->sum_at_in);
+	struct thread *thread = thread_meet(slot->tid, pid, slot->sum_at_in);
+
+	if (thread) {
+		charge_thread(target, thread, slot->sum_at_in);
+		thread_arrive(target, thread, task, slot->in_ns);
+	}
 	slot->charged = slot->sum_at_in;
 	slot->pid = pid;
 	__sync_fetch_and_add(&target->running, 1);
 }
 
+/* What the thread of a slot has spent, as far as it can be known while it runs. */
+static __always_inline fnp_u64 sum_of_slot(const struct on_cpu *slot, fnp_u64 now_ns)
+{
+	fnp_u64 wall = now_ns - slot->in_ns, stolen = slot->stolen_seen - slot->stolen_at_in;
+
+	return slot->sum_at_in + (stolen < wall ? wall - stolen : wall);
+}
+
 /* The running thread's CPU time at this moment; its process is charged up to it. */
 static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32 pid, fnp_u64 now_ns)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
 	fnp_u64 sum, old;
 
@@ -200,10 +226,10 @@ static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32
 		/* It ran already when we began to watch it, or its switch was not seen. */
 		if (slot->tid != (fnp_u32)bpf_get_current_pid_tgid())
 			slot_note(slot, task, now_ns);
-		slot_claim(slot, target, pid);
+		slot_claim(slot, target, pid, task);
 	}
 	slot_note_stolen(slot, task);
-	sum = slot->sum_at_in + (now_ns - slot->in_ns) - (slot->stolen_seen - slot->stolen_at_in);
+	sum = sum_of_slot(slot, now_ns);
 	old = __sync_lock_test_and_set(&slot->charged, sum);
 	__sync_fetch_and_add(&target->cpu_ns, sum - old);
 	remember_charged(slot->tid, sum);
@@ -225,13 +251,23 @@ static __noinline int charge_others(struct fnp_target *target, fnp_u32 pid, fnp_
 		if (!slot || slot->pid != pid)
 			continue;
 		old = *(volatile fnp_u64 *)&slot->charged;
-		sum = slot->sum_at_in + (now_ns - slot->in_ns);
+		sum = sum_of_slot(slot, now_ns);
 		if ((fnp_s64)(sum - old) > 0 && __sync_val_compare_and_swap(&slot->charged, old, sum) == old) {
 			__sync_fetch_and_add(&target->cpu_ns, sum - old);
 			remember_charged(slot->tid, sum);
 		}
 	}
 	return 0;
+}
+
+/* The section of the process's clocks, for an event of the current thread that event_begin() has begun; its size. */
+static __always_inline fnp_u32 event_put_clocks(void *at, struct fnp_target *target,
+						const struct fnp_record *head)
+{
+	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+
+	return clocks_put(at, target, head->time_ns, slot ? slot->in_ns : head->time_ns,
+			  slot ? slot->stolen_seen - slot->stolen_at_in : 0);
 }
 
 /* Begins an event of the current process: number, times. Call once for each record, then output it. */

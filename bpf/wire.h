@@ -46,6 +46,24 @@
 	X(9, RUNTIME, "runtime in transition")                                                               \
 	X(10, KERNEL_DEPTH, "kernel depth")
 
+/*
+ * What a thread that is not on a CPU waits for, by the system call that it is in or the fault that it took. The texts are
+ * lines of the ledger. Numbers as above.
+ */
+#define FNP_WAITS(X)                                                                                         \
+	X(0, FROZEN, "frozen")                                                                               \
+	X(1, LOCK, "lock")                                                                                   \
+	X(2, POLL, "poll")                                                                                   \
+	X(3, NETWORK, "network")                                                                             \
+	X(4, DISK, "disk")                                                                                   \
+	X(5, PIPE, "pipe")                                                                                   \
+	X(6, SLEEP, "sleep")                                                                                 \
+	X(7, PAGE_FAULT, "page_fault")                                                                       \
+	X(8, CHILD, "child")                                                                                 \
+	X(9, OTHER, "other")
+
+#define FNP_X_WAIT(n, name, text) FNP_WAIT_##name = n,
+enum fnp_wait { FNP_WAITS(FNP_X_WAIT) FNP_WAIT_MAX };
 #define FNP_X_LOSS(n, name, text) FNP_LOSS_##name = n,
 enum fnp_loss_cause { FNP_LOSS_CAUSES(FNP_X_LOSS) FNP_LOSS_MAX };
 #define FNP_X_TRUNCATION(n, name, text) FNP_TRUNCATION_##name = n,
@@ -120,6 +138,7 @@ enum fnp_section_type {
 	FNP_SECTION_DATA = 9, /* of a socket event: the bytes moved, from the first, cut at the section's size */
 	FNP_SECTION_PYTHON_CODE = 10, /* names of code objects that were new: see layout/python.h */
 	FNP_SECTION_PROBE_TEXT = 11, /* of a probe: bytes that an argument points to; one for each text of its spec */
+	FNP_SECTION_CLOCKS = 12, /* of an exec, a last exit or a socket event: struct fnp_clocks */
 };
 
 struct fnp_wire_section {
@@ -159,6 +178,25 @@ struct fnp_cpu_times {
 	fnp_u64 thread_ns;  /* the thread that made the event, since it began */
 	fnp_u64 ticks;	    /* of the process so far */
 	fnp_u64 lost;	    /* ticks of the process so far that the kernel side could not record */
+};
+
+/*
+ * Where the wall time of a process went up to an event, in ns: each instant since it is watched counts to the first of
+ * these that holds. The differences between two events sum to the time between them. The thread that makes the event
+ * is on a CPU, so its waits are whole; of the first thread (`first`) what it waits for now is in it as far as it goes.
+ *
+ * A thread's waits count quiet time alone, and begin with what its creator's were at its birth: along a line of
+ * descent differences are right, whenever the threads began.
+ */
+struct fnp_clocks {
+	fnp_u64 on_cpu_ns;    /* at least one thread was on a CPU; what was stolen is in it */
+	fnp_u64 run_queue_ns; /* none was, at least one could have been */
+	fnp_u64 quiet_ns;     /* every thread waited */
+	fnp_u64 stolen_ns;    /* of on_cpu_ns: no thread was charged for it */
+	fnp_u32 has_first;    /* the first thread is alive */
+	fnp_u32 pad;
+	fnp_u64 own[FNP_WAIT_MAX];   /* quiet time by what the event's thread waited for */
+	fnp_u64 first[FNP_WAIT_MAX]; /* likewise */
 };
 
 /* head.pid and head.tid are the creator's. A new thread has child_pid == head.pid. */
@@ -242,6 +280,13 @@ struct fnp_target {
 	fnp_u64 events_lost; /* records with a number that the ring had no room for */
 	fnp_u32 exits;	     /* its threads that began to exit (exit records) ... */
 	fnp_u32 deads; /* ... and that left their CPU for the last time: when equal after the last one, it is over */
+	/* The process's clocks, see bpf/clocks.h. */
+	fnp_u64 clock;	      /* threads on a CPU << 48 | time of the last change; 0: not begun */
+	fnp_u64 alone_ns;     /* exactly one thread was on a CPU */
+	fnp_u64 together_ns;  /* several */
+	fnp_u64 run_queue_ns; /* none, but one could have been */
+	fnp_u64 quiet_ns;     /* all waited */
+	fnp_u64 stolen_ns;    /* of alone_ns: in no thread's sum_exec_runtime */
 };
 
 /* What user space runs the program fnp_set_filter with: PROVISIONAL is cleared, the rest of the target stays. */
@@ -260,7 +305,8 @@ _Static_assert(sizeof(struct fnp_exec_record) == 80, "wire");
 _Static_assert(sizeof(struct fnp_exit_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
 _Static_assert(sizeof(struct fnp_probe_record) == 160, "wire");
-_Static_assert(sizeof(struct fnp_target) == 128, "wire");
+_Static_assert(sizeof(struct fnp_clocks) == 200, "wire");
+_Static_assert(sizeof(struct fnp_target) == 176, "wire");
 _Static_assert(sizeof(struct fnp_resume) == 320, "wire");
 _Static_assert(FNP_LOSS_MAX <= 8, "struct fnp_target has room for eight causes");
 

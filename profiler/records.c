@@ -95,6 +95,16 @@ const struct fnp_cpu_times *fnp_record_cpu_times(const struct fnp_record *record
 	return &((const struct fnp_exit_record *)(const void *)record)->cpu;
 }
 
+static bool read_clocks(const struct fnp_record *record, struct fnp_clocks *ret)
+{
+	struct fnp_record_part part = fnp_record_section(record, FNP_SECTION_CLOCKS);
+
+	if (part.size < sizeof(*ret))
+		return false;
+	memcpy(ret, part.data, sizeof(*ret));
+	return true;
+}
+
 struct fnp_moment fnp_record_moment(const struct fnp_record *record)
 {
 	const struct fnp_cpu_times *cpu = fnp_record_cpu_times(record);
@@ -103,6 +113,7 @@ struct fnp_moment fnp_record_moment(const struct fnp_record *record)
 	if (cpu) {
 		moment.process_ns = cpu->process_ns;
 		moment.thread_ns = cpu->thread_ns;
+		moment.has_clocks = read_clocks(record, &moment.clocks);
 	}
 	return moment;
 }

@@ -50,6 +50,8 @@ struct fnp_moment {
 	uint64_t process_ns;
 	uint64_t thread_ns; /* of `tid` */
 	uint32_t tid;
+	bool has_clocks;
+	struct fnp_clocks clocks;
 };
 
 /* The moment of a checked event. */

@@ -218,6 +218,9 @@ void fnp_engine_end(struct fnp_invocations *engine, struct invocation *one, cons
 	one->row->outcome = outcome;
 	one->row->duration_ns = end->time_ns > one->begin.time_ns ? end->time_ns - one->begin.time_ns : 0;
 	one->row->has_post_cpu = one->end_seq != UINT64_MAX;
+	fnp_engine_make_ledger(process, &one->begin, end, one->row);
+	if (!process->dead)
+		fnp_engine_note_handler(process, end->tid);
 	move_to_ended(process, one);
 	engine->counters.active--;
 	for (size_t i = 0; i < process->active.len; i++) {

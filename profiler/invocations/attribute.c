@@ -45,7 +45,7 @@ static size_t find_holders(const struct process *process, uint64_t seq, struct i
 	return n;
 }
 
-static const struct thread_origin *origin_of(const struct process *process, uint32_t tid, uint64_t before)
+const struct thread_origin *fnp_engine_origin_of(const struct process *process, uint32_t tid, uint64_t before)
 {
 	const struct thread_origin *newest = NULL;
 
@@ -66,7 +66,7 @@ static bool works_for(const struct process *process, const struct invocation *on
 
 		if (tid == one->begin.tid)
 			return true;
-		origin = origin_of(process, tid, seq);
+		origin = fnp_engine_origin_of(process, tid, seq);
 		if (!origin || origin->seq < one->begin.seq)
 			return false;
 		tid = origin->creator;

@@ -5,6 +5,8 @@
  *	invocations.c	the public face: rounds, the table of processes, what is due
  *	process.c	one process: its rows outside of invocations, exec, fork and exit
  *	cpu.c		which row a stretch of CPU time goes to
+ *	handling.c	which thread handled an invocation; ledgers
+ *	ledger.c	what stood between two readings of a process's clocks
  *	active.c	the begin and the end of invocations
  *	attribute.c	which row a sample belongs to; samples that must wait
  *	streams.c	connections, and what their messages mean
@@ -96,6 +98,9 @@ struct process {
 	uint64_t next_seq;		    /* 0: any will do */
 	FNP_VEC(struct fnp_record *) queue; /* sorted by number */
 	struct fnp_moment last;		    /* the last event */
+	struct fnp_moment image;	    /* the exec of the program that it runs; `seq` 0: not seen */
+	uint32_t handler_tid;		    /* the thread that answered last; 0: none yet */
+	struct fnp_moment handler_exit; /* the exit of the thread that would have answered, when it was seen */
 
 	FNP_VEC(struct phase) phases;
 	struct fnp_row *own;  /* open row of an image that may still become an init; one of phases, or NULL */
@@ -215,6 +220,18 @@ struct fnp_row *fnp_engine_row_at(const struct fnp_invocations *engine, struct p
 /* As fnp_engine_release and fnp_engine_release_process, for events of rows. */
 void fnp_engine_release_events(struct fnp_invocations *engine, const struct process *of, bool force);
 void fnp_engine_drop_events(struct fnp_invocations *engine);
+
+/* The newest fork of a thread of this number up to the event `before`; NULL: not known. */
+const struct thread_origin *fnp_engine_origin_of(const struct process *process, uint32_t tid, uint64_t before);
+
+/* ---- handling.c ---- */
+/* The ledger of a row whose duration stands; nothing where the kernel side's clocks were not given. */
+void fnp_engine_make_ledger(const struct process *process, const struct fnp_moment *begin,
+			    const struct fnp_moment *end, struct fnp_row *row);
+/* This thread answered. */
+void fnp_engine_note_handler(struct process *process, uint32_t tid);
+/* A thread exits; kept when it is the one that would have answered. */
+void fnp_engine_note_exit(struct process *process, const struct fnp_moment *moment);
 
 /* ---- streams.c ---- */
 void fnp_engine_socket_event(struct fnp_invocations *engine, struct process *process,

@@ -153,6 +153,8 @@ void fnp_engine_become_instance(struct fnp_invocations *engine, struct process *
 	own->id = fnp_engine_row_id(engine, FNP_ROW_INIT, process->pid);
 	replace(&process->init_id, own->id);
 	end_row(process, own, moment->time_ns);
+	if (process->image.seq)
+		fnp_engine_make_ledger(process, &process->image, moment, own);
 	process->instance = true;
 }
 
@@ -379,6 +381,8 @@ static void on_exec(struct fnp_invocations *engine, struct process *process, con
 	}
 	set_program(process, exec);
 	process->has_image = process->birth_seen = true;
+	process->image = moment;
+	process->handler_tid = 0;
 	if (is_new_call(process))
 		fnp_engine_begin_exec(engine, process, &moment);
 }
@@ -432,6 +436,7 @@ void fnp_engine_apply(struct fnp_invocations *engine, struct process *process, c
 		on_exec(engine, process, (const void *)record);
 		break;
 	case FNP_RECORD_EXIT:
+		fnp_engine_note_exit(process, &moment);
 		if (((const struct fnp_exit_record *)(const void *)record)->last)
 			on_last_exit(engine, process, &moment,
 				     ((const struct fnp_exit_record *)(const void *)record)->exit_code & 0xffff);

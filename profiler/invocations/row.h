@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "bpf/wire.h"
+#include "profiler/invocations/ledger.h"
 
 enum fnp_row_kind {
 	FNP_ROW_INVOCATION,
@@ -102,6 +103,7 @@ struct fnp_row {
 	uint64_t cpu_ns;
 	uint64_t children_cpu_ns, post_cpu_ns;
 	bool has_children_cpu, has_post_cpu;
+	struct fnp_ledger ledger;		/* of invocations and inits */
 	uint64_t attribution[FNP_ATTRIBUTIONS]; /* samples */
 	uint64_t losses[FNP_LOSS_MAX];		/* ticks */
 	uint64_t truncated[FNP_TRUNCATION_MAX]; /* samples, by why their stack was cut */

@@ -98,12 +98,25 @@ static void counts(const struct fnp_row *row, struct fnp_buffer *b)
 		fnp_json_close(b);
 }
 
+static void ledger(const struct fnp_ledger *ledger, struct fnp_buffer *b)
+{
+	if (!ledger->known)
+		return;
+	fnp_json_open(b, "ledger");
+	for (int line = 0; line < FNP_LEDGER_LINES; line++) {
+		if (line != FNP_LEDGER_GC || ledger->has_gc)
+			fnp_json_u64(b, fnp_ledger_line_name(line), ledger->ns[line]);
+	}
+	fnp_json_close(b);
+}
+
 void fnp_index_line(const struct fnp_row *row, int64_t utc_offset_ns, const struct fnp_index_paths *paths,
 		    struct fnp_buffer *ret)
 {
 	fnp_json_open(ret, NULL);
 	identity(row, ret);
 	times(row, utc_offset_ns, ret);
+	ledger(&row->ledger, ret);
 	counts(row, ret);
 	fnp_json_text(ret, "pprof", paths->pprof);
 	fnp_json_text(ret, "folded", paths->folded);

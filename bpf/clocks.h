@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where the wall time of a process goes, kept while it happens: nothing is recorded at a switch, a few sums are moved on.
+ *
+ * A process has a clock word: how many of its threads are on a CPU, and since when that is so. Who changes the number
+ * puts the time until now to what held: one thread on a CPU (`alone`), several (`together`), none. Of the time in which
+ * none was, as much as the arriving thread spent in a run queue (the scheduler's own sched_info) is `run_queue`, the rest
+ * is `quiet`. So `quiet` is a clock that stands still while anything of the process runs or wants to.
+ *
+ * A thread notes the quiet clock when it leaves its CPU, and what it waits for. When it comes back, what the quiet clock
+ * moved on is its wait: it needs no other thread's state, and costs the same with ten thousand threads. An event brings
+ * the clocks as they stand (struct fnp_clocks), and the difference of two events is a ledger.
+ *
+ * Stolen time is what a thread was on a CPU and not charged for. It is known at a switch; for an event in between the
+ * CPU's queue says it, up to a tick ago (targets.h).
+ *
+ * Some switches reach no tracepoint (targets.h). A thread that comes back and never left has left when its
+ * sum_exec_runtime stood still: what was taken for on CPU since goes to what it was. Likewise a thread whose arrival was
+ * not seen has run for what its sum_exec_runtime moved on.
+ *
+ *   I1  A thread is counted in the clock word while its state is ON, and by its own entry alone.
+ *   I2  The word is changed by compare and exchange; who succeeds owns the time since the change before.
+ */
+#ifndef FNP_BPF_CLOCKS_H
+#define FNP_BPF_CLOCKS_H
+
+#include "bpf/waits.h"
+
+#define FNP_THREADS_MAX 16384
+#define CLOCK_SHIFT 48
+#define CLOCK_MASK ((1ULL << CLOCK_SHIFT) - 1) /* 78 hours of ns; times are compared in this ring */
+#define CLOCK_TRIES 64
+#define ALL_OF_IT (~0ULL)
+
+enum thread_state { THREAD_NEW = 0, THREAD_ON = 1, THREAD_OFF = 2 };
+#define WAIT_NONE 255 /* it was pushed from its CPU */
+
+struct thread {
+	fnp_u64 charged;  /* up to which sum_exec_runtime its process was charged when it last left a CPU */
+	fnp_u64 since_ns; /* it came, or left */
+	fnp_u64 clock_at; /* then: ON the process's alone clock, OFF its quiet clock */
+	fnp_u64 sum_at;	  /* then: sum_exec_runtime */
+	fnp_u64 delay_at; /* then: what it has spent in run queues */
+	fnp_u32 pid;	  /* of its process */
+	fnp_u8 state;	  /* enum thread_state */
+	fnp_u8 wait;	  /* enum fnp_wait or WAIT_NONE; OFF only */
+	fnp_u8 pad[2];
+	fnp_u64 waits[FNP_WAIT_MAX]; /* as in struct fnp_clocks */
+};
+
+/* Key: global tid. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FNP_THREADS_MAX);
+	__type(key, fnp_u32);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+/* What a thread has spent in run queues so far, this time included; 0 on kernels that do not count it. */
+static __always_inline fnp_u64 delay_of(struct task_struct *task)
+{
+	fnp_u64 delay, queued, now = 0;
+
+	if (!bpf_core_field_exists(task->sched_info))
+		return 0;
+	delay = BPF_CORE_READ(task, sched_info.run_delay);
+	queued = BPF_CORE_READ(task, sched_info.last_queued);
+	if (bpf_core_field_exists(task->se.cfs_rq))
+		now = BPF_CORE_READ(task, se.cfs_rq, rq, clock);
+	if (queued && (fnp_s64)(now - queued) > 0)
+		delay += now - queued;
+	return delay;
+}
+
+static __always_inline void clock_account(struct fnp_target *target, fnp_u64 running, fnp_u64 ns,
+					  fnp_u64 queued_ns)
+{
+	if (running == 1) {
+		__sync_fetch_and_add(&target->alone_ns, ns);
+	} else if (running) {
+		__sync_fetch_and_add(&target->together_ns, ns);
+	} else {
+		fnp_u64 queued = queued_ns < ns ? queued_ns : ns;
+
+		__sync_fetch_and_add(&target->run_queue_ns, queued);
+		__sync_fetch_and_add(&target->quiet_ns, ns - queued);
+	}
+}
+
+/* `change` more threads are on a CPU from now on. */
+static __always_inline void clock_turn(struct fnp_target *target, fnp_s64 change, fnp_u64 now_ns,
+				       fnp_u64 queued_ns)
+{
+	for (int i = 0; i < CLOCK_TRIES; i++) {
+		fnp_u64 old = *(volatile fnp_u64 *)&target->clock;
+		fnp_u64 running = old >> CLOCK_SHIFT, time = now_ns & CLOCK_MASK;
+		fnp_u64 ns = (time - old) & CLOCK_MASK;
+
+		if (!old) {
+			ns = 0; /* it begins */
+		} else if (ns > CLOCK_MASK / 2) {
+			ns = 0; /* another CPU is ahead of us by a little */
+			time = old & CLOCK_MASK;
+		}
+		if (__sync_val_compare_and_swap(&target->clock, old,
+						(((running + change) & 0xffff) << CLOCK_SHIFT) | time) != old)
+			continue;
+		clock_account(target, running, ns, queued_ns);
+		return;
+	}
+}
+
+/* Time that had been put to the wrong clock. */
+static __always_inline void clock_move(fnp_u64 *from, fnp_u64 *to, fnp_u64 ns)
+{
+	__sync_fetch_and_sub(from, ns);
+	__sync_fetch_and_add(to, ns);
+}
+
+static __always_inline fnp_u64 smaller(fnp_u64 a, fnp_u64 b)
+{
+	return a < b ? a : b;
+}
+
+static __always_inline void thread_waited(struct thread *thread, fnp_u32 wait, fnp_u64 ns)
+{
+	if (wait < FNP_WAIT_MAX && (fnp_s64)ns > 0)
+		thread->waits[wait] += ns;
+}
+
+/* The end of a wait: what the quiet clock moved on, less what it ran unseen (`ran_ns`). */
+static __always_inline void thread_end_wait(struct fnp_target *target, struct thread *thread, fnp_u64 ran_ns)
+{
+	fnp_u64 waited = target->quiet_ns - thread->clock_at;
+
+	if ((fnp_s64)waited < 0)
+		waited = 0;
+	if (ran_ns) {
+		ran_ns = smaller(ran_ns, waited);
+		clock_move(&target->quiet_ns, &target->alone_ns, ran_ns);
+		waited -= ran_ns;
+	}
+	thread_waited(thread, thread->wait, waited);
+}
+
+/* It is on a CPU by our books, and comes again: it left when its sum_exec_runtime stood still. */
+static __always_inline void thread_mend_departure(struct fnp_target *target, struct thread *thread,
+						  struct task_struct *task, fnp_u64 now_ns)
+{
+	fnp_u64 ran = BPF_CORE_READ(task, se.sum_exec_runtime) - thread->sum_at, gone, queued;
+
+	clock_turn(target, 0, now_ns, 0);
+	gone = now_ns - thread->since_ns;
+	gone = gone > ran ? gone - ran : 0;
+	gone = smaller(gone, target->alone_ns - thread->clock_at);
+	queued = smaller(delay_of(task) - thread->delay_at, gone);
+	clock_move(&target->alone_ns, &target->run_queue_ns, queued);
+	clock_move(&target->alone_ns, &target->quiet_ns, gone - queued);
+	thread_waited(thread, wait_of(task, (void *)bpf_task_pt_regs(task)), gone - queued);
+}
+
+/* The thread is on this CPU now; its entry says what it was before. */
+static __always_inline void thread_arrive(struct fnp_target *target, struct thread *thread,
+					  struct task_struct *task, fnp_u64 now_ns)
+{
+	fnp_u64 sum = BPF_CORE_READ(task, se.sum_exec_runtime), delay = delay_of(task);
+
+	if (thread->state == THREAD_OFF) {
+		clock_turn(target, 1, now_ns, thread->wait == WAIT_NONE ? ALL_OF_IT : delay - thread->delay_at);
+		thread_end_wait(target, thread, sum - thread->sum_at);
+	} else if (thread->state == THREAD_ON) {
+		thread_mend_departure(target, thread, task, now_ns);
+	} else {
+		clock_turn(target, 1, now_ns, 0);
+	}
+	thread->state = THREAD_ON;
+	thread->since_ns = now_ns;
+	thread->clock_at = target->alone_ns;
+	thread->sum_at = sum;
+	thread->delay_at = delay;
+}
+
+/* Of `stolen` ns the part in which no other thread of the process was on a CPU. */
+static __always_inline fnp_u64 stolen_alone(fnp_u64 stolen, fnp_u64 alone, fnp_u64 wall)
+{
+	if ((fnp_s64)stolen <= 0)
+		return 0;
+	return alone >= wall ? stolen : smaller(stolen * (alone >> 10) / ((wall >> 10) + 1), alone);
+}
+
+/* The thread leaves this CPU, `wait` says for what. */
+static __always_inline void thread_leave(struct fnp_target *target, struct thread *thread, fnp_u64 sum,
+					 fnp_u64 delay, fnp_u32 wait, fnp_u64 now_ns)
+{
+	if (thread->state == THREAD_ON) {
+		fnp_u64 wall = now_ns - thread->since_ns;
+
+		clock_turn(target, -1, now_ns, 0);
+		__sync_fetch_and_add(&target->stolen_ns,
+				     stolen_alone(wall - (sum - thread->sum_at),
+						  target->alone_ns - thread->clock_at, wall));
+	} else {
+		clock_turn(target, 0, now_ns, 0);
+		if (thread->state == THREAD_OFF)
+			thread_end_wait(target, thread, sum - thread->sum_at);
+	}
+	thread->state = THREAD_OFF;
+	thread->since_ns = now_ns;
+	thread->clock_at = target->quiet_ns;
+	thread->sum_at = sum;
+	thread->delay_at = delay;
+	thread->wait = wait;
+}
+
+static __always_inline void clocks_copy_first(struct fnp_clocks *clocks, struct fnp_target *target,
+					      fnp_u32 global_tid)
+{
+	struct thread *first = bpf_map_lookup_elem(&threads, &global_tid);
+
+	clocks->has_first = first != NULL;
+	if (!first)
+		return;
+	__builtin_memcpy(clocks->first, first->waits, sizeof(clocks->first));
+	if (first->state == THREAD_OFF && first->wait < FNP_WAIT_MAX &&
+	    (fnp_s64)(target->quiet_ns - first->clock_at) > 0)
+		clocks->first[first->wait] += target->quiet_ns - first->clock_at;
+}
+
+/*
+ * The section FNP_SECTION_CLOCKS at `at`, of the current thread's process; its size. `since_ns` and `stolen_since`: since
+ * when this thread is on its CPU, and what was stolen from it since then.
+ */
+static __always_inline fnp_u32 clocks_put(void *at, struct fnp_target *target, fnp_u64 now_ns,
+					  fnp_u64 since_ns, fnp_u64 stolen_since)
+{
+	struct fnp_wire_section *section = at;
+	struct fnp_clocks *clocks = (void *)(section + 1);
+	struct task_struct *task = (void *)bpf_get_current_task();
+	fnp_u32 tid = bpf_get_current_pid_tgid(), first = BPF_CORE_READ(task, group_leader, pid);
+	struct thread *own = bpf_map_lookup_elem(&threads, &tid);
+	fnp_u64 word = *(volatile fnp_u64 *)&target->clock, ns = (now_ns - word) & CLOCK_MASK, alone;
+
+	section->type = FNP_SECTION_CLOCKS;
+	section->truncated = 0;
+	section->size = sizeof(*clocks);
+	__builtin_memset(clocks, 0, sizeof(*clocks));
+	if (!own)
+		return sizeof(*section) + sizeof(*clocks);
+	if (!word || ns > CLOCK_MASK / 2)
+		ns = 0;
+	alone = target->alone_ns + (word >> CLOCK_SHIFT <= 1 ? ns : 0);
+	clocks->on_cpu_ns = target->alone_ns + target->together_ns + ns;
+	clocks->run_queue_ns = target->run_queue_ns;
+	clocks->quiet_ns = target->quiet_ns;
+	clocks->stolen_ns = target->stolen_ns +
+			    stolen_alone(stolen_since, alone - own->clock_at, now_ns - since_ns);
+	__builtin_memcpy(clocks->own, own->waits, sizeof(clocks->own));
+	if (first == tid) {
+		clocks->has_first = 1;
+		__builtin_memcpy(clocks->first, own->waits, sizeof(clocks->first));
+	} else {
+		clocks_copy_first(clocks, target, first);
+	}
+	return sizeof(*section) + sizeof(*clocks);
+}
+
+#endif
