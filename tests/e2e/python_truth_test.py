@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Python frames as users get them: `fnprof record` beside programs whose stacks are known (programs/chains.py), its
+pprof files read back. Every function, file and line from the leaf to the thread's root must be one that exists.
+
+usage: python_truth_test.py PYTHON [PART...]     a version ("3.12"), "3.13t", "3.12-musl", or "debian-sid-3.14"
+"""
+import os
+import subprocess
+import sys
+import unittest
+
+import fnprof_e2e
+import prepare
+import python_chains
+
+NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "3.11"
+QUICK = ("basic", "tasks")
+ALL = ("basic", "tasks", "threads:basic", "threads:tasks", "fork:basic", "spawn:tasks", "greenlets", "arrays")
+RATE, SECONDS = 1997, 2
+RIGHT = 0.995
+MATRIX = bool(os.environ.get("FNPROF_E2E_MATRIX"))
+
+
+class PythonTruth(fnprof_e2e.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.interpreter = prepare.interpreter(NAME)
+            cls.pyspy = prepare.pyspy() if MATRIX and not cls.interpreter.chroot else None
+        except prepare.Unavailable as reason:
+            raise unittest.SkipTest(f"{NAME}: {reason}") from None
+
+    def try_part(self, part):
+        module = {"greenlets": "greenlet", "arrays": "numpy"}.get(part)
+        if module and not self.interpreter.has(module):
+            print(f"{NAME} {part}: not tried, {module} cannot be had for it")
+            return
+        try:
+            ours, theirs = python_chains.try_part(self.interpreter, part, SECONDS, RATE, self.pyspy)
+        except subprocess.TimeoutExpired as late:
+            self.fail(f"{part}: {late}")
+        print(f"{NAME} {part}: {ours}" + (f"; py-spy: {theirs}" if self.pyspy else ""), flush=True)
+        for kind, count, frames in ours.examples[:5]:
+            print(f"    {kind} {count}:", *(f"{frame.name}:{frame.line}" for _, frame in frames[:12]))
+        self.assertGreater(ours.total, 100)
+        self.assertEqual(ours.counts["wrong"], 0)
+        self.assertGreaterEqual(ours.counts["right"] + 2, RIGHT * ours.total)  # of few samples two may be any
+
+    def test_each_stack_is_one_that_exists(self):
+        for part in sys.modules["__main__"].PARTS or (ALL if MATRIX else QUICK):
+            with self.subTest(part):
+                self.try_part(part)
+
+
+PARTS = [arg for arg in sys.argv[1:] if not arg.startswith("-")]
+del sys.argv[1:]
+
+if __name__ == "__main__":
+    fnprof_e2e.main()
