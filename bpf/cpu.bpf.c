@@ -197,7 +197,7 @@ static __always_inline void send(struct fnp_walk *walk, fnp_u32 pid, fnp_u32 siz
 static __always_inline int finish(void *ctx, struct fnp_walk *walk)
 {
 	struct sample_head *head = (void *)walk->head;
-	fnp_u32 words = walk->n_words, resume, names, size;
+	fnp_u32 words = walk->n_words, resume, python, names, size;
 
 	head->user.type = FNP_SECTION_USER_STACK;
 	head->user.truncated = 0;
@@ -206,9 +206,11 @@ static __always_inline int finish(void *ctx, struct fnp_walk *walk)
 	words += put_kernel_stack(ctx, walk, words);
 	resume = fnp_walk_resume(walk, words);
 	words += resume;
+	python = fnp_walk_python_resume(walk, words);
+	words += python;
 	names = fnp_walk_python_names(walk, words, head->record.head.process);
 	words += names;
-	head->record.head.n_sections = 2 + (resume != 0) + (names != 0);
+	head->record.head.n_sections = 2 + (resume != 0) + (python != 0) + (names != 0);
 	size = sizeof(*head) + 8 * words;
 	if (size > sizeof(walk->head) + sizeof(walk->words))
 		size = sizeof(walk->head) + sizeof(walk->words); /* cannot be; the verifier wants to see it */

@@ -137,6 +137,7 @@ enum fnp_section_type {
 	FNP_SECTION_ENVIRONMENT = 8, /* likewise */
 	FNP_SECTION_DATA = 9, /* of a socket event: the bytes moved, from the first, cut at the section's size */
 	FNP_SECTION_PYTHON_CODE = 10, /* names of code objects that were new: see layout/python.h */
+	FNP_SECTION_RESUME_PYTHON = 12, /* beside RESUME, memory that the Python walker needs: see layout/python.h */
 	FNP_SECTION_PROBE_TEXT = 11, /* of a probe: bytes that an argument points to; one for each text of its spec */
 	FNP_SECTION_CLOCKS = 12, /* of an exec, a last exit or a socket event: struct fnp_clocks */
 };

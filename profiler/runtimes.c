@@ -314,6 +314,22 @@ void fnp_runtimes_learn(struct fnp_runtimes *runtimes, struct fnp_process *proce
 	}
 }
 
+const void *fnp_runtimes_layout(struct fnp_runtimes *runtimes, struct fnp_process *process, uint8_t word_kind)
+{
+	const struct attached *attached;
+	size_t size;
+
+	if (!process->runtime)
+		fnp_runtimes_update(runtimes, process);
+	attached = process->runtime;
+	for (size_t i = 0; attached && i < attached->n; i++) {
+		const struct one *one = &attached->all[i];
+		if (one->runtime && one->ops->word_kind == word_kind && one->ops->layout)
+			return one->ops->layout(one->runtime, &size);
+	}
+	return NULL;
+}
+
 const struct fnp_runtime_frame *fnp_runtimes_name(struct fnp_runtimes *runtimes, struct fnp_process *process,
 						  const uint64_t *words, size_t n_words)
 {

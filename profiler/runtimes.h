@@ -37,6 +37,9 @@ void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *proc
 /* "python3.12", "native"; NULL while nothing of the process is known. Lives as long as the table. */
 const char *fnp_runtimes_process_name(struct fnp_runtimes *runtimes, const struct fnp_process *process);
 
+/* What the walker of frames of this kind reads (of the first such runtime): as fnp_runtime_ops.layout. NULL. */
+const void *fnp_runtimes_layout(struct fnp_runtimes *runtimes, struct fnp_process *process, uint8_t word_kind);
+
 /* What the kernel side copied of names, a section of a sample: kept for this process's frames. */
 void fnp_runtimes_learn(struct fnp_runtimes *runtimes, struct fnp_process *process, uint8_t word_kind,
 			const void *data, size_t size);

@@ -179,13 +179,19 @@ static int push_managed(struct fnp_samples *samples, struct fnp_process *process
 
 /* The user stack as it came, or as it is once the walk was ended on our side. */
 static struct fnp_resume_stack user_stack(struct fnp_samples *samples, const struct fnp_sample_record *record,
-					  const struct fnp_process *process)
+					  struct fnp_process *process)
 {
 	struct fnp_record_part words = fnp_record_section(&record->head, FNP_SECTION_USER_STACK);
 	struct fnp_record_part resume = fnp_record_section(&record->head, FNP_SECTION_RESUME);
+	struct fnp_record_part python = fnp_record_section(&record->head, FNP_SECTION_RESUME_PYTHON);
 	struct fnp_resume_stack stack = {.words = words.data,
 					 .n_words = (uint32_t)(words.size / sizeof(uint64_t)),
-					 .truncation = record->truncation};
+					 .truncation = record->truncation,
+					 .python = python.data,
+					 .python_size = python.size};
+
+	if (resume.data)
+		stack.python_layout = fnp_runtimes_layout(samples->runtimes, process, FNP_WORD_PYTHON);
 
 	if (resume.data && fnp_resumer_walk(samples->resumer, process, record->head.time_ns, resume.data,
 					    resume.size, &stack) < 0)

@@ -12,6 +12,10 @@
  * bits 63..32, the instruction as a byte offset from the code's first one in bits 31..0 (signed; -2 and -1: not begun).
  * The cookie is made of what the code object holds, so that another one at the same address is told apart.
  *
+ * **Walks that user space ends.** A section FNP_SECTION_RESUME_PYTHON holds the walker's state (struct
+ * fnp_python_resume), then pieces of memory as they were at the sample: struct fnp_python_piece and its bytes, padded to
+ * 8, one after another: the fixed parts of the frames that are left and of their code objects.
+ *
  * **Names.** A section FNP_SECTION_PYTHON_CODE of a sample holds one struct fnp_python_code for each code object that
  * was met for the first time, one after another, each of `size` bytes.
  */
@@ -97,6 +101,17 @@ struct fnp_python_code {
 	fnp_u32 table_copied;
 	fnp_u32 pad;
 	/* Then the bytes of name, file and line table, each padded to 8. */
+};
+
+#define FNP_PYTHON_CHAIN 8 /* words of the walker's state: fnp_walk.chain */
+
+struct fnp_python_resume {
+	fnp_u64 chain[FNP_PYTHON_CHAIN];
+};
+
+struct fnp_python_piece {
+	fnp_u64 address;
+	fnp_u64 size; /* bytes */
 };
 
 /* Of the fields that tell code objects apart. */

@@ -187,8 +187,8 @@ FNP_SUBPROGRAM int fnp_native_find(struct fnp_walk *walk, fnp_u64 address)
 		return 0;
 	}
 	cause = fnp_native_find_row(walk, walk->here.object, address - walk->here.bias);
-	/* Kinds that have their own walker may do without rows. */
-	if (cause && walk->kind != FNP_CODE_NATIVE) {
+	/* Kinds that have their own walker may do without rows; Python's goes on by them. */
+	if (cause && walk->kind != FNP_CODE_NATIVE && !(walk->kind == FNP_CODE_PYTHON && walk->resumable)) {
 		walk->resumable = 0;
 		walk->rule.cfa_kind = FNP_CFA_NONE;
 		return 0;

@@ -141,18 +141,15 @@ FNP_SUBPROGRAM int fnp_python_put_code(struct fnp_walk *walk, fnp_u64 code, fnp_
 #define FNP_PYTHON_NEXT 0
 #define FNP_PYTHON_ENTRIES 1
 
-/* Puts an entry for the frame whose head is words[i], if it is one and was not met yet. */
-FNP_SUBPROGRAM int fnp_python_name_frame(struct fnp_walk *walk, fnp_u32 i, fnp_u64 process)
+/* Puts an entry for a code object, if it was not met yet. */
+FNP_SUBPROGRAM int fnp_python_name_code(struct fnp_walk *walk, fnp_u64 code, fnp_u64 cookie, fnp_u64 process)
 {
-	fnp_u64 code, cookie, key;
+	fnp_u64 key;
 	fnp_u32 one = 1;
 	int words;
 
-	if (!walk || i >= FNP_PYTHON_NAMES_WORDS ||
-	    walk->words[i] >> FNP_WORD_MORE_SHIFT != (FNP_WORD_PYTHON << 3 | 1))
+	if (!walk)
 		return 0;
-	code = walk->words[i] & FNP_WORD_VALUE_MASK;
-	cookie = walk->words[i + 1] >> 32;
 	key = (process ^ cookie << 32) * 0x9e3779b97f4a7c15ULL;
 	key = (key ^ key >> 29 ^ code) * 0xff51afd7ed558ccdULL;
 	key ^= key >> 32;
@@ -172,6 +169,16 @@ FNP_SUBPROGRAM int fnp_python_name_frame(struct fnp_walk *walk, fnp_u32 i, fnp_u
 	return 0;
 }
 
+/* The same for the frame whose head is words[i], if it is one. */
+FNP_SUBPROGRAM int fnp_python_name_frame(struct fnp_walk *walk, fnp_u32 i, fnp_u64 process)
+{
+	if (!walk || i >= FNP_PYTHON_NAMES_WORDS ||
+	    walk->words[i] >> FNP_WORD_MORE_SHIFT != (FNP_WORD_PYTHON << 3 | 1))
+		return 0;
+	return fnp_python_name_code(walk, walk->words[i] & FNP_WORD_VALUE_MASK, walk->words[i + 1] >> 32,
+				    process);
+}
+
 /* Adds the section at walk->words[at]; the number of words that it takes, 0 when no code object is new. */
 FNP_SUBPROGRAM int fnp_walk_python_names(struct fnp_walk *walk, fnp_u32 at, fnp_u64 process)
 {
@@ -187,6 +194,11 @@ FNP_SUBPROGRAM int fnp_walk_python_names(struct fnp_walk *walk, fnp_u32 at, fnp_
 		if (i >= walk->n_words)
 			break;
 		fnp_python_name_frame(walk, i, process);
+	}
+	for (fnp_u32 i = 0; i < FNP_WALK_PYTHON_KEPT; i++) {
+		if (i >= walk->n_python_kept)
+			break;
+		fnp_python_name_code(walk, walk->python_kept[2 * i], walk->python_kept[2 * i + 1], process);
 	}
 	if (!walk->chain[FNP_PYTHON_ENTRIES])
 		return 0;

@@ -11,7 +11,7 @@
  *	if (fnp_walk_run(walk))				// more to do than one program may
  *		bpf_tail_call(ctx, &progs, ITSELF);	// a second program: fnp_walk_run() again; at most 32 times
  *	fnp_walk_end(walk);				// always, also when the tail call failed
- *	words = fnp_walk_resume(walk, at);		// rule 1, see below
+ *	words = fnp_walk_resume(walk, at);		// rule 1, see below; likewise fnp_walk_python_resume()
  *
  * Then walk->words[0 .. n_words) are the frames (bpf/wire.h), leaf first, with a marker at the end unless the root was
  * reached, and walk->truncation says why. Before `words` stands walk->head, for the record's own fixed part and the
@@ -35,6 +35,7 @@
 #ifndef FNP_BPF_WALK_WALK_H
 #define FNP_BPF_WALK_WALK_H
 
+#include "bpf/layout/python.h"
 #include "bpf/walk/maps.h"
 #include "bpf/walk/seam.h"
 #include "bpf/walk/spaces.h"
@@ -48,7 +49,8 @@
 #define FNP_WALK_HEAD_WORDS 10 /* struct fnp_sample_record and the section's head */
 #define FNP_WALK_WORDS (FNP_USER_WORDS_MAX + 160 + FNP_RESUME_STACK_MAX / 8)
 #define FNP_WALK_PYTHON_SEEN 512 /* a power of two */
-#define FNP_WALK_FRAME_WORDS 8	 /* of one frame at most */
+#define FNP_WALK_PYTHON_KEPT 64
+#define FNP_WALK_FRAME_WORDS 8 /* of one frame at most */
 
 /* Registers as ptrace orders them; the index is what fnp_walk_reg_slot() gives. */
 #if defined(__x86_64__) || defined(__TARGET_ARCH_x86)
@@ -91,15 +93,18 @@ struct fnp_walk {
 	fnp_u32 first, count; /* mappings */
 	fnp_u32 cached;	      /* place of the rule that was used last, in `cache` */
 	fnp_u32 window_size;
-	fnp_u32 window_next; /* bytes to read at the next move */
-	fnp_u64 window_base; /* user address of window[0], a multiple of 8 */
-	fnp_u64 value;	     /* what fnp_walk_load() read */
-	fnp_u64 scratch[40]; /* of a walker, for the time of one call */
-	fnp_u64 chain[8];    /* of a runtime's walker, for the time of the walk; 0 at its start */
+	fnp_u32 window_next;		 /* bytes to read at the next move */
+	fnp_u64 window_base;		 /* user address of window[0], a multiple of 8 */
+	fnp_u64 value;			 /* what fnp_walk_load() read */
+	fnp_u64 scratch[40];		 /* of a walker, for the time of one call */
+	fnp_u64 chain[FNP_PYTHON_CHAIN]; /* of a runtime's walker, for the time of the walk; 0 at its start */
 	fnp_u64 regs[FNP_WALK_REGS];
 	fnp_u8 window[FNP_WALK_WINDOW];
-	struct fnp_walk_cached cache[FNP_WALK_CACHE]; /* outlives the walk */
-	fnp_u64 python_seen[FNP_WALK_PYTHON_SEEN];    /* likewise: see python_names.h */
+	struct fnp_walk_cached cache[FNP_WALK_CACHE];  /* outlives the walk */
+	fnp_u64 python_seen[FNP_WALK_PYTHON_SEEN];     /* likewise: see python_names.h */
+	fnp_u64 python_kept[2 * FNP_WALK_PYTHON_KEPT]; /* see python_resume.h */
+	fnp_u32 n_python_kept;
+	fnp_u32 pad;
 	fnp_u64 head[FNP_WALK_HEAD_WORDS];
 	fnp_u64 words[FNP_WALK_WORDS];
 };
@@ -206,8 +211,8 @@ FNP_INLINE void fnp_walk_end(struct fnp_walk *walk)
 /* State for a walk of the process `pid` whose pc, sp, fp and regs are set by the caller. */
 FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 {
-	struct fnp_space_ref *ref = fnp_hash_at(fnp_pid_spaces, &pid);
-	struct fnp_space *space = ref ? fnp_array_at(fnp_spaces, ref->space) : NULL;
+	struct fnp_space_ref *ref = NULL;
+	struct fnp_space *space = NULL;
 
 	walk->pid = pid;
 	walk->exact = 1;
@@ -228,6 +233,15 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 	walk->count = 0;
 	walk->first = 0;
 	walk->version = 0;
+	walk->space = FNP_SPACES_MAX;
+	walk->n_python_kept = 0;
+	/* A process that has just been given another space: its old one is gone between the two looks. */
+	for (int i = 0; i < 2; i++) {
+		ref = fnp_hash_at(fnp_pid_spaces, &pid);
+		space = ref ? fnp_array_at(fnp_spaces, ref->space) : NULL;
+		if (!space || space->version == ref->version)
+			break;
+	}
 	if (!space || space->version != ref->version)
 		return;
 	walk->space = ref->space;
@@ -258,6 +272,7 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid)
 
 #include "bpf/walk/hotspot_news.h"
 #include "bpf/walk/python_names.h"
+#include "bpf/walk/python_resume.h"
 #include "bpf/walk/resume.h"
 #endif
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/cursor.h"
 #include "base/log.h"
 #include "bpf/walk/walk.h"
 
@@ -18,6 +19,8 @@ struct fnp_resumer {
 	uint64_t stack_start;
 	const uint8_t *stack;
 	size_t stack_size;
+	/* Memory beside the stack: struct fnp_python_piece and bytes, one after another. */
+	struct fnp_cursor pieces;
 };
 
 int fnp_resumer_create(struct fnp_spaces *spaces, struct fnp_resumer **ret)
@@ -39,6 +42,22 @@ void fnp_resumer_destroy(struct fnp_resumer *resumer)
 	free(resumer);
 }
 
+static int read_piece(struct fnp_cursor pieces, void *to, size_t size, uint64_t address)
+{
+	struct fnp_python_piece piece;
+	const uint8_t *bytes;
+
+	while (fnp_cursor_copy(&pieces, &piece, sizeof(piece)) == 0 && piece.size <= fnp_cursor_left(&pieces) &&
+	       fnp_cursor_bytes(&pieces, (piece.size + 7) & ~UINT64_C(7), &bytes) == 0) {
+		uint64_t offset = address - piece.address;
+		if (address < piece.address || offset > piece.size || size > piece.size - offset)
+			continue;
+		memcpy(to, bytes + offset, size);
+		return 0;
+	}
+	return -1;
+}
+
 static int read_stack(void *context, void *to, size_t size, fnp_u64 address)
 {
 	const struct fnp_resumer *resumer = context;
@@ -46,7 +65,7 @@ static int read_stack(void *context, void *to, size_t size, fnp_u64 address)
 
 	if (address < resumer->stack_start || offset > resumer->stack_size ||
 	    size > resumer->stack_size - offset)
-		return -1;
+		return read_piece(resumer->pieces, to, size, address);
 	memcpy(to, resumer->stack + offset, size);
 	return 0;
 }
@@ -75,9 +94,13 @@ static void *find_space_ref(const struct fnp_walk_map *map, const void *key)
 }
 
 static void restore(struct fnp_walk *walk, const struct fnp_resume *resume, uint32_t pid,
-		    const uint64_t *words, uint32_t n_words)
+		    const struct fnp_resume_stack *stack, uint32_t n_words)
 {
+	const uint64_t *words = stack->words;
+
 	fnp_walk_init(walk, pid);
+	if (stack->python && stack->python_size >= sizeof(walk->chain))
+		memcpy(walk->chain, stack->python, sizeof(walk->chain));
 	walk->pc = resume->pc;
 	walk->sp = resume->sp;
 	walk->fp = resume->fp;
@@ -99,7 +122,7 @@ static void run(struct fnp_walk *walk)
 
 /* One attempt with what is loaded now. */
 static int attempt(struct fnp_resumer *resumer, const struct fnp_process *process,
-		   const struct fnp_resume *resume, const uint64_t *words, uint32_t n_words)
+		   const struct fnp_resume *resume, const struct fnp_resume_stack *stack, uint32_t n_words)
 {
 	struct fnp_space space = {.first = 0, .count = (uint32_t)resumer->ranges.len, .version = 1};
 	struct fnp_space_ref ref = {.space = 0, .version = 1};
@@ -110,6 +133,7 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 	int r;
 
 	fnp_spaces_runtime_words(resumer->spaces, process->pid, space.runtime);
+	space.runtime[0][0] = 0; /* of the one layout below */
 	r = fnp_tables_lock(tables, &shown, &n_shown, &arenas, &n_arenas);
 	if (r < 0)
 		return r;
@@ -119,6 +143,8 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 		{"fnp_code_ranges", resumer->ranges.items, resumer->ranges.len, sizeof(struct fnp_code_range),
 		 NULL},
 		{"fnp_native_tables", (void *)(uintptr_t)shown, n_shown, sizeof(*shown), NULL},
+		{"fnp_python_layouts", (void *)(uintptr_t)stack->python_layout, stack->python_layout != NULL,
+		 sizeof(*stack->python_layout), NULL},
 	};
 	struct fnp_walk_env env = {.maps = maps,
 				   .n_maps = FNP_ARRAY_SIZE(maps),
@@ -127,8 +153,10 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 				   .read = read_stack,
 				   .context = resumer};
 	fnp_walk_env = &env;
-	restore(&resumer->walk, resume, process->pid, words, n_words);
+	fnp_walk_python_on = true;
+	restore(&resumer->walk, resume, process->pid, stack, n_words);
 	run(&resumer->walk);
+	fnp_walk_python_on = false;
 	fnp_walk_env = NULL;
 	fnp_tables_unlock(tables);
 	return 0;
@@ -154,12 +182,14 @@ int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *proc
 	if (resume.drop > stack->n_words || stack->n_words > FNP_USER_WORDS_MAX)
 		return -EBADMSG;
 	kept = stack->n_words - resume.drop;
+	resumer->pieces = fnp_cursor_of(stack->python, stack->python ? stack->python_size : 0);
+	fnp_cursor_skip(&resumer->pieces, FNP_MIN(sizeof(struct fnp_python_resume), stack->python_size));
 	r = fnp_spaces_ranges_at(resumer->spaces, process, time_ns, &resumer->ranges);
 	for (int i = 0; r == 0 && i < TABLES_MAX; i++) {
 		before = missing;
 		/* A walk that was cached under this version would be of another time. */
 		memset(resumer->walk.cache, 0, sizeof(resumer->walk.cache));
-		r = attempt(resumer, process, &resume, stack->words, kept);
+		r = attempt(resumer, process, &resume, stack, kept);
 		missing = r == 0 ? missing_table(resumer) : 0;
 		if (missing == 0 || missing == before)
 			break;

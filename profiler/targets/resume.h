@@ -6,6 +6,7 @@
 #ifndef FNP_PROFILER_TARGETS_RESUME_H
 #define FNP_PROFILER_TARGETS_RESUME_H
 
+#include "bpf/layout/python.h"
 #include "bpf/wire.h"
 #include "profiler/targets/spaces.h"
 
@@ -20,6 +21,10 @@ struct fnp_resume_stack {
 	const uint64_t *words;
 	uint32_t n_words;
 	uint32_t truncation; /* enum fnp_truncation_cause */
+	/* For frames of Python: the bytes of FNP_SECTION_RESUME_PYTHON, not trusted, and the interpreter's layout. */
+	const void *python;
+	size_t python_size;
+	const struct fnp_python_layout *python_layout; /* NULL: the stack has a marker where Python's frames were */
 };
 
 /*

@@ -9,6 +9,7 @@ Truth is the interpreter's own: at each call, line, instruction and return, a st
 line. A sample that was taken at any instant is right when its Python frames are a path of that tree.
 """
 import contextlib
+import dis
 import functools
 import gc
 import json
@@ -397,6 +398,22 @@ def say_ready(pids, gate):
 MADE_BEFORE_IT_RUNS = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 
 
+@functools.lru_cache(None)
+def line_starts(code):
+    return sorted(dis.findlinestarts(code))
+
+
+def line_of(frame):
+    """The line of the instruction. A traced frame of 3.9 says instead which line was last begun at its first one."""
+    if sys.version_info >= (3, 10):
+        return frame.f_lineno
+    line = frame.f_code.co_firstlineno
+    for start, number in line_starts(frame.f_code):
+        if start <= frame.f_lasti:
+            line = number
+    return line
+
+
 class Tracer:
     """A tree of places: node 0 is empty, every other one is (its caller's node, name, file, first line, line,
     is a generator or coroutine)."""
@@ -417,7 +434,7 @@ class Tracer:
         below, stack = frame.f_back, []
         while below is not None:
             if below.f_code not in OWN:
-                stack.append((below.f_code, below.f_lineno))
+                stack.append((below.f_code, line_of(below)))
             below = below.f_back
         number = 0
         for code, line in reversed(stack):
@@ -430,7 +447,7 @@ class Tracer:
         if event == "call" or id(frame) not in self.callers:
             self.callers[id(frame)] = self.caller_of(frame)  # not the frame itself: it would live longer
             frame.f_trace_opcodes = sys.version_info < (3, 12)  # later ones crash by it
-        self.number(self.callers[id(frame)], frame.f_code, frame.f_lineno)
+        self.number(self.callers[id(frame)], frame.f_code, line_of(frame))
         if event == "return":
             self.callers.pop(id(frame), None)
         return self
@@ -470,8 +487,8 @@ def write_truth(path):
         json.dump(tracer.nodes, file)
 
 
-OWN = {Tracer.__call__.__code__, Tracer.number.__code__, Tracer.caller_of.__code__, start_truth.__code__,
-       write_truth.__code__, with_truth.__code__, trace_here.__code__}
+OWN = {line_of.__code__, line_starts.__wrapped__.__code__, Tracer.__call__.__code__, Tracer.number.__code__,
+       Tracer.caller_of.__code__, start_truth.__code__, write_truth.__code__, with_truth.__code__, trace_here.__code__}
 
 
 def main():
