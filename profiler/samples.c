@@ -9,14 +9,13 @@
 #include "profiler/runtimes.h"
 #include "profiler/targets/resume.h"
 
-#define STACKS_BYTES_MAX (48 << 20)
 #define FRAMES_MAX (FNP_USER_WORDS_MAX + FNP_KERNEL_FRAMES_MAX)
 
 struct fnp_samples {
 	struct fnp_objects *objects;
 	struct fnp_resumer *resumer;
 	struct fnp_runtimes *runtimes;
-	struct fnp_stack_epoch epoch;
+	struct fnp_stack_epoch *epoch;
 	/* The stack that is being put together; the path of a sample allocates nothing. */
 	struct fnp_frame frames[FRAMES_MAX];
 	uint32_t n_frames;
@@ -38,9 +37,7 @@ int fnp_samples_create(struct fnp_objects *objects, struct fnp_resumer *resumer,
 	samples->objects = objects;
 	samples->resumer = resumer;
 	samples->runtimes = runtimes;
-	r = fnp_intern_create(STACKS_BYTES_MAX, &samples->epoch.stacks);
-	r = r ?: fnp_intern_create(STACKS_BYTES_MAX, &samples->epoch.strings);
-	r = r ?: fnp_intern_create(STACKS_BYTES_MAX, &samples->epoch.managed);
+	r = fnp_stack_epoch_create(&samples->epoch);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(samples);
@@ -51,21 +48,24 @@ void fnp_samples_destroy(struct fnp_samples *samples)
 {
 	if (!samples)
 		return;
-	fnp_intern_destroy(samples->epoch.stacks);
-	fnp_intern_destroy(samples->epoch.strings);
-	fnp_intern_destroy(samples->epoch.managed);
+	fnp_stack_epoch_destroy(samples->epoch);
 	free(samples);
 }
 
 struct fnp_stack_epoch *fnp_samples_epoch(struct fnp_samples *samples)
 {
-	return &samples->epoch;
+	return samples->epoch;
+}
+
+void fnp_samples_tidy(struct fnp_samples *samples, struct fnp_invocations *invocations)
+{
+	if (fnp_stack_epoch_turn(&samples->epoch, invocations) < 0)
+		fnp_debug("the stack table could not be tidied");
 }
 
 size_t fnp_samples_bytes(const struct fnp_samples *samples)
 {
-	return sizeof(*samples) + fnp_intern_bytes(samples->epoch.stacks) +
-	       fnp_intern_bytes(samples->epoch.strings) + fnp_intern_bytes(samples->epoch.managed);
+	return sizeof(*samples) + fnp_stack_epoch_bytes(samples->epoch);
 }
 
 static void push(struct fnp_samples *samples, struct fnp_frame frame)
@@ -88,7 +88,7 @@ static void push_kernel(struct fnp_samples *samples, const struct fnp_record *re
 static int intern_managed(struct fnp_samples *samples, const struct fnp_runtime_frame *named, uint32_t *ret)
 {
 	struct fnp_managed_frame *managed = (struct fnp_managed_frame *)samples->managed;
-	struct fnp_intern *strings = samples->epoch.strings;
+	struct fnp_intern *strings = samples->epoch->strings;
 	uint32_t n = FNP_MIN(named->n_lines, (size_t)FNP_RUNTIME_LINES_MAX);
 	int r;
 
@@ -102,7 +102,7 @@ static int intern_managed(struct fnp_samples *samples, const struct fnp_runtime_
 		r = r ?: fnp_intern_text(strings, named->lines[i].file, &managed->lines[i].file);
 	}
 	return r
-		       ?: fnp_intern_add(samples->epoch.managed, managed,
+		       ?: fnp_intern_add(samples->epoch->managed, managed,
 					 sizeof(*managed) + n * sizeof(managed->lines[0]), ret);
 }
 
@@ -242,9 +242,9 @@ int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record
 	r = push_user(samples, record, process, &user);
 	if (samples->n_frames == 0)
 		push(samples, (struct fnp_frame){.address = FNP_TRUNCATION_BAD_READ, .kind = FNP_FRAME_MARKER});
-	r = r ?: fnp_intern_add(samples->epoch.strings, record->comm, comm_len, &one.comm);
+	r = r ?: fnp_intern_add(samples->epoch->strings, record->comm, comm_len, &one.comm);
 	r = r
-		    ?: fnp_intern_add(samples->epoch.stacks, samples->frames,
+		    ?: fnp_intern_add(samples->epoch->stacks, samples->frames,
 				      samples->n_frames * sizeof(samples->frames[0]), &one.stack);
 	if (r < 0)
 		return r;

@@ -560,6 +560,7 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 	fnp_rings_take(watch->rings, FNP_RING_SAMPLES, take_sample, watch);
 	visit_all_exited(watch);
 	fnp_invocations_advance(watch->invocations, now_ns);
+	fnp_samples_tidy(watch->samples, watch->invocations);
 	fnp_rings_end_round(watch->rings);
 	return r;
 }

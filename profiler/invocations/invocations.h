@@ -106,6 +106,14 @@ int fnp_invocations_event(struct fnp_invocations *engine, const struct fnp_recor
 void fnp_invocations_sample(struct fnp_invocations *engine, const struct fnp_sample_record *record,
 			    struct fnp_row_stack one, struct fnp_stack_epoch *epoch);
 
+/*
+ * Calls `visit` for every stack that an open row or a waiting sample refers to; the same may come again. With `next`
+ * each comes once, `visit` gives it its number in that epoch, and all that is open belongs to it from then on.
+ */
+typedef void fnp_row_stack_fn(void *self, struct fnp_row_stack *one);
+void fnp_invocations_each_stack(struct fnp_invocations *engine, struct fnp_stack_epoch *next,
+				fnp_row_stack_fn *visit, void *self);
+
 /* `n` ticks of this process became no sample. They stand in the row that is active now. */
 void fnp_invocations_loss(struct fnp_invocations *engine, uint32_t pid, uint64_t process,
 			  enum fnp_loss_cause cause, uint64_t n);

@@ -67,19 +67,32 @@ static struct fnp_row_stack *find(struct fnp_row *row, const struct fnp_row_stac
 	return &row->stacks.items[*at];
 }
 
+/* Without an index equal stacks stand twice, which costs size and nothing else. */
+static void index_from(struct fnp_row *row, size_t first)
+{
+	int r = 0;
+
+	for (size_t i = first; i < row->stacks.len && r == 0; i++)
+		r = fnp_map_set(&row->index, key_of(&row->stacks.items[i]), i);
+	if (r < 0)
+		fnp_map_deinit(&row->index);
+}
+
 static int append(struct fnp_row *row, const struct fnp_row_stack *one)
 {
 	size_t first = row->index.len ? row->stacks.len : 0;
 	int r = fnp_vec_push(&row->stacks, *one);
 
-	if (r < 0 || row->stacks.len <= SCAN_MAX)
-		return r;
-	for (size_t i = first; i < row->stacks.len && r == 0; i++)
-		r = fnp_map_set(&row->index, key_of(&row->stacks.items[i]), i);
-	/* Without an index equal stacks stand twice, which costs size and nothing else. */
-	if (r < 0)
-		fnp_map_deinit(&row->index);
-	return 0;
+	if (r == 0 && row->stacks.len > SCAN_MAX)
+		index_from(row, first);
+	return r;
+}
+
+void fnp_row_reindex(struct fnp_row *row)
+{
+	fnp_map_deinit(&row->index);
+	if (row->stacks.len > SCAN_MAX)
+		index_from(row, 0);
 }
 
 int fnp_row_add_sample(struct fnp_row *row, const struct fnp_row_stack *one, enum fnp_attribution attribution,

@@ -125,6 +125,9 @@ FNP_DEFINE_CLEANUP(fnp_row_destroyp, struct fnp_row *, fnp_row_destroy)
 int fnp_row_add_sample(struct fnp_row *row, const struct fnp_row_stack *one, enum fnp_attribution attribution,
 		       enum fnp_truncation_cause truncation);
 
+/* Stacks of the row have new numbers. */
+void fnp_row_reindex(struct fnp_row *row);
+
 /* Adds an event, texts copied; -ENOMEM, -ENOSPC: it is counted as lost. */
 int fnp_row_add_event(struct fnp_row *row, const struct fnp_row_event *event);
 

@@ -21,7 +21,7 @@ PROFILER_STEPS = [
     ["profiler/session"],
     ["profiler/watch", "profiler/launch"],
     ["profiler/collectors", "profiler/samples", "profiler/profiles", "profiler/runtimes", "profiler/rings",
-     "profiler/output"],
+     "profiler/stack_table", "profiler/output"],
     ["profiler/sources", "profiler/invocations", "profiler/targets"],
     ["profiler/records", "profiler/features"],
 ]

@@ -381,8 +381,7 @@ void take_sample_at(struct stage *s, uint32_t pid, uint64_t seq)
 	record.head = head_of(s, actor, FNP_RECORD_SAMPLE, sizeof(record));
 	actor->seq = before;
 	record.head.seq = seq;
-	fnp_invocations_sample(s->engine, &record, (struct fnp_row_stack){.stack = 1},
-			       (struct fnp_stack_epoch *)(void *)s);
+	fnp_invocations_sample(s->engine, &record, s->one, s->epoch);
 }
 
 void take_sample(struct stage *s, uint32_t pid)

@@ -46,6 +46,8 @@ struct stage {
 	uint32_t unwatched; /* the last pid that was */
 	uint32_t flags;	    /* of the last set_filter */
 	uint16_t port;
+	struct fnp_row_stack one; /* of the next samples */
+	struct fnp_stack_epoch *epoch;
 	uint64_t cpu_now_ns;	 /* what the host says; 0: it does not know */
 	const char *environment; /* that the host reads, with its size */
 	size_t environment_size;
