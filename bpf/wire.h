@@ -44,7 +44,8 @@
 	X(7, LOOP, "stack goes backwards")                                                                   \
 	X(8, BUDGET, "step budget")                                                                          \
 	X(9, RUNTIME, "runtime in transition")                                                               \
-	X(10, KERNEL_DEPTH, "kernel depth")
+	X(10, KERNEL_DEPTH, "kernel depth")                                                                  \
+	X(11, PARKED, "frames of a virtual thread that are in the heap")
 
 /*
  * What a thread that is not on a CPU waits for, by the system call that it is in or the fault that it took. The texts are

@@ -77,6 +77,7 @@ struct fnp_hotspot_place {
 	X(POOL_HOLDER, "ConstantPool", "_pool_holder")                                                       \
 	X(POOL_LENGTH, "ConstantPool", "_length")                                                            \
 	X(POOL_SOURCE_FILE, "ConstantPool", "_source_file_name_index")                                       \
+	X(CLASS_SOURCE_FILE, "InstanceKlass", "_source_file_name_index")                                     \
 	X(CLASS_NAME, "Klass", "_name")                                                                      \
 	X(SYMBOL_LENGTH, "Symbol", "_length")                                                                \
 	X(SYMBOL_BODY, "Symbol", "_body")                                                                    \
@@ -131,7 +132,7 @@ struct fnp_hotspot_method {
 
 /* What identifies the method at an address now: its cookie, and where its texts are. */
 struct fnp_hotspot_identity {
-	uint64_t constant, pool, class_name;
+	uint64_t constant, pool, holder, class_name;
 	uint32_t name; /* index into the pool */
 	uint32_t cookie;
 	uint8_t head[FNP_HOTSPOT_CONST_MAX]; /* of the ConstMethod */

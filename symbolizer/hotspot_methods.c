@@ -149,16 +149,28 @@ static int read_name(const struct fnp_hotspot_view *view, uint64_t class_name, u
 	return 0;
 }
 
-static int read_file(const struct fnp_hotspot_view *view, uint64_t pool, char **ret)
+/* Where the index of the source file's name is: from 12 on in the constants, before that in the class. */
+static uint64_t file_at(const struct fnp_hotspot_view *view, const struct fnp_hotspot_identity *identity)
 {
-	uint64_t index;
-	int r;
+	const struct fnp_hotspot_tables *t = &view->tables;
 
-	if (!fnp_hotspot_has(&view->tables, FNP_HOTSPOT_POOL_SOURCE_FILE))
-		return 0;
-	r = read_word(view, pool + view->tables.values[FNP_HOTSPOT_POOL_SOURCE_FILE], &index);
+	if (fnp_hotspot_has(t, FNP_HOTSPOT_POOL_SOURCE_FILE))
+		return identity->pool + t->values[FNP_HOTSPOT_POOL_SOURCE_FILE];
+	if (fnp_hotspot_has(t, FNP_HOTSPOT_CLASS_SOURCE_FILE))
+		return identity->holder + t->values[FNP_HOTSPOT_CLASS_SOURCE_FILE];
+	return 0;
+}
+
+static int read_file(const struct fnp_hotspot_view *view, const struct fnp_hotspot_identity *identity,
+		     char **ret)
+{
+	uint64_t at = file_at(view, identity), index;
+	int r = at ? read_word(view, at, &index) : -ENOENT;
+
+	if (r < 0)
+		return at ? r : 0;
 	index &= 0xffff;
-	return r ?: index ? read_constant(view, pool, (uint32_t)index, ret) : 0;
+	return index ? read_constant(view, identity->pool, (uint32_t)index, ret) : 0;
 }
 
 /* The line table begins behind the bytecodes; how long it is only its end tells. */
@@ -192,15 +204,14 @@ int fnp_hotspot_method_identify(const struct fnp_hotspot_view *view, uint64_t me
 {
 	const struct fnp_hotspot_layout *l = &view->layout;
 	struct fnp_hotspot_identity id = {0};
-	uint64_t holder;
 	int r = read_word(view, method + l->method_const, &id.constant);
 
 	if (r < 0 || fnp_runtime_read(view->place.pid, id.constant, id.head, sizeof(id.head)) < 0)
 		return -ESRCH;
 	id.pool = word_of(id.head, l->const_pool);
 	id.name = word_of(id.head, l->const_name) & 0xffff;
-	r = read_word(view, id.pool + l->pool_holder, &holder);
-	r = r ?: read_word(view, holder + l->class_name, &id.class_name);
+	r = read_word(view, id.pool + l->pool_holder, &id.holder);
+	r = r ?: read_word(view, id.holder + l->class_name, &id.class_name);
 	if (r < 0)
 		return r;
 	id.cookie = fnp_hotspot_cookie(id.constant, id.class_name, id.name);
@@ -214,7 +225,7 @@ int fnp_hotspot_method_read(const struct fnp_hotspot_view *view, const struct fn
 	FNP_CLEANUP(fnp_hotspot_method_deinit) struct fnp_hotspot_method m = {.cookie = identity->cookie};
 	int r = read_name(view, identity->class_name, identity->pool, identity->name, &m.name);
 
-	r = r ?: read_file(view, identity->pool, &m.file);
+	r = r ?: read_file(view, identity, &m.file);
 	r = r ?: read_table(view, identity->constant, identity->head, &m);
 	if (r < 0)
 		return r;

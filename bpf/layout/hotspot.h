@@ -82,7 +82,7 @@ struct fnp_hotspot_layout {
 };
 
 #define FNP_HOTSPOT_WORDS 2
-#define FNP_HOTSPOT_HEAD_MAX 312
+#define FNP_HOTSPOT_HEAD_MAX 376
 #define FNP_HOTSPOT_CONST_MAX 64 /* bytes read of a ConstMethod; all fields above lie in them */
 #define FNP_HOTSPOT_LAYOUTS_MAX 256
 #define FNP_HOTSPOT_LEAF 0x80000000U /* the thread was there, it is no return address */

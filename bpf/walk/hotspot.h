@@ -28,7 +28,7 @@ FNP_ARRAY(fnp_hotspot_layouts, struct fnp_hotspot_layout, FNP_HOTSPOT_LAYOUTS_MA
 #define FNP_HOTSPOT_BCP 64
 
 /* walk->scratch: a blob's head, or bytes of code, or a ConstMethod; in the last word the blob's address. */
-#define FNP_HOTSPOT_BLOB_AT 39
+#define FNP_HOTSPOT_BLOB_AT 47
 _Static_assert(FNP_HOTSPOT_HEAD_MAX <= 8 * FNP_HOTSPOT_BLOB_AT, "scratch");
 _Static_assert(sizeof(((struct fnp_walk *)0)->scratch) == 8 * (FNP_HOTSPOT_BLOB_AT + 1), "scratch");
 
@@ -309,6 +309,18 @@ FNP_SUBPROGRAM int fnp_hotspot_compiled(struct fnp_walk *walk, fnp_u32 layout)
 	return r < 0 ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : fnp_hotspot_return(walk);
 }
 
+/* Was the frame before this one a method's? */
+FNP_INLINE bool fnp_hotspot_called_java(const struct fnp_walk *walk)
+{
+	fnp_u32 n = walk->n_words;
+	fnp_u64 head;
+
+	if (n < FNP_HOTSPOT_WORDS || n > FNP_USER_WORDS_MAX)
+		return false;
+	head = walk->words[(n - FNP_HOTSPOT_WORDS) & (FNP_USER_WORDS_MAX - 1)];
+	return head >> FNP_WORD_MORE_SHIFT == (FNP_WORD_HOTSPOT << 3 | 1) && (head & 7) != FNP_HOTSPOT_STUB;
+}
+
 /* Code of the JVM's own. */
 FNP_SUBPROGRAM int fnp_hotspot_stub(struct fnp_walk *walk, fnp_u32 layout, int kind)
 {
@@ -318,6 +330,12 @@ FNP_SUBPROGRAM int fnp_hotspot_stub(struct fnp_walk *walk, fnp_u32 layout, int k
 		return -1;
 	if (walk->exact && fnp_hotspot_push_stub(walk, layout))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
+	/*
+	 * Beside the call stub, a method returns to one stub only: that which brings back further frames of a virtual
+	 * thread. Until then they lie in a chunk in the heap; rbp is that of the entry into the carrier's frames.
+	 */
+	if (!walk->exact && kind == FNP_HOTSPOT_BLOB_BUFFER && fnp_hotspot_called_java(walk))
+		walk->doubt = FNP_TRUNCATION_PARKED;
 	/* A compiled frame is being replaced by interpreted ones, whose slots are not filled yet. */
 	if (kind == FNP_HOTSPOT_BLOB_UNCOMMON_TRAP || kind == FNP_HOTSPOT_BLOB_DEOPTIMIZATION)
 		r = -1;

@@ -96,7 +96,7 @@ struct fnp_walk {
 	fnp_u32 window_next;		 /* bytes to read at the next move */
 	fnp_u64 window_base;		 /* user address of window[0], a multiple of 8 */
 	fnp_u64 value;			 /* what fnp_walk_load() read */
-	fnp_u64 scratch[40];		 /* of a walker, for the time of one call */
+	fnp_u64 scratch[48];		 /* of a walker, for the time of one call */
 	fnp_u64 chain[FNP_PYTHON_CHAIN]; /* of a runtime's walker, for the time of the walk; 0 at its start */
 	fnp_u64 regs[FNP_WALK_REGS];
 	fnp_u8 window[FNP_WALK_WINDOW];

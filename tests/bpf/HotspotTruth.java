@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs whose stacks are known by construction: who calls whom is written here, and hotspot_test.py says what each
 // stack below `main` may be.
+import java.io.InputStream;
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
 import java.lang.reflect.Method;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.IntStream;
 
 public class HotspotTruth {
-    static volatile long sink;
+    public static volatile long sink;
 
-    static int leaf(int n) {
+    public static int leaf(int n) {
         int s = n;
         for (int i = 0; i < 3000; i++)
             s = s * 31 + i;
@@ -95,7 +100,123 @@ public class HotspotTruth {
         sink += keep[3].length;
     }
 
-    public static void main(String[] args) throws Exception {
+    static final MethodHandle HANDLE = handle();
+
+    static MethodHandle handle() {
+        try {
+            return MethodHandles.lookup().findStatic(HotspotTruth.class, "leaf",
+                                                     MethodType.methodType(int.class, int.class));
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    // Through a constant handle, which compiles to a call, and through one that the compiler does not know.
+    static void handles() throws Throwable {
+        MethodHandle unknown = MethodHandles.dropArguments(HANDLE, 1, int.class);
+        for (int i = 0; i < 10; i++)
+            sink += (int) HANDLE.invokeExact(i) + (int) unknown.invoke(i, i);
+    }
+
+    // One call that never returns for as long as its loop is compiled: replaced while it is on the stack.
+    static void osr() {
+        int s = 1;
+        for (int i = 0; i < 20_000_000; i++)
+            s = s * 31 + i;
+        sink += s;
+    }
+
+    static int \ud840\udc00(int n) { return leaf(n); }
+
+    static void wide() {
+        for (int i = 0; i < 20; i++)
+            sink += \ud840\udc00(i);
+    }
+
+    // Classes that are loaded by a loader of their own each time, and forgotten: always the same names.
+    public static class Reloaded implements Runnable {
+        static int own(int n) {
+            int s = n;
+            for (int i = 0; i < 3000; i++)
+                s = s * 31 + i;
+            return s;
+        }
+        public void run() {
+            for (int i = 0; i < 500; i++)
+                sink += own(i);
+        }
+    }
+
+    static class Loader extends ClassLoader {
+        final String own;
+        Loader(String own) {
+            super(HotspotTruth.class.getClassLoader());
+            this.own = own;
+        }
+        @Override protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+            if (!name.equals(own))
+                return super.loadClass(name, resolve);
+            try (InputStream in = HotspotTruth.class.getResourceAsStream("/" + name + ".class")) {
+                byte[] bytes = in.readAllBytes();
+                return defineClass(name, bytes, 0, bytes.length);
+            } catch (java.io.IOException e) {
+                throw new ClassNotFoundException(name, e);
+            }
+        }
+    }
+
+    static int reloads;
+
+    static void reloaded() throws Exception {
+        Class<?> c = new Loader("HotspotTruth$Reloaded").loadClass("HotspotTruth$Reloaded");
+        Runnable r = (Runnable) c.getDeclaredConstructor().newInstance();
+        for (int i = 0; i < 20; i++)
+            r.run();
+        if (++reloads % 5 == 0)
+            System.gc();
+    }
+
+    // Code that stands on "this class has no other subclass" is thrown away, while it waits, whenever one is loaded.
+    public static class Assumed {
+        public int work(int n) throws Exception { return n % 400 == 0 ? surprise(n) : leaf(n); }
+    }
+    public static class Surprise extends Assumed {
+        @Override public int work(int n) { return leaf(n); }
+    }
+
+    static int surprise(int n) throws Exception {
+        Class<?> c = new Loader("HotspotTruth$Surprise").loadClass("HotspotTruth$Surprise");
+        return ((Assumed) c.getDeclaredConstructor().newInstance()).work(n + 1);
+    }
+
+    static int drive(Assumed a, int n) throws Exception { return a.work(n) + 1; }
+
+    static void deopts() throws Exception {
+        Assumed a = new Assumed();
+        for (int i = 1; i <= 800; i++)
+            sink += drive(a, i);
+    }
+
+    // On a virtual thread: it parks a hundred calls deep, and works there when it has come back.
+    static int descend(int n) {
+        if (n > 0)
+            return descend(n - 1) + 1;
+        int s = 0;
+        LockSupport.parkNanos(1000);
+        for (int i = 0; i < 200; i++)
+            s += leaf(i);
+        return s;
+    }
+
+    static void virtualRun() { sink += descend(100); }
+
+    static void virtuals() throws Exception {
+        Thread t = (Thread) Thread.class.getMethod("startVirtualThread", Runnable.class)
+                           .invoke(null, (Runnable) HotspotTruth::virtualRun);
+        t.join();
+    }
+
+    public static void main(String[] args) throws Throwable {
         long end = System.nanoTime() + Long.parseLong(args[1]) * 1_000_000L;
         while (System.nanoTime() < end) {
             switch (args[0]) {
@@ -109,6 +230,12 @@ public class HotspotTruth {
             case "copies": copies(); break;
             case "locks": locks(); break;
             case "garbage": garbage(); break;
+            case "handles": handles(); break;
+            case "osr": osr(); break;
+            case "wide": wide(); break;
+            case "reloaded": reloaded(); break;
+            case "deopts": deopts(); break;
+            case "virtuals": virtuals(); break;
             default: throw new IllegalArgumentException(args[0]);
             }
         }

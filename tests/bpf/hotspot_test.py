@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Java frames of living JVMs: programs whose stacks are known by construction (HotspotTruth.java) are recorded, and every
 stack below their `main` must be one that can be. Each JVM below /usr/lib/jvm is tried, FNPROF_TEST_JVMS adds others
-(home folders, separated by colons); HotspotTruth needs one of them with a compiler.
+(home folders, separated by colons); HotspotTruth needs one of them with a compiler. FNPROF_E2E_MATRIX=1 adds the
+versions that registries have (jvms.py), with --matrix nothing is done without it.
 
-    hotspot_test.py [--quick] [--ms=N] [HOME...] [PROGRAM...] [WAY...]
+    hotspot_test.py [--quick] [--matrix] [--ms=N] [VERSION...] [PROGRAM...] [WAY...]
 
 prints a line for each JVM, way to run it and program.
 """
@@ -14,9 +15,13 @@ import subprocess
 import sys
 import tempfile
 
+import jvms
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 FNPROF = os.environ.get("FNPROF", "build/release/fnprof")
 T = "HotspotTruth."
+
+LOAD = r"Loader\.(<init>|loadClass(;Loader\.loadClass)?)"
 
 # What may stand below `main` in each program: a regular expression of names joined by semicolons. Native and kernel
 # frames may end any of them, and the JVM's own code any Java frame.
@@ -31,11 +36,23 @@ CHAINS = {
     "locks": r"locks(;locked(;leaf)?)?",
     "lambdas": r"lambdas(;\$Lambda\.applyAsInt(;lambda\$lambdas\$0(;leaf)?)?)?",
     "garbage": r"garbage",
+    "handles": r"handles(;leaf)?",
+    "osr": r"osr",
+    "wide": "wide(;\U00020000(;leaf)?)?",
+    "reloaded": rf"reloaded(;({LOAD}|Reloaded\.(<init>|run(;(Reloaded\.own|{LOAD}))?)))?",
+    "deopts": rf"deopts(;Assumed\.<init>|;drive(;Assumed\.work(;leaf|;surprise(;({LOAD}|Surprise\.<init>"
+              rf"(;Assumed\.<init>)?|Surprise\.work(;leaf|;{LOAD})?))?)?)?)?",
+    "virtuals": r"virtualRun(;descend){0,101}|virtualRun(;descend){101};leaf|virtuals",
 }
+FIRST = {"virtuals": 21}  # a program needs this version at least
 # How much of a program's samples is in its leaf at least.
-LEAF = {"chain": .95, "recursion": .05, "interfaces": .5, "callbacks": .3, "locks": .9, "lambdas": .1}
+LEAF = {"chain": .95, "recursion": .05, "interfaces": .5, "callbacks": .3, "locks": .9, "lambdas": .1, "wide": .5}
 
-QUICK = ["chain", "recursion", "churn", "exceptions", "callbacks", "lambdas"]
+# A virtual thread's frames that wait in the heap are not followed yet: such a stack must say so.
+SAID = {"virtuals": "[truncated: frames of a virtual thread that are in the heap]"}
+
+QUICK = {"interpreter": ["recursion", "churn", "exceptions"],
+         "tiered": ["recursion", "churn", "exceptions", "callbacks", "lambdas", "reloaded", "deopts", "wide", "virtuals"]}
 
 WAYS = {
     "interpreter": ["-Xint"],
@@ -45,15 +62,22 @@ WAYS = {
     "no inlining": ["-XX:-Inline"],
     "serial": ["-XX:+UseSerialGC"],
     "parallel": ["-XX:+UseParallelGC"],
+    "z": ["-XX:+UseZGC"],
+    "shenandoah": ["-XX:+UseShenandoahGC"],
+    "plain pointers": ["-XX:-UseCompressedOops"],
+    "small headers": ["-XX:+UnlockExperimentalVMOptions", "-XX:+UseCompactObjectHeaders"],
+    "one code heap": ["-XX:-SegmentedCodeCache"],
 }
+FIRST_OF_WAY = {"z": 15, "small headers": 25}
 
 
 def own_frames(names):
     """The program's own frames below main, without suffixes and the class's name; None when main is not in it."""
     bare = [re.sub(r"_\[[a-z0]\]$", "", n) for n in names]
-    if T + "main" not in bare:
+    roots = [at for at, name in enumerate(bare) if name in (T + "main", T + "virtualRun")]
+    if not roots:
         return None
-    at = bare.index(T + "main")
+    at = roots[0] - (bare[roots[0]] == T + "virtualRun")
     return [re.sub(r"^HotspotTruth[.$]", "", n) for n in bare[at + 1:] if n.startswith("HotspotTruth")]
 
 
@@ -93,62 +117,62 @@ def compile_truth(folder):
     return False
 
 
-def homes():
-    found = {os.path.realpath(h) for h in glob.glob("/usr/lib/jvm/*")}
-    found |= {h for h in os.environ.get("FNPROF_TEST_JVMS", "").split(":") if h}
-    return sorted(h for h in found if os.path.exists(os.path.join(h, "bin/java")))
-
-
-def run(home, classes, program, way, ms):
+def run(jvm, classes, program, way, ms):
     """Records one program; what is wrong with it, as a list of texts."""
     with tempfile.TemporaryDirectory() as scratch:
         out = os.path.join(scratch, "out")
-        command = [os.path.join(home, "bin/java"), *way[1], "-Dsun.reflect.inflationThreshold=100000",
+        command = [*jvm.java, *way[1], "-Dsun.reflect.inflationThreshold=100000",
                    "-Djdk.reflect.useNativeAccessorOnly=true", "-cp", classes, "HotspotTruth", program, str(ms)]
         done = subprocess.run([FNPROF, "record", "-F", "999", "-o", out, "--", *command], capture_output=True, text=True)
         files = glob.glob(os.path.join(out, "profiles/*/*.folded"))
         if done.returncode != 0 or not files:
-            if "Unrecognized" in done.stdout + done.stderr:
+            if re.search("Unrecognized|not supported", done.stdout + done.stderr):
                 return []
             return [f"{program}: record failed: {done.stderr.strip()[-300:]}"]
         total, whole, wrong, leaf, unnamed, cut = judge(files[0], program)
     total = max(total, 1)
-    print(f"{os.path.basename(home)} {way[0]} {program}: {total / 1e6:.0f} ms, whole {whole / total:.2%}, "
+    print(f"{jvm.name} {way[0]} {program}: {total / 1e6:.0f} ms, whole {whole / total:.2%}, "
           f"wrong {sum(wrong.values()) / total:.2%}, unnamed {unnamed / total:.2%}, leaf {leaf / total:.1%}", flush=True)
     # The compilers describe calls and polls: which of several inlined methods a leaf between them is, is not said.
     problems = [f"{program}: may not be: {s}" for s in list(wrong)[:2]] if sum(wrong.values()) / total > .01 else []
     if total < ms * 1e5:
         problems.append(f"{program}: hardly any sample")
-    if whole / total < .99:
+    cut = {s: w for s, w in cut.items() if not s.startswith(SAID.get(program, "["))} if program in SAID else cut
+    if sum(cut.values()) / total > .01:
         problems += [f"{program}: cut: {s}" for s, _ in sorted(cut.items(), key=lambda x: -x[1])[:3]]
     if unnamed / total > .01:
         problems.append(f"{program}: unnamed {unnamed / total:.2%}")
     # With these collectors C2 puts no poll into a counted loop, so nothing describes what was inlined there.
-    if leaf / total < LEAF.get(program, 0) and way[0] not in ("serial", "parallel"):
+    if program not in SAID and leaf / total < LEAF.get(program, 0) and way[0] not in ("serial", "parallel"):
         problems.append(f"{program}: only {leaf / total:.1%} in the leaf")
-    return [f"{os.path.basename(home)} {way[0]} {p}"[:1500] for p in problems]
+    return [f"{jvm.name} {way[0]} {p}"[:1500] for p in problems]
 
 
 def main(arguments):
     ms, quick = 1500, "--quick" in arguments
-    programs = [a for a in arguments if a in CHAINS] or (QUICK if quick else list(CHAINS))
-    ways = [w for w in WAYS if w in arguments] or (["interpreter", "tiered"] if quick else list(WAYS))
+    programs = [a for a in arguments if a in CHAINS]
+    ways = [w for w in WAYS if w in arguments] or (list(QUICK) if quick else list(WAYS))
     for a in arguments:
         ms = int(a[5:]) if a.startswith("--ms=") else ms
-    if os.geteuid() != 0:
-        print("needs root")
+    if os.geteuid() != 0 or ("--matrix" in arguments and not os.environ.get("FNPROF_E2E_MATRIX")):
+        print("needs root" if os.geteuid() else "one of the matrix's")
         return 77
     problems = []
+    found = jvms.matrix() if os.environ.get("FNPROF_E2E_MATRIX") else jvms.installed()
+    wanted = [int(a) for a in arguments if a.isdigit()]
     with tempfile.TemporaryDirectory() as classes:
-        if not homes() or not compile_truth(classes):
+        if not found or not compile_truth(classes):
             print("no JVM, or no javac, here")
             return 77
-        for home in homes():
-            if arguments and any(a.startswith("/") for a in arguments) and home not in arguments:
+        for jvm in found:
+            if wanted and jvm.major not in wanted:
                 continue
+            there = jvms.put(jvm, classes)
             for way in ways:
-                for program in programs:
-                    problems += run(home, classes, program, (way, WAYS[way]), ms)
+                for program in programs or (QUICK[way] if quick else CHAINS):
+                    if jvm.major >= max(FIRST.get(program, 0), FIRST_OF_WAY.get(way, 0)):
+                        problems += run(jvm, there, program, (way, WAYS[way]), ms)
+            jvms.take_away(jvm, there)
     for p in problems:
         print("PROBLEM", p)
     return 1 if problems else 0
