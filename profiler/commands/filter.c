@@ -56,9 +56,22 @@ static const char *text_of(const json_t *value, char room[static 32])
 	return room;
 }
 
+/* The member of a key; "ledger.lock" is the member of a member. */
+static const json_t *member(const json_t *line, const char *key)
+{
+	const char *dot = strchr(key, '.');
+	const json_t *value = json_object_get(line, key);
+	char outer[64];
+
+	if (value || !dot || (size_t)(dot - key) >= sizeof(outer))
+		return value;
+	snprintf(outer, sizeof(outer), "%.*s", (int)(dot - key), key);
+	return json_object_get(json_object_get(line, outer), dot + 1);
+}
+
 static bool holds(const struct fnp_filter_condition *condition, const json_t *line)
 {
-	const json_t *value = json_object_get(line, condition->key);
+	const json_t *value = member(line, condition->key);
 	char room[32];
 	const char *text = text_of(value, room);
 

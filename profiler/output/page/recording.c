@@ -14,7 +14,7 @@
 #define SUMMARY_BYTES_MAX (4u << 20)
 
 /* Opens one component after the other, following no link. openat2 would do it at once, but sandboxes refuse it. */
-static int open_below(int dirfd, const char *path, int *ret)
+int fnp_page_open_below(int dirfd, const char *path, int *ret)
 {
 	fnp_autoclose int at = -1;
 
@@ -47,7 +47,7 @@ int fnp_page_profile_read(int dirfd, const char *path, struct fnp_profile **ret)
 	fnp_autobuffer struct fnp_buffer bytes = {0};
 	fnp_autoclose int fd = -1;
 	struct stat st;
-	int r = open_below(dirfd, path, &fd);
+	int r = fnp_page_open_below(dirfd, path, &fd);
 
 	if (r < 0)
 		return r;

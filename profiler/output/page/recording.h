@@ -10,6 +10,9 @@
 
 #include "formats/profile.h"
 
+/* Opens a file of the recording to be read. -EBADMSG for a path that leads out, -ELOOP for a link. */
+int fnp_page_open_below(int dirfd, const char *path, int *ret);
+
 /* The profile at `path` below dirfd; the caller's. -EBADMSG for a path that leads out and for a broken file. */
 int fnp_page_profile_read(int dirfd, const char *path, struct fnp_profile **ret);
 

@@ -17,7 +17,11 @@ import gzip
 import json
 import pathlib
 import random
+import sys
 import uuid
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import told  # noqa: E402
 
 NATIVE, KERNEL, PYTHON, JVM, V8, MARKER = range(6)
 START_UTC = 1795601730.0  # 2026-11-25
@@ -50,7 +54,7 @@ class Profile:
 
     def __init__(self):
         self.strings, self.mappings, self.functions, self.locations = {"": 0}, {}, {}, {}
-        self.samples = {}
+        self.samples, self.times = {}, {}
         self.mapping("/usr/bin/python3.12")
 
     def number(self, table, key):
@@ -79,6 +83,9 @@ class Profile:
         count, weight = self.samples.get(ids, (0, 0))
         self.samples[ids] = (count + n, weight + ns)
 
+    def set_times(self, rng, tid, duration_ns):
+        self.times = {ids: told.times(rng, count, tid + (i % 5 == 4), duration_ns) for i, (ids, (count, _)) in enumerate(self.samples.items())}
+
     def encode(self, duration_ns, labels):
         for text in ("samples", "count", "cpu", "nanoseconds", *labels, *labels.values()):
             self.string(text)
@@ -86,7 +93,7 @@ class Profile:
         out = [field(1, field(1, s["samples"]) + field(2, s["count"])), field(1, field(1, s["cpu"]) + field(2, s["nanoseconds"]))]
         label = b"".join(field(3, field(1, s[k]) + field(2, s[v])) for k, v in labels.items())
         for ids, (count, weight) in self.samples.items():
-            out.append(field(2, packed(1, ids) + packed(2, (count, weight)) + label))
+            out.append(field(2, packed(1, ids) + packed(2, (count, weight)) + label + packed(1001, self.times.get(ids))))
         for i, name in enumerate(self.mappings):
             out.append(field(3, field(1, i + 1) + field(2, (i + 1) << 32) + field(3, (i + 2) << 32) + field(5, s[name]) + field(7, 1)))
         for (frame, inlined), i in self.locations.items():
@@ -125,7 +132,7 @@ class Recording:
         (self.folder / "profiles").mkdir(parents=True, exist_ok=True)
         self.lines, self.samples, self.end = [], 0, 0
 
-    def add(self, profile, row, raw=None):
+    def add(self, profile, row, raw=None, events=()):
         """`row` without what follows from the profile."""
         n = len(self.lines)
         base = f"profiles/f{hash_of(row['function']) % 1000}/{n}"
@@ -139,6 +146,9 @@ class Recording:
         row = {"kind": row["kind"], **row, "start": rfc3339(row["start_ns"] - START_NS), "samples": samples, "sampled_ns": sampled,
                "attribution": {"exact": 0, "inferred": 0, "shared": 0, "none": 0, kind: samples}, "losses": {},
                "pprof": base + ".pb.gz", "folded": base + ".folded"}
+        if events:
+            row["events"] = base + ".events.jsonl"
+            (self.folder / row["events"]).write_text(events if isinstance(events, str) else told.lines(events))
         row.setdefault("cpu_ns", sampled + 1_234_567)
         self.lines.append(json.dumps(row))
         self.samples += samples
@@ -298,7 +308,10 @@ def real(recording, args, rng):
             pids[pid] = f"init-{pid}-1"
             profile = Profile()
             draw(rng, profile, initialise(rng), 22 if args.samples else 0)
-            recording.add(profile, {"kind": "init", "id": pids[pid], "function": name, "start_ns": START_NS + now, "duration_ns": 260_000_000, "outcome": "ok", **base})
+            init = {"kind": "init", "id": pids[pid], "function": name, "start_ns": START_NS + now, "duration_ns": 260_000_000, "outcome": "ok", **base}
+            init["ledger"] = told.ledger(rng, init, 190_000_000, False)
+            profile.set_times(rng, pid, init["duration_ns"])
+            recording.add(profile, init, events=told.init_events(rng, init))
             now += 262_000_000
             base["cold"] = True
         else:
@@ -319,7 +332,14 @@ def real(recording, args, rng):
         if i % 7 == 3:
             for key in ("cold", "trace_id", "parent_span_id", "deadline", "outcome"):
                 row.pop(key)
-        recording.add(profile, row)
+        events = []
+        if i % 7 == 3:
+            row.pop("runtime")
+        else:
+            row["ledger"] = told.ledger(rng, row, total, is_slow)
+            events = told.row_events(rng, row, i % 5 == 0)
+            profile.set_times(rng, pid, duration)
+        recording.add(profile, row, events=events)
         now += max(1_000_000, duration // 2)
     for pid, init in pids.items():
         profile = Profile()

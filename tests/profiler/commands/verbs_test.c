@@ -158,6 +158,75 @@ static void show_of_a_function_puts_its_invocations_together(void **state)
 	assert_true(has("resize\n") && has("thumb\n"));
 }
 
+/* A recording with an init, and six invocations whose ledgers grow with their durations; the first one is cold. */
+static void write_ledgers(const char *folder)
+{
+	char path[128];
+
+	assert_int_equal(mkdir(folder, 0755), 0);
+	snprintf(path, sizeof(path), "%s/told.events.jsonl", folder);
+	fnp_autofclose FILE *events = fopen(path, "we");
+	fprintf(events, "{\"t_ns\":105,\"duration_ns\":5000000,\"tid\":1,\"what\":\"import\",\"name\":"
+			"\"num\\u001bpy\"}\n"
+			"{\"t_ns\":100,\"duration_ns\":7000000,\"tid\":1,\"what\":\"phase\",\"name\":"
+			"\"imports\"}\nnonsense\n");
+	snprintf(path, sizeof(path), "%s/index.jsonl", folder);
+	fnp_autofclose FILE *index = fopen(path, "we");
+	fprintf(index,
+		"{\"kind\":\"init\",\"id\":\"init-1\",\"function\":\"f\",\"pprof\":\"x\",\"start_ns\":100,"
+		"\"duration_ns\":8000000,\"ledger\":{\"on_cpu\":6000000,\"disk\":2000000},"
+		"\"events\":\"told.events.jsonl\"}\n");
+	for (int i = 1; i <= 6; i++)
+		fprintf(index,
+			"{\"kind\":\"invocation\",\"id\":\"i%d\",\"function\":\"f\",\"pprof\":\"x\",\"cold\":"
+			"%s,"
+			"\"init\":\"init-1\",\"duration_ns\":%d000000,\"ledger\":{\"gc\":0,\"on_cpu\":"
+			"1000000,\"lock\":%d}}\n",
+			i, i == 1 ? "true" : "false", i, (i - 1) * 1000000);
+	fprintf(index, "{\"kind\":\"invocation\",\"id\":\"i7\",\"function\":\"f\",\"pprof\":\"x\",\"duration_"
+		       "ns\":99000000}\n");
+}
+
+static void ledgers_are_shown_sorted_and_filtered(void **state)
+{
+	char folder[96];
+
+	(void)state;
+	snprintf(folder, sizeof(folder), "%s/told", base);
+	write_ledgers(folder);
+	assert_int_equal(RUN("show", folder, "i5"), 0);
+	assert_true(has(" 20.0 %   1.00 ms  on_cpu") && has(" 80.0 %   4.00 ms  lock"));
+	assert_false(has("gc") || has("init of its process"));
+	assert_int_equal(RUN("show", folder, "i7"), 0);
+	assert_true(has("ledger       not known") && !has("Where its time went"));
+	assert_int_equal(RUN("show", folder, "f", "--kind", "invocation"), 0);
+	/* Of six ledgers the third stands for the median, and the last for the 99th percentile. */
+	assert_true(has("(1 around the median, 1 around p99, 6 in all; 1 without a ledger)"));
+	assert_true(has(" 2.00 ms  66.7 %   5.00 ms  83.3 %   2.50 ms  71.4 %  lock"));
+	assert_true(has(" 3.00 ms 100.0 %   6.00 ms 100.0 %   3.50 ms 100.0 %  in all"));
+	assert_int_equal(RUN("ls", folder, "--sort", "lock"), 0);
+	assert_true(strncmp(strstr(text(), "f  "), "f ", 2) == 0 &&
+		    strstr(text(), "i6\n") < strstr(text(), "i5\n"));
+	assert_true(strstr(text(), "i1\n") < strstr(text(), "i7\n")); /* not known comes last */
+	assert_int_equal(RUN("ls", folder, "--filter", "ledger.lock>3000000"), 0);
+	assert_int_equal(lines(), 2);
+}
+
+static void cold_invocation_shows_its_init(void **state)
+{
+	char folder[96];
+
+	(void)state;
+	snprintf(folder, sizeof(folder), "%s/told", base);
+	write_ledgers(folder);
+	assert_int_equal(RUN("show", folder, "i1"), 0);
+	assert_true(has("Before it, the init of its process took 8.00 ms"));
+	assert_true(has(" 75.0 %   6.00 ms  on_cpu") && has(" 25.0 %   2.00 ms  disk"));
+	assert_true(has("         0   7.00 ms  imports\n"));
+	assert_true(has("   5.00 ms  import       num?py\n"));
+	assert_true(has("1 lines of the file are no events"));
+}
+
 static void show_refuses_what_is_no_recording(void **state)
 {
 	(void)state;
@@ -305,6 +374,8 @@ int main(void)
 		TEST(show_one_prints_its_facts_and_frames),
 		TEST(show_finds_ids_by_their_beginning_when_it_is_one),
 		TEST(show_of_a_function_puts_its_invocations_together),
+		TEST(ledgers_are_shown_sorted_and_filtered),
+		TEST(cold_invocation_shows_its_init),
 		TEST(show_refuses_what_is_no_recording),
 		TEST(paths_of_an_index_never_lead_out_of_it),
 		TEST(export_of_one_row_is_its_folded_file),
