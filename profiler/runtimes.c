@@ -13,6 +13,7 @@
 #define PERF_MAP_AGAIN_NS FNP_NS_PER_S
 #define PROCESS_LAYOUTS_MAX 256
 #define NO_NUMBER UINT32_MAX
+#define SPECIAL_MAX 128
 
 struct fnp_runtimes {
 	struct fnp_runtimes_options options;
@@ -190,7 +191,7 @@ static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *proces
 {
 	uint64_t words[FNP_SPACE_RUNTIME_WORDS] = {0, one->bias};
 	uint64_t bias = one->ops->of_process ? 0 : one->bias;
-	struct fnp_code_special special[16];
+	struct fnp_code_special special[SPECIAL_MAX];
 	const struct fnp_runtime_range *ranges;
 	size_t n;
 	int r;
@@ -205,7 +206,8 @@ static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *proces
 	for (size_t i = 0; i < n; i++)
 		special[i] = (struct fnp_code_special){.start = ranges[i].start + bias,
 						       .end = ranges[i].end + bias,
-						       .kind = one->ops->code_kind};
+						       .kind = one->ops->code_kind,
+						       .data = ranges[i].data};
 	return fnp_spaces_set_runtime(runtimes->options.spaces, process, one->ops->code_kind, words, special,
 				      n);
 }
@@ -261,6 +263,12 @@ void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *proc
 	n = view.n_mappings ? fnp_runtime_find(&view, recognise, runtimes, matches) : 0;
 	for (size_t i = 0; i < n; i++)
 		attach(runtimes, process, &view, &matches[i]);
+	attached = process->runtime;
+	for (size_t i = 0; attached && i < attached->n; i++) {
+		const struct one *one = &attached->all[i];
+		if (one->runtime && one->ops->remapped)
+			one->ops->remapped(one->runtime);
+	}
 	fnp_runtimes_refresh(runtimes, process);
 }
 

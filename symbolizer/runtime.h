@@ -54,6 +54,7 @@ struct fnp_runtime_match {
 /* Code that does not stand for itself, but for a runtime's frames; addresses as the object counts them. */
 struct fnp_runtime_range {
 	uint64_t start, end;
+	uint16_t data; /* the walker's own */
 };
 
 /* What one attached process is to its runtime; each runtime has its own. */
@@ -113,6 +114,8 @@ struct fnp_runtime_ops {
 	 * hope. Layout and ranges have no meaning before the first 1.
 	 */
 	int (*refresh)(struct fnp_runtime *runtime);
+	/* The process's mappings changed: the next refresh() has something to look at. May be NULL. */
+	void (*remapped)(struct fnp_runtime *runtime);
 	/*
 	 * What the walker reads, a struct of bpf/layout/NAME.h: the same bytes for every process of this file, so it is
 	 * put once into the map `layouts`. The space's words of this runtime are then {its number there, the match's

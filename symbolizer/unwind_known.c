@@ -276,6 +276,28 @@ static int overlay_v8_builtins(const struct fnp_object *object, struct fnp_rows 
 	return fnp_rows_overlay(rows, code.address, code.address + size, &by_frame_pointer);
 }
 
+/*
+ * Where V8's collector saves all registers and looks at the stack, written by hand: push rbp; mov rbp, rsp; push a
+ * mark; ... Every collection stands below it.
+ */
+static int overlay_v8_push_registers(const struct fnp_object *object, struct fnp_rows *rows)
+{
+	static const uint8_t start[] = {0x55, 0x48, 0x89, 0xe5, 0x68, 0xcd, 0xcd, 0xcd, 0x00};
+	static const uint8_t end[] = {0x48, 0x83, 0xc4, 0x30, 0x5d, 0xc3};
+	struct fnp_object_symbol symbol;
+	const uint8_t *code, *last;
+
+	if (fnp_object_find_symbol(object, "PushAllRegistersAndIterateStack", &symbol) < 0 ||
+	    fnp_object_read_address(object, symbol.address, 64, &code) < 0 ||
+	    memcmp(code, start, sizeof(start)) != 0 || fnp_rows_rule_at(rows, symbol.address))
+		return 0;
+	last = memmem(code, 64, end, sizeof(end));
+	if (!last)
+		return 0;
+	return fnp_rows_overlay(rows, symbol.address + 4, symbol.address + (uint64_t)(last - code) + 5,
+				&by_frame_pointer);
+}
+
 int fnp_known_overlay(const struct fnp_object *object, struct fnp_rows *rows)
 {
 	int r;
@@ -284,5 +306,6 @@ int fnp_known_overlay(const struct fnp_object *object, struct fnp_rows *rows)
 		return 0;
 	r = overlay_signal_returns(object, rows);
 	r = r ?: overlay_go(object, rows);
-	return r ?: overlay_v8_builtins(object, rows);
+	r = r ?: overlay_v8_builtins(object, rows);
+	return r ?: overlay_v8_push_registers(object, rows);
 }

@@ -1,128 +1,449 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * V8 and the programs that are made of it: recognised by the constants that it exports for debuggers, or by the API
- * that embedders and addons link to.
+ * V8 as a runtime: attaches to a process, tells the walker where its code lies, and names frames.
  *
- * Node has its version in the address of its own source archive; Electron, Deno and a plain V8 are named as what
- * they are.
+ * Isolates come and go with worker threads, and WebAssembly makes code of its own, so the places of code are looked for
+ * whenever the process's mappings changed. Frames are named once and remembered by their words, whose cookies make them
+ * one thing. Compiled code is looked up by its pc; what it says must fit the function that the frame itself holds, else
+ * only that function is shown.
  */
-#include "symbolizer/runtime.h"
+#include "symbolizer/v8.h"
 
-enum { V8DBG, V8_VERSION, NODE_REGISTER, NODE_API, N_NAMES };
+#include "base/log.h"
+#include "base/map.h"
 
-/* "2.9.6" of "2.9.6+e518" and of texts that go on without a gap. */
-static void keep_numbers(char *version)
+#define FRAMES_MAX 65536
+#define ADDRESS_MASK ((UINT64_C(1) << FNP_V8_FRAME_SHIFT) - 1)
+#define ANONYMOUS "(anonymous)"
+
+struct fnp_runtime {
+	struct fnp_v8_view view;
+	const struct fnp_object *object;
+	uint64_t bias;
+	bool is_remapped, is_told;
+	struct fnp_v8_places places;
+	struct fnp_v8_scripts *scripts;
+	struct fnp_map frames;	 /* key_of() to struct known */
+	struct fnp_v8_code code; /* too big for the stack */
+};
+
+/* One named frame; those whose keys are equal stand in one list. */
+struct known {
+	struct known *next;
+	uint64_t words[FNP_V8_WORDS];
+	uint64_t address; /* made of what is shown: equal frames are one place */
+	enum fnp_runtime_tier tier;
+	const char *mapping;
+	size_t n_lines;
+	struct known_line {
+		char *name, *file;
+		uint32_t start_line, line;
+	} lines[];
+};
+
+/* ---- attaching ---------------------------------------------------------------------------------------------- */
+
+static void known_destroy(struct known *known)
 {
-	version[strspn(version, "0123456789.")] = '\0';
-	size_t len = strlen(version);
-	while (len > 0 && version[len - 1] == '.')
-		version[--len] = '\0';
+	for (size_t i = 0; known && i < known->n_lines; i++) {
+		free(known->lines[i].name);
+		free(known->lines[i].file);
+	}
+	free(known);
+}
+FNP_DEFINE_CLEANUP(known_destroyp, struct known *, known_destroy)
+
+static void forget_all(struct fnp_runtime *runtime)
+{
+	for (struct fnp_map_slot *slot = NULL; (slot = fnp_map_next(&runtime->frames, slot));) {
+		for (struct known *known = (struct known *)(uintptr_t)slot->value, *next; known; known = next) {
+			next = known->next;
+			known_destroy(known);
+		}
+	}
+	fnp_map_deinit(&runtime->frames);
+	runtime->frames = (struct fnp_map){0};
 }
 
-static int name_after(const struct fnp_object *object, const char *name, const char *before,
-		      struct fnp_runtime_id *ret)
+static void detach(struct fnp_runtime *runtime)
 {
-	int r = fnp_runtime_version_after(object, before, ret->version, sizeof(ret->version));
+	if (!runtime)
+		return;
+	forget_all(runtime);
+	fnp_v8_scripts_destroy(runtime->scripts);
+	free(runtime);
+}
+FNP_DEFINE_CLEANUP(detachp, struct fnp_runtime *, detach)
+
+static int attach(const struct fnp_runtime_process *process, const struct fnp_runtime_match *match,
+		  struct fnp_runtime **ret)
+{
+	FNP_CLEANUP(detachp) struct fnp_runtime *runtime = calloc(1, sizeof(*runtime));
+	int r;
+
+	if (!runtime)
+		return -ENOMEM;
+	runtime->view.pid = process->pid;
+	runtime->object = match->object;
+	runtime->bias = match->bias;
+	runtime->is_remapped = true;
+	r = fnp_v8_tables_read(match->object, &runtime->view.tables);
+	r = r ?: fnp_v8_layout_read(&runtime->view.tables, &runtime->view.layout);
+	if (r == -EOPNOTSUPP)
+		fnp_warning_once(
+			"%s (%s) does not publish what is needed to walk its JavaScript frames: its native "
+			"frames are shown",
+			match->id.text, fnp_object_name(match->object));
+	r = r ?: fnp_v8_scripts_create(&runtime->scripts);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(runtime);
+	return 0;
+}
+
+static void remapped(struct fnp_runtime *runtime)
+{
+	runtime->is_remapped = true;
+}
+
+static int refresh(struct fnp_runtime *runtime)
+{
+	struct fnp_v8_places places;
+	bool is_same;
+	int r;
+
+	if (!runtime->is_remapped)
+		return 0;
+	r = fnp_v8_places_read(runtime->view.pid, &runtime->view.tables, runtime->bias, runtime->object,
+			       &places);
+	if (r < 0)
+		return r;
+	runtime->is_remapped = false;
+	is_same = runtime->is_told && places.n_ranges == runtime->places.n_ranges &&
+		  memcmp(places.ranges, runtime->places.ranges, places.n_ranges * sizeof(places.ranges[0])) ==
+			  0;
+	runtime->places = places;
+	runtime->is_told = true;
+	return !is_same;
+}
+
+static const void *layout(const struct fnp_runtime *runtime, size_t *ret_size)
+{
+	*ret_size = sizeof(runtime->view.layout);
+	return &runtime->view.layout;
+}
+
+static size_t ranges(const struct fnp_runtime *runtime, const struct fnp_runtime_range **ret)
+{
+	*ret = runtime->places.ranges;
+	return runtime->places.n_ranges;
+}
+
+/* ---- names -------------------------------------------------------------------------------------------------- */
+
+static uint64_t key_of(const uint64_t *words)
+{
+	uint64_t key = words[0];
+
+	for (size_t i = 1; i < FNP_V8_WORDS; i++)
+		key = (key ^ key >> 32) * 0x9e3779b97f4a7c15ULL ^ words[i];
+	return key;
+}
+
+static struct known *find(const struct fnp_runtime *runtime, const uint64_t *words)
+{
+	struct known *known = fnp_map_find_ptr(&runtime->frames, key_of(words));
+
+	while (known && memcmp(known->words, words, sizeof(known->words)) != 0)
+		known = known->next;
+	return known;
+}
+
+static struct known *create(const uint64_t *words, size_t n_lines)
+{
+	struct known *known = calloc(1, sizeof(*known) + n_lines * sizeof(known->lines[0]));
+
+	if (known) {
+		memcpy(known->words, words, sizeof(known->words));
+		known->n_lines = n_lines;
+	}
+	return known;
+}
+
+/* One line of a frame: a function, at a position of its script's source. */
+static int set_line(struct fnp_runtime *runtime, const struct fnp_v8_function *function, int32_t position,
+		    struct known_line *ret)
+{
+	const struct fnp_v8_script *script;
+
+	ret->name = strdup(function->name ?: ANONYMOUS);
+	if (!ret->name)
+		return -ENOMEM;
+	if (fnp_v8_scripts_get(runtime->scripts, &runtime->view, function->script,
+			       (uint32_t)(function->ids >> 32), &script) < 0)
+		return 0;
+	ret->file = strdup(fnp_v8_script_file(script));
+	ret->start_line = fnp_v8_script_line(script, function->start);
+	ret->line = fnp_v8_script_line(script, position);
+	return ret->file ? 0 : -ENOMEM;
+}
+
+static void set_tier(enum fnp_v8_tier tier, struct known *known)
+{
+	static const char *const mappings[] = {[FNP_V8_TIER_OTHER] = "[v8]",
+					       [FNP_V8_TIER_REGEXP] = "[v8]",
+					       [FNP_V8_TIER_SPARKPLUG] = "[v8 sparkplug]",
+					       [FNP_V8_TIER_MAGLEV] = "[v8 maglev]",
+					       [FNP_V8_TIER_TURBOFAN] = "[v8 turbofan]"};
+
+	known->mapping = mappings[tier];
+	known->tier = tier >= FNP_V8_TIER_SPARKPLUG ? FNP_RUNTIME_TIER_JIT : FNP_RUNTIME_TIER_NONE;
+}
+
+/* The function of a frame's words, if it still is the one that was seen. */
+static int read_function(struct fnp_runtime *runtime, const uint64_t *words, struct fnp_v8_function *ret)
+{
+	FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
+	int r = fnp_v8_function_read(&runtime->view, (words[0] & ADDRESS_MASK) + 1, &function);
 
 	if (r < 0)
 		return r;
-	keep_numbers(ret->version);
-	fnp_runtime_parse_version(ret->version, &ret->major, &ret->minor);
-	snprintf(ret->text, sizeof(ret->text), "%s%u", name, ret->major);
+	if (function.ids != words[1] || function.cookie != (uint32_t)words[3])
+		return -ESRCH;
+	*ret = function;
+	function = (struct fnp_v8_function){0};
 	return 0;
 }
 
-/* "v20.20.2" as a text of its own: builds that say nowhere where their source is. */
-static int find_version_text(const struct fnp_object *object, char *ret, size_t size)
+static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
-	struct fnp_cursor c;
+	FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
+	int r = read_function(runtime, words, &function);
 
-	for (size_t piece = 0; fnp_runtime_constants(object, piece, &c) == 0; piece++) {
-		const uint8_t *hit;
-		while ((hit = memmem(c.pos, fnp_cursor_left(&c), "\0v", 2))) {
-			unsigned major, minor, patch;
-			char text[16] = "", again[16];
+	if (r < 0)
+		return r;
+	FNP_CLEANUP(known_destroyp) struct known *known = create(words, 1);
+	if (!known)
+		return -ENOMEM;
+	known->tier = FNP_RUNTIME_TIER_INTERPRETED;
+	known->mapping = "[v8 ignition]";
+	r = set_line(runtime, &function,
+		     fnp_v8_bytecode_position(&runtime->view, function.bytecode, (uint32_t)words[2]),
+		     &known->lines[0]);
+	if (r == 0)
+		*ret = TAKE_PTR(known);
+	return r;
+}
 
-			c.pos = hit + 1;
-			memcpy(text, c.pos, FNP_MIN(fnp_cursor_left(&c), sizeof(text) - 1));
-			if (sscanf(text, "v%3u.%3u.%3u", &major, &minor, &patch) != 3 || major < 4)
-				continue;
-			snprintf(again, sizeof(again), "v%u.%u.%u", major, minor, patch);
-			if (strcmp(text, again) != 0)
-				continue;
-			snprintf(ret, size, "%s", text + 1);
-			return 0;
-		}
+/* A function of which nothing more is known than that it is on the stack. */
+static int name_function(struct fnp_runtime *runtime, const uint64_t *words, enum fnp_v8_tier tier,
+			 struct known **ret)
+{
+	FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
+	int r = read_function(runtime, words, &function);
+
+	if (r < 0)
+		return r;
+	FNP_CLEANUP(known_destroyp) struct known *known = create(words, 1);
+	if (!known)
+		return -ENOMEM;
+	set_tier(tier, known);
+	r = set_line(runtime, &function, -1, &known->lines[0]);
+	if (r == 0)
+		*ret = TAKE_PTR(known);
+	return r;
+}
+
+/* All lines of optimized code; the outermost must be `own`, 0: any. */
+static int name_scopes(struct fnp_runtime *runtime, const uint64_t *words, uint64_t own, struct known **ret)
+{
+	const struct fnp_v8_code *code = &runtime->code;
+	FNP_CLEANUP(known_destroyp) struct known *known = create(words, code->n);
+	int r = 0;
+
+	if (!known)
+		return -ENOMEM;
+	set_tier(code->tier, known);
+	for (size_t i = 0; r == 0 && i < code->n; i++) {
+		FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
+
+		r = fnp_v8_function_read(&runtime->view, code->scopes[i].shared, &function);
+		if (r == 0 && own && i == code->n - 1 && function.ids != own)
+			r = -ENOENT;
+		r = r ?: set_line(runtime, &function, code->scopes[i].position, &known->lines[i]);
 	}
-	return -ENOENT;
+	if (r == 0)
+		*ret = TAKE_PTR(known);
+	return r;
 }
 
-/*
- * ".../v20.20.2/node-v20.20.2.tar.gz": where the sources of this build are. Whose site it is tells Electron from Node.
- * The sources also quote "node-v0.x-archive", which is no version.
- */
-static int find_archive(const struct fnp_object *object, char *ret, size_t size, bool *ret_electron)
+static int name_compiled(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
-	static const char before[] = "/node-v", site[] = "electronjs.org/";
-	struct fnp_cursor c;
+	const struct fnp_v8_code *code = &runtime->code;
+	int r = fnp_v8_code_read(&runtime->view, words[2] & ADDRESS_MASK, (uint32_t)(words[3] >> 32),
+				 &runtime->code);
 
-	for (size_t piece = 0; fnp_runtime_constants(object, piece, &c) == 0; piece++) {
-		const uint8_t *hit;
-		while ((hit = memmem(c.pos, fnp_cursor_left(&c), before, sizeof(before) - 1))) {
-			size_t back = FNP_MIN((size_t)(hit - c.start), 64u);
-			c.pos = hit + sizeof(before) - 1;
-			if (fnp_cursor_left(&c) == 0 || c.pos[0] < '1' || c.pos[0] > '9')
-				continue;
-			size_t n = FNP_MIN(fnp_cursor_left(&c), size - 1);
-			memcpy(ret, c.pos, n);
-			ret[n] = '\0';
-			keep_numbers(ret);
-			*ret_electron = memmem(hit - back, back, site, sizeof(site) - 1) != NULL;
-			return 0;
-		}
+	if (r == -ENOMEM)
+		return r;
+	if (r == 0 && code->n) {
+		r = name_scopes(runtime, words, words[1], ret);
+		return r == -ENOENT ? name_function(runtime, words, FNP_V8_TIER_OTHER, ret) : r;
 	}
-	return -ENOENT;
+	return name_function(runtime, words, r == 0 ? code->tier : FNP_V8_TIER_OTHER, ret);
 }
 
-static void name_node(const struct fnp_object *object, struct fnp_runtime_id *ret)
+static int name_text(const uint64_t *words, const char *name, const char *mapping, enum fnp_runtime_tier tier,
+		     struct known **ret)
 {
-	bool electron = false;
+	FNP_CLEANUP(known_destroyp) struct known *known = create(words, 1);
 
-	if (find_archive(object, ret->version, sizeof(ret->version), &electron) < 0)
-		find_version_text(object, ret->version, sizeof(ret->version));
-	fnp_runtime_parse_version(ret->version, &ret->major, &ret->minor);
-	const char *name = electron ? "electron" : "node";
-	if (ret->major)
-		snprintf(ret->text, sizeof(ret->text), "%s%u", name, ret->major);
-	else
-		snprintf(ret->text, sizeof(ret->text), "%s", name);
-}
-
-static int recognise(const struct fnp_object *object, struct fnp_runtime_id *ret)
-{
-	static const char *const names[N_NAMES] = {
-		[V8DBG] = "v8dbg_FirstNonstringType",
-		[V8_VERSION] = "_ZN2v82V810GetVersionEv",
-		[NODE_REGISTER] = "node_module_register",
-		[NODE_API] = "napi_create_function",
-	};
-	struct fnp_object_symbol symbols[N_NAMES];
-	struct fnp_runtime_id id = {0};
-
-	if (fnp_runtime_exports(object, names, N_NAMES, symbols) == 0)
-		return -ENOENT;
-	bool v8 = symbols[V8DBG].address || symbols[V8_VERSION].address;
-	if (v8 && symbols[NODE_REGISTER].address)
-		name_node(object, &id);
-	else if (v8)
-		snprintf(id.text, sizeof(id.text), "v8");
-	else if (name_after(object, "deno", "Deno/", &id) < 0 && name_after(object, "bun", "Bun/", &id) < 0)
-		return -ENOENT;
-	*ret = id;
+	if (!known)
+		return -ENOMEM;
+	known->mapping = mapping;
+	known->tier = tier;
+	known->lines[0].name = strdup(name);
+	if (!known->lines[0].name)
+		return -ENOMEM;
+	*ret = TAKE_PTR(known);
 	return 0;
+}
+
+/* Code that has no function in its frame, or not yet. */
+static int name_code(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+{
+	const struct fnp_v8_code *code = &runtime->code;
+	const int32_t *v = runtime->view.tables.values;
+	int r = fnp_v8_code_read(&runtime->view, words[0] & ADDRESS_MASK, (uint32_t)(words[3] >> 32),
+				 &runtime->code);
+
+	if (r == -ENOMEM)
+		return r;
+	if (r == 0 && code->n)
+		return name_scopes(runtime, words, 0, ret);
+	if ((r == 0 && code->tier == FNP_V8_TIER_REGEXP) ||
+	    (fnp_v8_has(&runtime->view.tables, FNP_V8_FRAME_REGEXP) &&
+	     words[1] == (uint64_t)v[FNP_V8_FRAME_REGEXP]))
+		return name_text(words, "(regexp)", "[v8]", FNP_RUNTIME_TIER_NONE, ret);
+	if (fnp_v8_has(&runtime->view.tables, FNP_V8_FRAME_WASM) && words[1] == (uint64_t)v[FNP_V8_FRAME_WASM])
+		return name_text(words, "(wasm)", "[v8 wasm]", FNP_RUNTIME_TIER_JIT, ret);
+	return -ESRCH;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	for (; text && *text; text++)
+		hash = (hash ^ (uint8_t)*text) * 0x100000001b3ULL;
+	return (hash ^ 0xff) * 0x100000001b3ULL;
+}
+
+/* Equal for what is shown alike: objects move, and their words change, but the place is the same. */
+static uint64_t address_of(const struct known *known)
+{
+	uint64_t hash = hash_text(0xcbf29ce484222325ULL, known->mapping);
+
+	for (size_t i = 0; i < known->n_lines; i++) {
+		const struct known_line *line = &known->lines[i];
+		hash = hash_text(hash_text(hash, line->name), line->file);
+		hash = (hash ^ line->line ^ (uint64_t)line->start_line << 32) * 0xff51afd7ed558ccdULL;
+	}
+	return hash >> 16;
+}
+
+static int remember(struct fnp_runtime *runtime, struct known *known)
+{
+	if (runtime->frames.len >= FRAMES_MAX)
+		forget_all(runtime);
+	known->next = fnp_map_find_ptr(&runtime->frames, key_of(known->words));
+	known->address = address_of(known);
+	return fnp_map_set_ptr(&runtime->frames, key_of(known->words), known);
+}
+
+static int name_new(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+{
+	FNP_CLEANUP(known_destroyp) struct known *known = NULL;
+	int r;
+
+	switch (words[0] >> FNP_V8_FRAME_SHIFT & 7) {
+	case FNP_V8_INTERPRETED:
+		r = name_interpreted(runtime, words, &known);
+		break;
+	case FNP_V8_COMPILED:
+		r = name_compiled(runtime, words, &known);
+		break;
+	case FNP_V8_FUNCTION:
+		r = name_function(runtime, words, FNP_V8_TIER_OTHER, &known);
+		break;
+	case FNP_V8_CODE:
+		r = name_code(runtime, words, &known);
+		break;
+	default:
+		r = -EBADMSG;
+	}
+	r = r ?: remember(runtime, known);
+	if (r == 0)
+		*ret = TAKE_PTR(known);
+	return r;
+}
+
+static int name_frame(struct fnp_runtime *runtime, const uint64_t *words, size_t n_words,
+		      struct fnp_runtime_frame *ret)
+{
+	struct known *known;
+
+	if (n_words != FNP_V8_WORDS)
+		return -EBADMSG;
+	known = find(runtime, words);
+	if (!known) {
+		int r = name_new(runtime, words, &known);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < known->n_lines; i++) {
+		const struct known_line *line = &known->lines[i];
+		ret->lines[i] = (struct fnp_runtime_line){.name = line->name,
+							  .file = line->file ?: "",
+							  .start_line = line->start_line,
+							  .line = line->line};
+	}
+	ret->n_lines = known->n_lines;
+	ret->tier = known->tier;
+	ret->mapping = known->mapping;
+	ret->address = known->address;
+	return 0;
+}
+
+/* The interpreter's parts stand for the JavaScript frame that they run, the entries for the call into it. */
+static enum fnp_runtime_native native(const struct fnp_runtime *runtime, const struct fnp_object *object,
+				      const char *name)
+{
+	static const char *const hidden[] = {"Builtins_InterpreterEntryTrampoline", "Builtins_JSEntry",
+					     "Builtins_JSEntryTrampoline"};
+	size_t len;
+
+	if (object != runtime->object || !name || strncmp(name, "Builtins_", 9) != 0)
+		return FNP_RUNTIME_NATIVE_SHOWN;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(hidden); i++) {
+		if (strcmp(name, hidden[i]) == 0)
+			return FNP_RUNTIME_NATIVE_HIDDEN;
+	}
+	len = strlen(name);
+	return len > 16 && strcmp(name + len - 7, "Handler") == 0 ? FNP_RUNTIME_NATIVE_HIDDEN
+								  : FNP_RUNTIME_NATIVE_SHOWN;
 }
 
 const struct fnp_runtime_ops fnp_runtime_v8 = {
 	.name = "v8",
-	.recognise = recognise,
+	.word_kind = 4, /* FNP_WORD_V8 */
+	.code_kind = 4, /* FNP_CODE_V8 */
+	.layouts = "fnp_v8_layouts",
+	.of_process = true,
+	.recognise = fnp_v8_recognise,
+	.attach = attach,
+	.detach = detach,
+	.refresh = refresh,
+	.remapped = remapped,
+	.layout = layout,
+	.ranges = ranges,
+	.name_frame = name_frame,
+	.native = native,
 };

@@ -7,6 +7,7 @@
 
 #include "bpf/walk/hotspot.h"
 #include "bpf/walk/python.h"
+#include "bpf/walk/v8.h"
 
 #ifdef FNP_WALK_TEST
 #include "bpf/walk/test.h"
@@ -15,6 +16,6 @@
 #define FNP_WALKERS_TEST(X)
 #endif
 
-#define FNP_WALKERS(X) FNP_WALKERS_TEST(X) X(PYTHON, python) X(HOTSPOT, hotspot)
+#define FNP_WALKERS(X) FNP_WALKERS_TEST(X) X(PYTHON, python) X(HOTSPOT, hotspot) X(V8, v8)
 
 #endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What the V8 walker is told before it walks, and what a JavaScript frame is in a stack. Plain data.
+ *
+ * **Layout.** One for each process, like its ranges: written by user space to the array `fnp_v8_layouts`, whose index
+ * stands in fnp_space.runtime[2][0]. Offsets and types are V8's own constants (v8dbg_*);
+ * offsets of fields are less the tag, so that they are added to a tagged pointer. Code ranges of the isolates, wasm
+ * code and the embedded builtins (also their copies near the code ranges) have the kind FNP_CODE_V8.
+ *
+ * **Frames.** A head word FNP_WORD(FNP_WORD_V8, 3, address | enum fnp_v8_frame << FNP_V8_FRAME_SHIFT) and three more.
+ * Objects move, so a function is its script's id and its number in it, and its address is only where to read names
+ * soon; the cookie tells whether it still is the one that was seen.
+ *   INTERPRETED  address of the SharedFunctionInfo; ids; offset of the bytecode; cookie
+ *   COMPILED     the same; the same; the pc | FNP_V8_EXACT where it is one; cookie, hash of the code there << 32
+ *   FUNCTION     the same, where in the function is not known; 0; cookie
+ *   CODE         the pc, of code that is no function's, or whose frame does not say which; the frame's type; FNP_V8_EXACT
+ *		  or 0; hash of the code there << 32
+ * A return address stands one byte before where it leads to, as in native frames. Builtins are native words.
+ */
+#ifndef FNP_BPF_LAYOUT_V8_H
+#define FNP_BPF_LAYOUT_V8_H
+
+#include "bpf/types.h"
+
+enum fnp_v8_frame {
+	FNP_V8_INTERPRETED = 0,
+	FNP_V8_COMPILED = 1,
+	FNP_V8_FUNCTION = 2,
+	FNP_V8_CODE = 3,
+};
+#define FNP_V8_FRAME_SHIFT 48
+#define FNP_V8_EXACT (1ULL << 63)
+#define FNP_V8_WORDS 4
+
+/* What a range of the kind FNP_CODE_V8 holds: its `data`. */
+enum fnp_v8_range {
+	FNP_V8_RANGE_CODE = 0,	     /* generated code */
+	FNP_V8_RANGE_BUILTINS = 1,   /* embedded builtins, the file's or a copy */
+	FNP_V8_RANGE_TRAMPOLINE = 2, /* of these the one that enters the interpreter */
+};
+
+#define FNP_V8_LAYOUTS_MAX 256
+
+struct fnp_v8_layout {
+	fnp_u16 map_type; /* Map: its objects' type */
+	fnp_u16 function_shared;
+	fnp_u16 shared_name, shared_script, shared_literal;
+	fnp_u16 script_source, script_id;
+	fnp_u16 bytecode_data; /* BytecodeArray: its first bytecode */
+	/* Instance types. */
+	fnp_u16 type_shared, type_script, type_bytecode;
+	/* Slots below rbp. */
+	fnp_u16 slot_context, slot_function, slot_bytecode, slot_offset;
+};
+
+#define FNP_V8_FUNCTION_MAX 64 /* bytes read of each; all fields above lie in them */
+#define FNP_V8_SHARED_MAX 72
+#define FNP_V8_SCRIPT_MAX 104
+
+/* Of what tells functions apart that were at one address in turn. */
+static inline fnp_u32 fnp_v8_cookie(fnp_u64 ids, fnp_u64 name, fnp_u64 source)
+{
+	fnp_u64 h = (ids ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
+
+	h = (h ^ (h >> 32) ^ name) * 0xc4ceb9fe1a85ec53ULL;
+	h = (h ^ (h >> 29) ^ source) * 0xff51afd7ed558ccdULL;
+	return (fnp_u32)(h >> 32);
+}
+
+/* Of the sixteen bytes of code around a pc, from eight before it on. */
+static inline fnp_u32 fnp_v8_code_hash(fnp_u64 before, fnp_u64 behind)
+{
+	fnp_u64 h = (before ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
+
+	h = (h ^ (h >> 32) ^ behind) * 0xc4ceb9fe1a85ec53ULL;
+	return (fnp_u32)(h >> 32);
+}
+
+_Static_assert(sizeof(struct fnp_v8_layout) == 30, "layout");
+
+#endif

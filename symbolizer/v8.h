@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of the V8 runtime: what it is (v8_recognise.c), what it publishes and where its code lies (v8_layout.c),
+ * objects of its heap (v8_heap.c), scripts and their lines (v8_script.c), what a pc of compiled code stands for
+ * (v8_code.c). v8.c ties them to the seam.
+ *
+ * Everything is read from the memory of a process that runs on and moves its objects meanwhile: what was read may be
+ * torn or gone. So each answer is checked against what the kernel side saw, and no answer is the answer in doubt.
+ *
+ * Pointers into the heap are tagged (they end in 01, weak ones in 11). Offsets of fields are kept less the tag, so that
+ * they are added to a tagged pointer as it is.
+ */
+#ifndef FNP_SYMBOLIZER_V8_H
+#define FNP_SYMBOLIZER_V8_H
+
+#include "bpf/layout/v8.h"
+#include "symbolizer/runtime.h"
+
+int fnp_v8_recognise(const struct fnp_object *object, struct fnp_runtime_id *ret);
+
+/*
+ * Constants that are of use; X(name, default, spellings...). V8 names a field with its type, which changes. Without a
+ * default (ABSENT) V8 must say it.
+ */
+#define FNP_V8_ABSENT INT32_MIN
+#define FNP_V8_CONSTANTS(X)                                                                                  \
+	X(MAP_TYPE, FNP_V8_ABSENT, "class_Map__instance_type__uint16_t")                                     \
+	X(FUNCTION_SHARED, FNP_V8_ABSENT, "class_JSFunction__shared__SharedFunctionInfo",                    \
+	  "class_JSFunction__shared__Tagged_SharedFunctionInfo_")                                            \
+	X(SHARED_DATA, 8, "class_SharedFunctionInfo__function_data__Object")                                 \
+	X(SHARED_NAME, FNP_V8_ABSENT, "class_SharedFunctionInfo__name_or_scope_info__Object",                \
+	  "class_SharedFunctionInfo__name_or_scope_info__Tagged_Object_",                                    \
+	  "class_SharedFunctionInfo__name_or_scope_info__Tagged_NameOrScopeInfoT_")                          \
+	X(SHARED_SCRIPT, FNP_V8_ABSENT, "class_SharedFunctionInfo__script__Tagged_HeapObject_",              \
+	  "class_SharedFunctionInfo__raw_script__Tagged_Object_",                                            \
+	  "class_SharedFunctionInfo__script_or_debug_info__HeapObject")                                      \
+	X(SHARED_FLAGS, FNP_V8_ABSENT, "class_SharedFunctionInfo__flags__int")                               \
+	X(SCRIPT_SOURCE, FNP_V8_ABSENT, "class_Script__source__Object")                                      \
+	X(SCRIPT_NAME, FNP_V8_ABSENT, "class_Script__name__Object")                                          \
+	X(SCRIPT_LINE_ENDS, FNP_V8_ABSENT, "class_Script__line_ends__Object")                                \
+	X(STRING_LENGTH, FNP_V8_ABSENT, "class_String__length__int32_t")                                     \
+	X(STRING_ONE_BYTE, 16, "class_SeqOneByteString__chars__char")                                        \
+	X(STRING_TWO_BYTE, 16, "class_SeqTwoByteString__chars__char")                                        \
+	X(CONS_FIRST, 16, "class_ConsString__first__String")                                                 \
+	X(CONS_SECOND, 24, "class_ConsString__second__String")                                               \
+	X(SLICED_PARENT, 16, "class_SlicedString__parent__String")                                           \
+	X(SLICED_OFFSET, 24, "class_SlicedString__offset__SMI")                                              \
+	X(THIN_ACTUAL, 16, "class_ThinString__actual__String")                                               \
+	X(EXTERNAL_RESOURCE, 16, "class_ExternalString__resource__Object")                                   \
+	X(FIRST_NO_STRING, 128, "FirstNonstringType")                                                        \
+	X(ARRAY_LENGTH, 8, "class_FixedArrayBase__length__SMI")                                              \
+	X(ARRAY_DATA, 16, "class_FixedArray__data__uintptr_t")                                               \
+	X(BYTECODE_DATA, FNP_V8_ABSENT, "class_BytecodeArray__data__uintptr_t")                              \
+	X(BYTECODE_WRAPPER, FNP_V8_ABSENT, "class_BytecodeArray__wrapper__Tagged_BytecodeWrapper_")          \
+	X(UNCOMPILED_INFERRED, 8, "class_UncompiledData__inferred_name__String")                             \
+	X(UNCOMPILED_START, 16, "class_UncompiledData__start_position__int32_t")                             \
+	X(SCOPE_FIRST_VARS, FNP_V8_ABSENT, "scopeinfo_idx_first_vars")                                       \
+	X(CODE_START, FNP_V8_ABSENT, "class_Code__instruction_start__Address")                               \
+	X(CODE_OLD_START, FNP_V8_ABSENT, "class_Code__instruction_start__uintptr_t")                         \
+	X(CODE_SIZE, FNP_V8_ABSENT, "class_Code__instruction_size__int")                                     \
+	X(CODE_FLAGS, FNP_V8_ABSENT, "class_Code__flags__uint32_t")                                          \
+	X(STREAM_START, FNP_V8_ABSENT, "class_InstructionStream__instruction_start__uintptr_t")              \
+	X(KIND_INTERPRETED, FNP_V8_ABSENT, "CodeKindInterpretedFunction")                                    \
+	X(KIND_BASELINE, FNP_V8_ABSENT, "CodeKindBaseline")                                                  \
+	X(DEOPT_LITERALS, 2, "DeoptimizationDataLiteralArrayIndex")                                          \
+	X(DEOPT_SHARED, 6, "DeoptimizationDataSharedFunctionInfoIndex")                                      \
+	X(DEOPT_WRAPPED_SHARED, FNP_V8_ABSENT, "DeoptimizationDataWrappedSharedFunctionInfoIndex")           \
+	X(DEOPT_INLINING, 7, "DeoptimizationDataInliningPositionsIndex")                                     \
+	X(SLOT_CONTEXT, -8, "off_fp_context")                                                                \
+	X(SLOT_FUNCTION, -16, "off_fp_function")                                                             \
+	X(SLOT_BYTECODE, -32, "off_fp_bytecode_array")                                                       \
+	X(SLOT_OFFSET, -40, "off_fp_bytecode_offset")                                                        \
+	X(FRAME_REGEXP, FNP_V8_ABSENT, "frametype_IrregexpFrame")                                            \
+	X(FRAME_WASM, FNP_V8_ABSENT, "frametype_WasmFrame")                                                  \
+	X(TYPE_SHARED, FNP_V8_ABSENT, "type_SharedFunctionInfo__SHARED_FUNCTION_INFO_TYPE")                  \
+	X(TYPE_SCRIPT, FNP_V8_ABSENT, "type_Script__SCRIPT_TYPE")                                            \
+	X(TYPE_SCOPE, FNP_V8_ABSENT, "type_ScopeInfo__SCOPE_INFO_TYPE")                                      \
+	X(TYPE_BYTECODE, FNP_V8_ABSENT, "type_BytecodeArray__BYTECODE_ARRAY_TYPE")                           \
+	X(TYPE_INTERPRETER_DATA, FNP_V8_ABSENT, "type_InterpreterData__INTERPRETER_DATA_TYPE")               \
+	X(TYPE_CODE, FNP_V8_ABSENT, "type_Code__CODE_TYPE")                                                  \
+	X(TYPE_STREAM, FNP_V8_ABSENT, "type_InstructionStream__INSTRUCTION_STREAM_TYPE")                     \
+	X(TYPE_UNCOMPILED_A, FNP_V8_ABSENT,                                                                  \
+	  "type_UncompiledDataWithPreparseData__UNCOMPILED_DATA_WITH_PREPARSE_DATA_TYPE")                    \
+	X(TYPE_UNCOMPILED_B, FNP_V8_ABSENT,                                                                  \
+	  "type_UncompiledDataWithoutPreparseData__UNCOMPILED_DATA_WITHOUT_PREPARSE_DATA_TYPE")
+
+#define FNP_X_V8_CONSTANT(name, ...) FNP_V8_##name,
+enum fnp_v8_constant { FNP_V8_CONSTANTS(FNP_X_V8_CONSTANT) FNP_V8_CONSTANTS_MAX };
+
+/* The constants of one file, and what follows from them. */
+struct fnp_v8_tables {
+	int32_t values[FNP_V8_CONSTANTS_MAX];
+	uint16_t code_deopt, code_positions; /* of a Code; the first one is the bytecode of baseline code */
+	uint16_t code_start, code_flags, code_size;
+	uint16_t stream_code;  /* of an InstructionStream: its Code; 0: it is the Code itself */
+	uint16_t stream_start; /* bytes from the object's address to its first instruction */
+	uint16_t bytecode_positions;
+	uint16_t type_stream;
+	/* Addresses as the file counts them; 0: not known. */
+	uint64_t builtins, builtins_size, trampoline, trampoline_end;
+};
+
+static inline bool fnp_v8_has(const struct fnp_v8_tables *t, enum fnp_v8_constant constant)
+{
+	return t->values[constant] != FNP_V8_ABSENT;
+}
+
+/* -EOPNOTSUPP: something that is needed is not published. */
+int fnp_v8_tables_read(const struct fnp_object *object, struct fnp_v8_tables *ret);
+
+/* What the walker is told that does not depend on the process. -EOPNOTSUPP: constants that cannot be. */
+int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret);
+
+#define FNP_V8_RANGES_MAX 96
+
+/* Where code lies in a process now. */
+struct fnp_v8_places {
+	struct fnp_runtime_range ranges[FNP_V8_RANGES_MAX];
+	size_t n_ranges;
+};
+
+int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *t, uint64_t bias,
+		       const struct fnp_object *object, struct fnp_v8_places *ret);
+
+/* ---- objects of the heap ------------------------------------------------------------------------------------ */
+
+struct fnp_v8_view {
+	pid_t pid;
+	struct fnp_v8_tables tables;
+	struct fnp_v8_layout layout;
+};
+
+static inline bool fnp_v8_is_object(uint64_t value)
+{
+	return (value & 1) && value >> 47 == 0 && value > 4096;
+}
+
+/* A word at a tagged pointer plus an offset. -ESRCH. */
+int fnp_v8_field(const struct fnp_v8_view *view, uint64_t object, int32_t offset, uint64_t *ret);
+
+/* The instance type of an object; negative when it is none that can be read. */
+int fnp_v8_type(const struct fnp_v8_view *view, uint64_t object);
+
+/* The text of a String as UTF-8, owned; cut at `max` characters. -ESRCH: it is none. */
+int fnp_v8_string(const struct fnp_v8_view *view, uint64_t string, size_t max, char **ret);
+
+/*
+ * The characters of a string as they lie in memory, owned: `width` bytes each. Only flat ones, or such that lead to one.
+ * -E2BIG past `max` bytes.
+ */
+int fnp_v8_characters(const struct fnp_v8_view *view, uint64_t string, size_t max, uint8_t **ret,
+		      size_t *ret_length, unsigned *ret_width);
+
+/* What a SharedFunctionInfo says. */
+struct fnp_v8_function {
+	uint64_t ids; /* script << 32 | function */
+	uint32_t cookie;
+	uint64_t script;   /* tagged */
+	uint64_t bytecode; /* tagged; 0: none now */
+	int32_t start;	   /* position in the source; -1: not known */
+	char *name;	   /* owned; NULL: none */
+};
+
+void fnp_v8_function_deinit(struct fnp_v8_function *function);
+
+/* `shared` is tagged. -ESRCH: it is none, or none of a script. */
+int fnp_v8_function_read(const struct fnp_v8_view *view, uint64_t shared, struct fnp_v8_function *ret);
+
+/* ---- scripts ------------------------------------------------------------------------------------------------ */
+
+struct fnp_v8_scripts;
+
+int fnp_v8_scripts_create(struct fnp_v8_scripts **ret);
+void fnp_v8_scripts_destroy(struct fnp_v8_scripts *scripts);
+
+struct fnp_v8_script;
+
+/* A script by its object and the id that it must have; kept. -ESRCH. */
+int fnp_v8_scripts_get(struct fnp_v8_scripts *scripts, const struct fnp_v8_view *view, uint64_t script,
+		       uint32_t id, const struct fnp_v8_script **ret);
+
+/* Its name; "" when it has none. */
+const char *fnp_v8_script_file(const struct fnp_v8_script *script);
+
+/* The line of a position in its source, from 1 on; 0 when that is not known. */
+uint32_t fnp_v8_script_line(const struct fnp_v8_script *script, int32_t position);
+
+/* ---- code --------------------------------------------------------------------------------------------------- */
+
+/* One level of inlining at a pc. */
+struct fnp_v8_scope {
+	uint64_t shared;  /* tagged; 0: that of the frame */
+	int32_t position; /* in the source; -1: not known */
+};
+
+enum fnp_v8_tier {
+	FNP_V8_TIER_OTHER,
+	FNP_V8_TIER_REGEXP,
+	FNP_V8_TIER_SPARKPLUG,
+	FNP_V8_TIER_MAGLEV,
+	FNP_V8_TIER_TURBOFAN,
+};
+
+struct fnp_v8_code {
+	struct fnp_v8_scope scopes[FNP_RUNTIME_LINES_MAX]; /* innermost first; the last is the function that exists */
+	size_t n;					   /* 0 unless optimized */
+	enum fnp_v8_tier tier;
+	uint64_t bytecode; /* of baseline code */
+	uint32_t offset;   /* of the pc from the first instruction */
+};
+
+/* What code stands for at a pc whose surroundings have this hash. -ESRCH: none that is understood. */
+int fnp_v8_code_read(const struct fnp_v8_view *view, uint64_t pc, uint32_t hash, struct fnp_v8_code *ret);
+
+/* The position in the source of a bytecode, by the BytecodeArray's own table; -1: not known. */
+int32_t fnp_v8_bytecode_position(const struct fnp_v8_view *view, uint64_t bytecode, uint32_t offset);
+
+/* One entry of a table of positions. */
+struct fnp_v8_position {
+	uint32_t code;
+	int32_t source;	 /* -1: none */
+	int32_t inlined; /* number of the inlining; -1: not inlined */
+};
+
+/* Reads the next entry; `state` begins as zeros, `raw` too. 0, -ENODATA at the end, -EBADMSG. */
+int fnp_v8_position_next(struct fnp_cursor *c, uint64_t *raw, struct fnp_v8_position *state);
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a place in compiled code stands for: the compiler that made it, the function, and the functions inlined there.
+ *
+ * V8 keeps no list of code that could be read from outside. But code objects begin at multiples of 32 bytes with the
+ * map of their type, and a Code says where its instructions begin and how many they are: so the one around a pc is the
+ * nearest such object before it, and it is believed only when its own words cover the pc.
+ *
+ * Optimized code has a table of positions: at which offset of code which position in which inlining begins; each
+ * inlining says which function it is, where it was called and in which inlining. Tables are numbers of 7 bits a byte,
+ * as differences to the entry before (source-position-table.cc).
+ */
+#include "symbolizer/v8.h"
+
+#define CODE_BACK_MAX (1 << 20)
+#define CODE_ALIGN 32
+#define PIECE 4096
+#define TABLE_MAX (4 << 20)
+#define SIZE_MAX_BYTES (64 << 20)
+#define KIND_MASK 15
+#define POSITION_BYTES 16 /* one inlining: position, function, padding */
+
+static bool is_stream_map(const struct fnp_v8_view *view, uint64_t map)
+{
+	uint16_t type;
+
+	return (map & 3) == 1 && fnp_v8_is_object(map) &&
+	       fnp_runtime_read(view->pid, map + view->layout.map_type, &type, sizeof(type)) == 0 &&
+	       type == view->tables.type_stream;
+}
+
+/* The parts of a Code that are of use. */
+struct head {
+	uint64_t code; /* tagged */
+	uint64_t start;
+	uint32_t size, kind;
+	uint64_t deopt, positions;
+};
+
+static int read_half(const struct fnp_v8_view *view, uint64_t object, uint16_t offset, uint32_t *ret)
+{
+	return fnp_runtime_read(view->pid, object - 1 + offset, ret, sizeof(*ret)) < 0 ? -ESRCH : 0;
+}
+
+/* Is this address that of a code object whose instructions hold the pc? */
+static int read_head(const struct fnp_v8_view *view, uint64_t address, uint64_t pc, struct head *ret)
+{
+	const struct fnp_v8_tables *t = &view->tables;
+	struct head h = {.code = address + 1, .start = address + t->stream_start};
+	uint64_t start = h.start;
+	int r = 0;
+
+	if (t->stream_code) {
+		r = fnp_v8_field(view, address + 1, t->stream_code, &h.code);
+		r = r ?: fnp_v8_field(view, h.code, t->code_start, &start);
+		if (r < 0 || fnp_v8_type(view, h.code) != t->values[FNP_V8_TYPE_CODE])
+			return -ESRCH;
+	}
+	r = r ?: read_half(view, h.code, t->code_size, &h.size);
+	r = r ?: read_half(view, h.code, t->code_flags, &h.kind);
+	r = r ?: fnp_v8_field(view, h.code, t->code_deopt, &h.deopt);
+	r = r ?: fnp_v8_field(view, h.code, t->code_positions, &h.positions);
+	if (r < 0 || start != h.start || h.size > SIZE_MAX_BYTES || pc < h.start || pc - h.start >= h.size)
+		return -ESRCH;
+	h.kind &= KIND_MASK;
+	*ret = h;
+	return 0;
+}
+
+static int find_code(const struct fnp_v8_view *view, uint64_t pc, struct head *ret)
+{
+	uint64_t at = (pc & ~(uint64_t)(CODE_ALIGN - 1)) + CODE_ALIGN, map = 0;
+	uint64_t skew = (CODE_ALIGN - view->tables.stream_start % CODE_ALIGN) % CODE_ALIGN;
+	uint64_t words[PIECE / 8];
+
+	for (size_t back = 0; back < CODE_BACK_MAX; back += PIECE) {
+		if (at < PIECE || fnp_runtime_read(view->pid, at - PIECE, words, PIECE) < 0)
+			return -ESRCH;
+		for (size_t i = PIECE - CODE_ALIGN + skew;; i -= CODE_ALIGN) {
+			uint64_t word = words[i / 8];
+			uint64_t address = at - PIECE + i;
+			if ((word & 3) == 1 && address < pc && (word == map || is_stream_map(view, word))) {
+				map = word;
+				return read_head(view, address, pc, ret);
+			}
+			if (i < CODE_ALIGN)
+				break;
+		}
+		at -= PIECE;
+	}
+	return -ESRCH;
+}
+
+/* ---- positions ---------------------------------------------------------------------------------------------- */
+
+static int read_number(struct fnp_cursor *c, int64_t *ret)
+{
+	uint64_t value = 0;
+	uint8_t byte;
+
+	for (unsigned shift = 0;; shift += 7) {
+		int r = fnp_cursor_u8(c, &byte);
+		if (r < 0)
+			return r;
+		if (shift > 63)
+			return -EBADMSG;
+		value |= (uint64_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80))
+			break;
+	}
+	*ret = (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+	return 0;
+}
+
+/* A position: bit 0 says that it is of no JavaScript, then 30 bits of place and 16 of the inlining, from -1 on. */
+static void set_position(uint64_t raw, struct fnp_v8_position *position)
+{
+	position->source = raw & 1 ? -1 : (int32_t)(raw >> 1 & 0x3fffffff) - 1;
+	position->inlined = (int32_t)(raw >> 31 & 0xffff) - 1;
+}
+
+int fnp_v8_position_next(struct fnp_cursor *c, uint64_t *raw, struct fnp_v8_position *state)
+{
+	int64_t code, source;
+	int r;
+
+	if (fnp_cursor_left(c) == 0)
+		return -ENODATA;
+	r = read_number(c, &code);
+	r = r ?: read_number(c, &source);
+	if (r < 0)
+		return r;
+	/* A negative distance marks what is no statement. */
+	state->code += (uint32_t)(code >= 0 ? code : -(code + 1));
+	*raw += (uint64_t)source;
+	set_position(*raw, state);
+	return 0;
+}
+
+/* The bytes of an array of bytes, owned. */
+static int read_bytes(const struct fnp_v8_view *view, uint64_t array, uint8_t **ret, size_t *ret_size)
+{
+	const int32_t *v = view->tables.values;
+	uint64_t length;
+	int r = fnp_v8_field(view, array, v[FNP_V8_ARRAY_LENGTH], &length);
+
+	if (r < 0 || (uint32_t)length || length >> 32 > TABLE_MAX ||
+	    fnp_v8_type(view, array) < v[FNP_V8_FIRST_NO_STRING])
+		return -ESRCH;
+	length >>= 32;
+	fnp_autofree uint8_t *bytes = malloc(length + 1);
+	if (!bytes)
+		return -ENOMEM;
+	if (length && fnp_runtime_read(view->pid, array - 1 + (uint64_t)v[FNP_V8_ARRAY_DATA], bytes, length) < 0)
+		return -ESRCH;
+	*ret = TAKE_PTR(bytes);
+	*ret_size = length;
+	return 0;
+}
+
+/* The last entry at or before an offset; what stands before the first one has none. */
+static int find_position(const struct fnp_v8_view *view, uint64_t table, uint32_t offset,
+			 struct fnp_v8_position *ret)
+{
+	fnp_autofree uint8_t *bytes = NULL;
+	struct fnp_v8_position next = {0}, found = {.source = -1, .inlined = -1};
+	uint64_t raw = 0;
+	size_t size;
+	int r = read_bytes(view, table, &bytes, &size);
+
+	if (r < 0)
+		return r;
+	struct fnp_cursor c = fnp_cursor_of(bytes, size);
+	while ((r = fnp_v8_position_next(&c, &raw, &next)) == 0 && next.code <= offset)
+		found = next;
+	if (r < 0 && r != -ENODATA)
+		return -ESRCH;
+	*ret = found;
+	return 0;
+}
+
+int32_t fnp_v8_bytecode_position(const struct fnp_v8_view *view, uint64_t bytecode, uint32_t offset)
+{
+	struct fnp_v8_position position;
+	uint64_t table;
+
+	if (fnp_v8_type(view, bytecode) != view->layout.type_bytecode ||
+	    fnp_v8_field(view, bytecode, view->tables.bytecode_positions, &table) < 0 ||
+	    find_position(view, table, offset, &position) < 0)
+		return -1;
+	return position.source;
+}
+
+/* ---- inlining ----------------------------------------------------------------------------------------------- */
+
+/* An element of one of V8's arrays. */
+static int element(const struct fnp_v8_view *view, uint64_t array, uint64_t index, uint64_t *ret)
+{
+	const int32_t *v = view->tables.values;
+	uint64_t length;
+	int r = fnp_v8_field(view, array, v[FNP_V8_ARRAY_LENGTH], &length);
+
+	if (r < 0 || (uint32_t)length || index >= length >> 32)
+		return -ESRCH;
+	return fnp_v8_field(view, array, v[FNP_V8_ARRAY_DATA] + 8 * (int32_t)index, ret);
+}
+
+/* The function that was compiled. */
+static int own_function(const struct fnp_v8_view *view, uint64_t deopt, uint64_t *ret)
+{
+	const struct fnp_v8_tables *t = &view->tables;
+	bool is_wrapped = fnp_v8_has(t, FNP_V8_DEOPT_WRAPPED_SHARED);
+	int r = element(view, deopt,
+			(uint64_t)t->values[is_wrapped ? FNP_V8_DEOPT_WRAPPED_SHARED : FNP_V8_DEOPT_SHARED],
+			ret);
+
+	return r ?: is_wrapped ? fnp_v8_field(view, *ret, 8, ret) : 0;
+}
+
+struct inlining {
+	uint64_t position;
+	int32_t function;
+	int32_t pad;
+};
+_Static_assert(sizeof(struct inlining) == POSITION_BYTES, "inlining");
+
+static int read_scopes(const struct fnp_v8_view *view, const struct head *head, struct fnp_v8_code *ret)
+{
+	const int32_t *v = view->tables.values;
+	fnp_autofree uint8_t *bytes = NULL;
+	uint64_t literals, inlinings, function, own;
+	struct fnp_v8_position at;
+	size_t size;
+	int r = find_position(view, head->positions, ret->offset, &at);
+
+	r = r ?: own_function(view, head->deopt, &own);
+	r = r ?: element(view, head->deopt, (uint64_t)v[FNP_V8_DEOPT_LITERALS], &literals);
+	r = r ?: element(view, head->deopt, (uint64_t)v[FNP_V8_DEOPT_INLINING], &inlinings);
+	r = r ?: read_bytes(view, inlinings, &bytes, &size);
+	if (r < 0)
+		return r;
+	for (ret->n = 0; at.inlined >= 0; ret->n++) {
+		struct inlining one;
+
+		if (ret->n >= FNP_RUNTIME_LINES_MAX - 1 || (size_t)at.inlined >= size / sizeof(one))
+			return -ESRCH;
+		memcpy(&one, bytes + (size_t)at.inlined * sizeof(one), sizeof(one));
+		function = own;
+		if (one.function >= 0)
+			r = element(view, literals, (uint64_t)one.function, &function);
+		if (r < 0)
+			return r;
+		ret->scopes[ret->n] = (struct fnp_v8_scope){.shared = function & ~UINT64_C(2),
+							    .position = at.source};
+		set_position(one.position, &at);
+	}
+	ret->scopes[ret->n++] = (struct fnp_v8_scope){.shared = own, .position = at.source};
+	return 0;
+}
+
+static enum fnp_v8_tier tier_of(const struct fnp_v8_view *view, uint32_t kind)
+{
+	const int32_t *v = view->tables.values;
+	int32_t above = (int32_t)kind - v[FNP_V8_KIND_BASELINE];
+
+	if (above == 0)
+		return FNP_V8_TIER_SPARKPLUG;
+	if (above == 1)
+		return FNP_V8_TIER_MAGLEV;
+	if (above == 2)
+		return FNP_V8_TIER_TURBOFAN;
+	/* Up to 11 there is one kind more between these two. */
+	return v[FNP_V8_KIND_INTERPRETED] - (int32_t)kind ==
+			       (fnp_v8_has(&view->tables, FNP_V8_CODE_START) ? 6 : 7)
+		       ? FNP_V8_TIER_REGEXP
+		       : FNP_V8_TIER_OTHER;
+}
+
+int fnp_v8_code_read(const struct fnp_v8_view *view, uint64_t pc, uint32_t hash, struct fnp_v8_code *ret)
+{
+	uint64_t around[2];
+	struct head head;
+	int r = find_code(view, pc, &head);
+
+	if (r < 0)
+		return r;
+	ret->n = 0;
+	ret->bytecode = 0;
+	ret->offset = (uint32_t)(pc - head.start);
+	ret->tier = tier_of(view, head.kind);
+	if (ret->tier == FNP_V8_TIER_SPARKPLUG)
+		ret->bytecode = head.deopt;
+	else if (ret->tier == FNP_V8_TIER_MAGLEV || ret->tier == FNP_V8_TIER_TURBOFAN)
+		r = read_scopes(view, &head, ret);
+	/* Last: all that was read belongs to the code that is there now. */
+	if (r == 0 && (fnp_runtime_read(view->pid, pc - 8, around, sizeof(around)) < 0 ||
+		       fnp_v8_code_hash(around[0], around[1]) != hash))
+		return -ESRCH;
+	return r;
+}

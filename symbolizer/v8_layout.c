@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What V8 publishes, and where its code lies in a process.
+ *
+ * The constants are 32-bit numbers behind exported symbols v8dbg_*, also in stripped files. They are read once a file.
+ * What they leave out is told by the shape of the others: up to V8 10 a Code is one object with its instructions; from
+ * 11 on those are an InstructionStream that has a Code beside it; from 12 on the fields of a Code have their own names.
+ *
+ * Generated code lies in anonymous memory: each isolate reserves a range, of which a part is executable; WebAssembly
+ * reserves others. The embedded builtins lie in the file's own code; V8 maps them a second time beside a code range.
+ */
+#include "symbolizer/v8.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "base/buffer.h"
+#include "base/file.h"
+
+#define SPELLINGS_MAX 3
+#define PREFIX "v8dbg_"
+#define NAMES_MAX (FNP_V8_CONSTANTS_MAX * SPELLINGS_MAX)
+#define NAME_MAX_BYTES 120
+#define RESERVED_MAX (UINT64_C(4) << 30)
+#define TAG 1
+
+static const struct {
+	int32_t otherwise;
+	const char *spellings[SPELLINGS_MAX];
+} constants[] = {
+#define FNP_X_V8_ENTRY(name, otherwise, ...) {otherwise, {__VA_ARGS__}},
+	FNP_V8_CONSTANTS(FNP_X_V8_ENTRY)
+#undef FNP_X_V8_ENTRY
+};
+
+/* The number behind a symbol; one that is zero may have no bytes in the file. */
+static int32_t value_at(const struct fnp_object *object, uint64_t address)
+{
+	const uint8_t *bytes;
+	int32_t value = 0;
+
+	if (fnp_object_read_address(object, address, sizeof(value), &bytes) == 0)
+		memcpy(&value, bytes, sizeof(value));
+	return value;
+}
+
+static void read_constants(const struct fnp_object *object, struct fnp_v8_tables *ret)
+{
+	static char texts[NAMES_MAX][NAME_MAX_BYTES];
+	static const char *names[NAMES_MAX];
+	struct fnp_object_symbol symbols[NAMES_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < FNP_V8_CONSTANTS_MAX; i++) {
+		for (size_t k = 0; k < SPELLINGS_MAX && constants[i].spellings[k]; k++, n++) {
+			snprintf(texts[n], sizeof(texts[n]), PREFIX "%s", constants[i].spellings[k]);
+			names[n] = texts[n];
+		}
+	}
+	fnp_runtime_exports(object, names, n, symbols);
+	n = 0;
+	for (size_t i = 0; i < FNP_V8_CONSTANTS_MAX; i++) {
+		bool found = false;
+		ret->values[i] = constants[i].otherwise;
+		for (size_t k = 0; k < SPELLINGS_MAX && constants[i].spellings[k]; k++, n++) {
+			if (symbols[n].address && !found)
+				ret->values[i] = value_at(object, symbols[n].address);
+			found |= symbols[n].address != 0;
+		}
+	}
+}
+
+/* The embedded builtins, by symbols that a stripped file does not have. */
+static void find_builtins(const struct fnp_object *object, struct fnp_v8_tables *ret)
+{
+	static const char *const names[] = {
+		"v8_Default_embedded_blob_code_data_", "v8_Default_embedded_blob_code_",
+		"v8_Default_embedded_blob_code_size_", "Builtins_InterpreterEntryTrampoline"};
+	struct fnp_object_symbol symbols[FNP_ARRAY_SIZE(names)];
+	uint64_t start;
+
+	fnp_runtime_symbols(object, names, FNP_ARRAY_SIZE(names), symbols);
+	start = symbols[0].address ?: symbols[1].address;
+	if (!start || !symbols[2].address)
+		return;
+	ret->builtins = start;
+	ret->builtins_size = (uint32_t)value_at(object, symbols[2].address);
+	if (symbols[3].address >= start && symbols[3].address - start < ret->builtins_size) {
+		ret->trampoline = symbols[3].address;
+		ret->trampoline_end = symbols[3].address + symbols[3].size;
+	}
+}
+
+/* The fields that have no constant, by the shape of those that have one. */
+static int find_shape(struct fnp_v8_tables *t)
+{
+	const int32_t *v = t->values;
+
+	t->type_stream = (uint16_t)v[fnp_v8_has(t, FNP_V8_TYPE_STREAM) ? FNP_V8_TYPE_STREAM : FNP_V8_TYPE_CODE];
+	t->bytecode_positions = fnp_v8_has(t, FNP_V8_BYTECODE_WRAPPER) ? 24 : 32;
+	if (!fnp_v8_has(t, FNP_V8_TYPE_STREAM)) {
+		if (!fnp_v8_has(t, FNP_V8_CODE_OLD_START) || !fnp_v8_has(t, FNP_V8_CODE_SIZE))
+			return -EOPNOTSUPP;
+		t->stream_start = (uint16_t)v[FNP_V8_CODE_OLD_START];
+		t->code_deopt = 16;
+		t->code_positions = 24;
+		t->code_size = (uint16_t)v[FNP_V8_CODE_SIZE];
+		t->code_flags = (uint16_t)v[FNP_V8_CODE_FLAGS];
+		return 0;
+	}
+	if (!fnp_v8_has(t, FNP_V8_STREAM_START))
+		return -EOPNOTSUPP;
+	t->stream_start = (uint16_t)v[FNP_V8_STREAM_START];
+	t->stream_code = 8;
+	t->code_start = 40;
+	if (!fnp_v8_has(t, FNP_V8_CODE_START)) {
+		t->code_deopt = 16;
+		t->code_positions = 24;
+		t->code_flags = 48;
+		t->code_size = 56;
+		return 0;
+	}
+	t->code_start = (uint16_t)v[FNP_V8_CODE_START];
+	t->code_deopt = 8;
+	t->code_positions = 16;
+	t->code_flags = (uint16_t)v[FNP_V8_CODE_FLAGS];
+	t->code_size = (uint16_t)v[FNP_V8_CODE_SIZE];
+	return 0;
+}
+
+int fnp_v8_tables_read(const struct fnp_object *object, struct fnp_v8_tables *ret)
+{
+	static const enum fnp_v8_constant needed[] = {
+		FNP_V8_MAP_TYPE,	 FNP_V8_FUNCTION_SHARED, FNP_V8_SHARED_NAME,
+		FNP_V8_SHARED_SCRIPT,	 FNP_V8_SHARED_FLAGS,	 FNP_V8_SCRIPT_SOURCE,
+		FNP_V8_SCRIPT_LINE_ENDS, FNP_V8_STRING_LENGTH,	 FNP_V8_BYTECODE_DATA,
+		FNP_V8_TYPE_SHARED,	 FNP_V8_TYPE_SCRIPT,	 FNP_V8_TYPE_BYTECODE,
+		FNP_V8_TYPE_SCOPE,	 FNP_V8_TYPE_CODE,	 FNP_V8_KIND_BASELINE,
+		FNP_V8_KIND_INTERPRETED};
+	struct fnp_v8_tables t = {0};
+
+	read_constants(object, &t);
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(needed); i++) {
+		if (!fnp_v8_has(&t, needed[i]))
+			return -EOPNOTSUPP;
+	}
+	find_builtins(object, &t);
+	int r = find_shape(&t);
+	if (r == 0)
+		*ret = t;
+	return r;
+}
+
+/* A field that must lie whole in the first `size` bytes of its object, less the tag. */
+static bool set_field(int32_t offset, size_t bytes, size_t size, uint16_t *ret)
+{
+	if (offset < TAG || (size_t)offset > size - bytes)
+		return false;
+	*ret = (uint16_t)(offset - TAG);
+	return true;
+}
+
+static bool set_slot(int32_t offset, uint16_t *ret)
+{
+	*ret = (uint16_t)-offset;
+	return offset <= -8 && offset >= -64 && offset % 8 == 0;
+}
+
+int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
+{
+	const int32_t *v = t->values;
+	struct fnp_v8_layout l = {.type_shared = (uint16_t)v[FNP_V8_TYPE_SHARED],
+				  .type_script = (uint16_t)v[FNP_V8_TYPE_SCRIPT],
+				  .type_bytecode = (uint16_t)v[FNP_V8_TYPE_BYTECODE]};
+	/* The function's number stands behind its flags, the script's id behind the ends of its lines. */
+	bool good = set_field(v[FNP_V8_MAP_TYPE], 2, 64, &l.map_type) &&
+		    set_field(v[FNP_V8_FUNCTION_SHARED], 8, FNP_V8_FUNCTION_MAX, &l.function_shared) &&
+		    set_field(v[FNP_V8_SHARED_NAME], 8, FNP_V8_SHARED_MAX, &l.shared_name) &&
+		    set_field(v[FNP_V8_SHARED_SCRIPT], 8, FNP_V8_SHARED_MAX, &l.shared_script) &&
+		    set_field(v[FNP_V8_SHARED_FLAGS] + 4, 4, FNP_V8_SHARED_MAX, &l.shared_literal) &&
+		    set_field(v[FNP_V8_SCRIPT_SOURCE], 8, FNP_V8_SCRIPT_MAX, &l.script_source) &&
+		    set_field(v[FNP_V8_SCRIPT_LINE_ENDS] + 8, 8, FNP_V8_SCRIPT_MAX, &l.script_id) &&
+		    set_field(v[FNP_V8_BYTECODE_DATA], 1, 256, &l.bytecode_data) &&
+		    set_slot(v[FNP_V8_SLOT_CONTEXT], &l.slot_context) &&
+		    set_slot(v[FNP_V8_SLOT_FUNCTION], &l.slot_function) &&
+		    set_slot(v[FNP_V8_SLOT_BYTECODE], &l.slot_bytecode) &&
+		    set_slot(v[FNP_V8_SLOT_OFFSET], &l.slot_offset);
+
+	if (!good)
+		return -EOPNOTSUPP;
+	*ret = l;
+	return 0;
+}
+
+/* ---- places ------------------------------------------------------------------------------------------------- */
+
+/* One line of /proc/PID/maps. */
+struct mapping {
+	uint64_t start, end, offset;
+	char access[8];
+	bool is_anonymous;
+};
+
+/* Neighbours of one reservation, of which a part can be executed. */
+struct run {
+	uint64_t start, end;
+	bool executable;
+};
+
+static bool parse(const char *line, struct mapping *ret)
+{
+	int path = 0;
+
+	if (sscanf(line, "%lx-%lx %7s %lx %*s %*u %n", &ret->start, &ret->end, ret->access, &ret->offset,
+		   &path) != 4)
+		return false;
+	ret->is_anonymous = path && (line[path] == '\0' || strncmp(line + path, "[anon:", 6) == 0);
+	return ret->end > ret->start;
+}
+
+static void add(struct fnp_v8_places *places, uint64_t start, uint64_t end, enum fnp_v8_range data)
+{
+	if (places->n_ranges < FNP_V8_RANGES_MAX)
+		places->ranges[places->n_ranges++] = (struct fnp_runtime_range){
+			.start = start, .end = end, .data = data};
+}
+
+static void close_run(struct run *run, struct fnp_v8_places *ret)
+{
+	if (run->executable && run->end - run->start <= RESERVED_MAX)
+		add(ret, run->start, run->end, FNP_V8_RANGE_CODE);
+	*run = (struct run){0};
+}
+
+static void add_builtins(uint64_t start, const struct fnp_v8_tables *t, struct fnp_v8_places *ret)
+{
+	for (size_t i = 0; i < ret->n_ranges; i++) {
+		if (ret->ranges[i].start == start)
+			return;
+	}
+	add(ret, start, start + t->builtins_size, FNP_V8_RANGE_BUILTINS);
+	if (t->trampoline)
+		add(ret, start + (t->trampoline - t->builtins), start + (t->trampoline_end - t->builtins),
+		    FNP_V8_RANGE_TRAMPOLINE);
+}
+
+/* The builtins in a mapping of the file itself, or of a copy of them. */
+static void look_for_builtins(const struct mapping *m, const struct fnp_v8_tables *t,
+			      const struct fnp_object *object, struct fnp_v8_places *ret)
+{
+	uint64_t address;
+
+	if (!t->builtins_size || fnp_object_address_of_offset(object, m->offset, &address) < 0)
+		return;
+	if (address > t->builtins || m->end - m->start < t->builtins_size ||
+	    t->builtins - address > m->end - m->start - t->builtins_size)
+		return;
+	add_builtins(m->start + (t->builtins - address), t, ret);
+}
+
+int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *t, uint64_t bias,
+		       const struct fnp_object *object, struct fnp_v8_places *ret)
+{
+	struct fnp_v8_places places = {0};
+	struct run run = {0};
+	fnp_autobuffer struct fnp_buffer text = {0};
+	const char *name = strrchr(fnp_object_name(object), '/');
+	char path[64], *rest = NULL;
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	r = fnp_file_read_at(AT_FDCWD, path, 16 << 20, &text);
+	if (r < 0)
+		return r;
+	if (t->builtins_size)
+		add_builtins(t->builtins + bias, t, &places);
+	for (char *line = strtok_r((char *)text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		struct mapping m;
+		bool executable;
+
+		if (!parse(line, &m))
+			continue;
+		executable = m.access[2] == 'x';
+		if (m.start != run.end || !m.is_anonymous || (m.access[0] != '-' && !executable))
+			close_run(&run, &places);
+		if (m.is_anonymous && (m.access[0] == '-' || executable)) {
+			run.start = run.end ? run.start : m.start;
+			run.end = m.end;
+			run.executable |= executable;
+		} else if (executable && name && strstr(line, name)) {
+			look_for_builtins(&m, t, object, &places);
+		}
+	}
+	close_run(&run, &places);
+	*ret = places;
+	return 0;
+}
