@@ -115,9 +115,9 @@ FNP_INLINE int fnp_v8_push(struct fnp_walk *walk, fnp_u32 frame, fnp_u64 where, 
 	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_V8, 3,
 					 walk->chain[FNP_V8_SHARED] | (fnp_u64)frame << FNP_V8_FRAME_SHIFT)))
 		return -1;
-	fnp_walk_push(walk, walk->chain[FNP_V8_IDS]);
-	fnp_walk_push(walk, where);
-	fnp_walk_push(walk, walk->chain[FNP_V8_COOKIE] | hash << 32);
+	fnp_walk_push_more(walk, walk->chain[FNP_V8_IDS]);
+	fnp_walk_push_more(walk, where);
+	fnp_walk_push_more(walk, walk->chain[FNP_V8_COOKIE] | hash << 32);
 	return 0;
 }
 
@@ -139,9 +139,9 @@ FNP_SUBPROGRAM int fnp_v8_push_code(struct fnp_walk *walk, fnp_u64 type)
 	pc = walk->pc - !walk->exact;
 	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_V8, 3, pc | (fnp_u64)FNP_V8_CODE << FNP_V8_FRAME_SHIFT)))
 		return -1;
-	fnp_walk_push(walk, type);
-	fnp_walk_push(walk, walk->exact ? FNP_V8_EXACT : 0);
-	fnp_walk_push(walk, fnp_v8_hash_at(walk, pc) << 32);
+	fnp_walk_push_more(walk, type);
+	fnp_walk_push_more(walk, walk->exact ? FNP_V8_EXACT : 0);
+	fnp_walk_push_more(walk, fnp_v8_hash_at(walk, pc) << 32);
 	return 0;
 }
 

@@ -146,6 +146,17 @@ FNP_INLINE int fnp_walk_push(struct fnp_walk *walk, fnp_u64 word)
 	return 0;
 }
 
+/* Adds a further word of a frame whose first one was taken: there is room. */
+FNP_INLINE void fnp_walk_push_more(struct fnp_walk *walk, fnp_u64 word)
+{
+	fnp_u32 n = walk->n_words;
+
+	if (n >= FNP_USER_WORDS_MAX - 1)
+		return;
+	walk->words[n & (FNP_USER_WORDS_MAX - 1)] = word;
+	walk->n_words = n + 1;
+}
+
 /* Goes on with the caller of what a walker has just pushed: its pc is a return address. */
 FNP_INLINE int fnp_walk_caller(struct fnp_walk *walk, fnp_u64 pc, fnp_u64 sp, fnp_u64 fp)
 {
