@@ -28,6 +28,8 @@ struct encoder {
 	struct renumbering strings, mappings, functions, locations;
 	struct fnp_buffer out;
 	struct fnp_buffer common_labels; /* encoded once, they stand in every sample */
+	uint32_t *first_time;		 /* by sample, and one more: into `times`; NULL: there are none */
+	uint32_t *times;		 /* numbers in the profile's times, by sample */
 };
 
 static int renumbering_init(struct renumbering *numbers, size_t n)
@@ -67,6 +69,32 @@ static void encoder_deinit(struct encoder *e)
 	renumbering_deinit(&e->locations);
 	fnp_buffer_deinit(&e->out);
 	fnp_buffer_deinit(&e->common_labels);
+	free(e->first_time);
+	free(e->times);
+}
+
+/* Brings the times into the order of their samples, by counting. */
+static int sort_times(struct encoder *e)
+{
+	const struct fnp_profile *profile = e->profile;
+	size_t n = profile->times.len;
+
+	if (n == 0)
+		return 0;
+	if (n > UINT32_MAX)
+		return -ENOSPC;
+	e->first_time = calloc(profile->samples.len + 1, sizeof(*e->first_time));
+	e->times = calloc(n, sizeof(*e->times));
+	if (!e->first_time || !e->times)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		e->first_time[profile->times.items[i].sample]++;
+	for (size_t i = 1; i <= profile->samples.len; i++)
+		e->first_time[i] += e->first_time[i - 1];
+	/* Each stands at its end now, and moves to its begin. */
+	for (size_t i = n; i-- > 0;)
+		e->times[--e->first_time[profile->times.items[i].sample]] = (uint32_t)i;
+	return 0;
 }
 
 static int encoder_init(struct encoder *e, const struct fnp_profile *profile)
@@ -142,8 +170,28 @@ static void put_values(struct encoder *e, const struct fnp_profile_sample *sampl
 	fnp_protobuf_end(&e->out, message);
 }
 
-static void put_sample(struct encoder *e, const struct fnp_profile_sample *sample)
+static void put_times(struct encoder *e, size_t number)
 {
+	uint32_t begin = e->first_time[number], end = e->first_time[number + 1];
+
+	if (begin == end)
+		return;
+	size_t message = fnp_protobuf_begin(&e->out, PPROF_SAMPLE_TIMES);
+	uint8_t *p = fnp_buffer_room(&e->out, (size_t)(end - begin) * 2 * FNP_VARINT_MAX);
+	if (!p)
+		return;
+	for (uint32_t i = begin; i < end; i++) {
+		const struct fnp_profile_time *time = &e->profile->times.items[e->times[i]];
+		p = fnp_varint_put(p, time->tid);
+		p = fnp_varint_put(p, (uint64_t)time->offset_ns << 1 ^ (uint64_t)(time->offset_ns >> 63));
+	}
+	e->out.len = (size_t)(p - e->out.data);
+	fnp_protobuf_end(&e->out, message);
+}
+
+static void put_sample(struct encoder *e, size_t number)
+{
+	const struct fnp_profile_sample *sample = &e->profile->samples.items[number];
 	size_t message = fnp_protobuf_begin(&e->out, PPROF_SAMPLE);
 
 	put_stack(e, sample);
@@ -151,6 +199,8 @@ static void put_sample(struct encoder *e, const struct fnp_profile_sample *sampl
 	fnp_buffer_append(&e->out, e->common_labels.data, e->common_labels.len);
 	for (uint32_t i = 0; i < sample->n_labels; i++)
 		put_label(e, &e->out, &e->profile->labels.items[sample->first_label + i]);
+	if (e->first_time)
+		put_times(e, number);
 	fnp_protobuf_end(&e->out, message);
 }
 
@@ -162,7 +212,7 @@ static void put_samples(struct encoder *e)
 	for (size_t i = 0; i < profile->common_labels.len && profile->samples.len; i++)
 		put_label(e, &e->common_labels, &profile->common_labels.items[i]);
 	for (size_t i = 0; i < profile->samples.len; i++)
-		put_sample(e, &profile->samples.items[i]);
+		put_sample(e, i);
 }
 
 static void put_mapping(struct encoder *e, uint32_t id, const struct fnp_profile_mapping *mapping)
@@ -249,6 +299,7 @@ static int encode_with(struct encoder *e, const struct fnp_profile *profile, boo
 {
 	int r = encoder_init(e, profile);
 
+	r = r ?: sort_times(e);
 	if (r < 0)
 		return r;
 	put_profile(e);

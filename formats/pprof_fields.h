@@ -25,6 +25,11 @@ enum {
 	PPROF_SAMPLE_LOCATION_ID = 1,
 	PPROF_SAMPLE_VALUE = 2,
 	PPROF_SAMPLE_LABEL = 3,
+	/*
+	 * Ours, and unknown to others, who pass over it: packed pairs of a thread's number and a time, zigzag, in
+	 * nanoseconds after time_nanos. A label with the time would part samples with equal stacks.
+	 */
+	PPROF_SAMPLE_TIMES = 1001,
 
 	PPROF_LABEL_KEY = 1,
 	PPROF_LABEL_STR = 2,

@@ -361,6 +361,7 @@ struct sample {
 	uint32_t n_labels;
 	int64_t values[FNP_PROFILE_VALUES_MAX];
 	uint32_t n_values;
+	struct fnp_cursor times; /* packed; empty: none */
 };
 
 static int take_label(struct reader *r, struct fnp_cursor message, struct sample *sample)
@@ -407,6 +408,8 @@ static int take_sample_field(struct reader *r, struct fnp_protobuf_field *field,
 {
 	int e = 0;
 
+	if (field->number == PPROF_SAMPLE_TIMES && field->type == FNP_PROTOBUF_LEN)
+		sample->times = field->bytes;
 	if (field->number == PPROF_SAMPLE_LABEL)
 		return field->type == FNP_PROTOBUF_LEN ? take_label(r, field->bytes, sample) : -EBADMSG;
 	if (field->number != PPROF_SAMPLE_LOCATION_ID && field->number != PPROF_SAMPLE_VALUE)
@@ -438,6 +441,22 @@ static int add_no_stack(struct reader *r)
 	return e < 0 ? as_file_error(e) : fnp_vec_push(&r->stack, number);
 }
 
+/* Our own field: where it makes no sense the sample has no times, and is one all the same. */
+static int take_times(struct reader *r, struct fnp_cursor times)
+{
+	struct fnp_profile_time one = {.sample = r->profile->last_sample};
+	uint64_t tid, offset;
+	int e = 0;
+
+	while (e == 0 && fnp_cursor_left(&times) && fnp_cursor_uleb128(&times, &tid) == 0 &&
+	       fnp_cursor_uleb128(&times, &offset) == 0) {
+		one.tid = (uint32_t)tid;
+		one.offset_ns = (int64_t)(offset >> 1 ^ -(offset & 1));
+		e = fnp_profile_add_time(r->profile, &one);
+	}
+	return e;
+}
+
 static int take_sample(struct reader *r, struct fnp_cursor message)
 {
 	struct sample sample = {0};
@@ -458,8 +477,9 @@ static int take_sample(struct reader *r, struct fnp_cursor message)
 		e = add_no_stack(r);
 	if (e < 0)
 		return e;
-	return as_file_error(fnp_profile_add_sample(r->profile, r->stack.items, (uint32_t)r->stack.len,
-						    sample.labels, sample.n_labels, sample.values));
+	e = fnp_profile_add_sample(r->profile, r->stack.items, (uint32_t)r->stack.len, sample.labels,
+				   sample.n_labels, sample.values);
+	return as_file_error(e ?: take_times(r, sample.times));
 }
 
 static int take_all(struct reader *r, const views *list,

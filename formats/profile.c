@@ -142,6 +142,7 @@ void fnp_profile_destroy(struct fnp_profile *profile)
 	fnp_vec_deinit(&profile->labels);
 	fnp_vec_deinit(&profile->common_labels);
 	fnp_vec_deinit(&profile->samples);
+	fnp_vec_deinit(&profile->times);
 	free(profile);
 }
 
@@ -517,7 +518,13 @@ int fnp_profile_add_sample(struct fnp_profile *profile, const uint32_t *location
 	}
 	for (uint32_t i = 0; i < profile->n_value_types; i++)
 		sample->values[i] = add_saturated(sample->values[i], values[i]);
+	profile->last_sample = number;
 	return 0;
+}
+
+int fnp_profile_add_time(struct fnp_profile *profile, const struct fnp_profile_time *time)
+{
+	return time->sample < profile->samples.len ? fnp_vec_push(&profile->times, *time) : -EINVAL;
 }
 
 int fnp_profile_add_common_label(struct fnp_profile *profile, const struct fnp_profile_label *label)

@@ -83,6 +83,13 @@ struct fnp_profile_sample {
 	int64_t values[FNP_PROFILE_VALUES_MAX];
 };
 
+/* When a part of a sample's count was seen, and on which thread. */
+struct fnp_profile_time {
+	uint32_t sample;
+	uint32_t tid;
+	int64_t offset_ns; /* after the profile's time_ns */
+};
+
 struct fnp_profile {
 	struct fnp_intern *strings;		      /* number 0 is "" */
 	FNP_VEC(struct fnp_profile_mapping) mappings; /* 0 is the program */
@@ -93,6 +100,8 @@ struct fnp_profile {
 	FNP_VEC(struct fnp_profile_label) labels;
 	FNP_VEC(struct fnp_profile_label) common_labels; /* on every sample */
 	FNP_VEC(struct fnp_profile_sample) samples;
+	uint32_t last_sample;			/* that fnp_profile_add_sample added to */
+	FNP_VEC(struct fnp_profile_time) times; /* of some samples, or of none; in no order */
 	struct fnp_profile_value_type value_types[FNP_PROFILE_VALUES_MAX];
 	uint32_t n_value_types;
 	uint32_t default_value; /* which of value_types is shown first; weights of folded stacks come from it */
@@ -146,6 +155,9 @@ int fnp_profile_add_location(struct fnp_profile *profile, const struct fnp_profi
  */
 int fnp_profile_add_sample(struct fnp_profile *profile, const uint32_t *locations, uint32_t n_locations,
 			   const struct fnp_profile_label *labels, uint32_t n_labels, const int64_t *values);
+
+/* Says when one of a sample's ticks came. -EINVAL for a sample that is none, -ENOMEM. */
+int fnp_profile_add_time(struct fnp_profile *profile, const struct fnp_profile_time *time);
 
 /* A label on every sample. Text labels have unit FNP_LABEL_TEXT. One value a key: a second one is -EEXIST. */
 int fnp_profile_add_common_label(struct fnp_profile *profile, const struct fnp_profile_label *label);

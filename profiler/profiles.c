@@ -33,6 +33,7 @@ struct fnp_profiles {
 	const struct fnp_process *process; /* of the row; NULL: not known */
 	struct fnp_map locations; /* hash of a frame -> location number, or one of enum special_location */
 	FNP_VEC(uint32_t) stack;
+	FNP_VEC(uint32_t) samples; /* of the profile, by the row's stacks */
 };
 
 /* Numbers that no location has. */
@@ -74,6 +75,7 @@ void fnp_profiles_destroy(struct fnp_profiles *profiles)
 	fnp_kallsyms_destroy(profiles->kallsyms);
 	fnp_map_deinit(&profiles->locations);
 	fnp_vec_deinit(&profiles->stack);
+	fnp_vec_deinit(&profiles->samples);
 	free(profiles);
 }
 
@@ -376,9 +378,26 @@ static int add_stack(struct fnp_profiles *profiles, const struct fnp_row_stack *
 		    ?: fnp_profile_add_string(profiles->profile,
 					      fnp_intern_get_text(profiles->epoch->strings, one->comm),
 					      &label.text);
-	return r
-		       ?: fnp_profile_add_sample(profiles->profile, profiles->stack.items,
-						 (uint32_t)profiles->stack.len, &label, 1, values);
+	r = r
+		    ?: fnp_profile_add_sample(profiles->profile, profiles->stack.items,
+					      (uint32_t)profiles->stack.len, &label, 1, values);
+	return r ?: fnp_vec_push(&profiles->samples, profiles->profile->last_sample);
+}
+
+static int add_times(struct fnp_profiles *profiles, const struct fnp_row *row)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < row->times.len; i++) {
+		const struct fnp_row_time *time = &row->times.items[i];
+		const struct fnp_profile_time one = {
+			.sample = profiles->samples.items[time->at],
+			.tid = row->stacks.items[time->at].tid,
+			.offset_ns = (int64_t)(time->t_ns - row->start_ns),
+		};
+		r = fnp_profile_add_time(profiles->profile, &one);
+	}
+	return r;
 }
 
 static int add_text_label(struct fnp_profile *profile, const char *key, const char *text)
@@ -443,8 +462,10 @@ int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 						    : "program");
 	r = r ?: add_labels(profile, row);
 	r = r ?: fnp_profile_add_string(profile, "thread", &thread_key);
+	profiles->samples.len = 0;
 	for (size_t i = 0; r == 0 && i < row->stacks.len; i++)
 		r = add_stack(profiles, &row->stacks.items[i], thread_key);
+	r = r ?: add_times(profiles, row);
 	profiles->profile = NULL;
 	profiles->process = NULL;
 	if (r < 0)

@@ -160,6 +160,7 @@ static void put(struct fnp_invocations *engine, const struct verdict *verdict, c
 		lose(engine, row, FNP_LOSS_NO_MEMORY);
 	} else {
 		row->epoch = sample->epoch;
+		fnp_row_add_time(row, sample->time_ns);
 		engine->counters.samples++;
 		if (verdict->inferred)
 			verdict->inferred->inferred_ns += sample->one.weight_ns;

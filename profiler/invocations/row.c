@@ -34,6 +34,7 @@ void fnp_row_destroy(struct fnp_row *row)
 	}
 	fnp_vec_deinit(&row->events);
 	fnp_vec_deinit(&row->stacks);
+	fnp_vec_deinit(&row->times);
 	fnp_map_deinit(&row->index);
 	free(row);
 }
@@ -107,13 +108,25 @@ int fnp_row_add_sample(struct fnp_row *row, const struct fnp_row_stack *one, enu
 		int r = append(row, one);
 		if (r < 0)
 			return r;
+		have = &row->stacks.items[row->stacks.len - 1];
 	}
+	row->newest = (uint32_t)(have - row->stacks.items);
 	row->samples += one->count;
 	row->sampled_ns += one->weight_ns;
 	row->attribution[attribution] += one->count;
 	if (truncation != FNP_TRUNCATION_NONE && truncation < FNP_TRUNCATION_MAX)
 		row->truncated[truncation] += one->count;
 	return 0;
+}
+
+void fnp_row_add_time(struct fnp_row *row, uint64_t t_ns)
+{
+	const struct fnp_row_time time = {.t_ns = t_ns, .at = row->newest};
+
+	if (row->kind == FNP_ROW_IDLE || row->kind == FNP_ROW_SHARED || row->times.len == FNP_ROW_TIMES_MAX)
+		return;
+	if (fnp_vec_reserve(&row->times, row->times.len + 1) == 0)
+		row->times.items[row->times.len++] = time;
 }
 
 static int copy_text(const char *text, char **ret)

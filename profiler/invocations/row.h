@@ -54,6 +54,14 @@ struct fnp_row_stack {
 	uint64_t weight_ns;
 };
 
+/* When one sample was taken, in rows that have a begin and an end of their own. */
+struct fnp_row_time {
+	uint64_t t_ns; /* CLOCK_MONOTONIC */
+	uint32_t at;   /* its stack's place in `stacks` */
+};
+
+#define FNP_ROW_TIMES_MAX 4096 /* 41 s of one CPU at the default rate; what comes after them has no time */
+
 /* How an event is known. */
 enum fnp_event_how {
 	FNP_EVENT_USDT,
@@ -109,6 +117,9 @@ struct fnp_row {
 	uint64_t truncated[FNP_TRUNCATION_MAX]; /* samples, by why their stack was cut */
 
 	FNP_VEC(struct fnp_row_stack) stacks;
+	uint32_t newest; /* place in `stacks` of the last sample's */
+	FNP_VEC(struct fnp_row_time)
+	times;			       /* of the first FNP_ROW_TIMES_MAX samples; see fnp_row_add_time() */
 	struct fnp_map index;	       /* builder's own: finds equal stacks */
 	struct fnp_stack_epoch *epoch; /* held by the row; NULL without samples */
 
@@ -127,6 +138,12 @@ int fnp_row_add_sample(struct fnp_row *row, const struct fnp_row_stack *one, enu
 
 /* Stacks of the row have new numbers. */
 void fnp_row_reindex(struct fnp_row *row);
+
+/*
+ * Keeps when the sample that was added last was taken: of invocations, inits and processes, up to the bound and as long as
+ * there is memory. Idle and shared rows last as long as the recording, and nobody looks for a moment in them.
+ */
+void fnp_row_add_time(struct fnp_row *row, uint64_t t_ns);
 
 /* Adds an event, texts copied; -ENOMEM, -ENOSPC: it is counted as lost. */
 int fnp_row_add_event(struct fnp_row *row, const struct fnp_row_event *event);

@@ -110,6 +110,54 @@ static void kinds_tiers_and_times_survive(void **state)
 	assert_int_equal(again->samples.items[0].n_labels, 4);
 }
 
+static void times_of_samples_survive_in_the_order_of_their_samples(void **state)
+{
+	static const struct fnp_profile_time times[] = {{.sample = 2, .tid = 7, .offset_ns = 900},
+							{.sample = 0, .tid = 7, .offset_ns = -3},
+							{.sample = 2, .tid = UINT32_MAX, .offset_ns = INT64_MAX},
+							{.sample = 0, .tid = 1, .offset_ns = INT64_MIN}};
+	static const uint32_t order[] = {1, 3, 0, 2};
+	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *p = build_mixed(), *again = NULL;
+	fnp_autobuffer struct fnp_buffer b = {0};
+
+	(void)state;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(times); i++)
+		assert_int_equal(fnp_profile_add_time(p, &times[i]), 0);
+	assert_int_equal(fnp_profile_add_time(p, &(struct fnp_profile_time){.sample = (uint32_t)p->samples.len}),
+			 -EINVAL);
+	assert_int_equal(fnp_pprof_encode_plain(p, &b), 0);
+	assert_int_equal(read_all(&b, &again), 0);
+	assert_int_equal(again->samples.len, p->samples.len);
+	assert_int_equal(again->times.len, FNP_ARRAY_SIZE(times));
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(times); i++)
+		assert_memory_equal(&again->times.items[i], &times[order[i]], sizeof(times[0]));
+}
+
+static void times_that_end_early_leave_the_sample(void **state)
+{
+	static const uint8_t odd[] = {5, 10, 5}, cut[] = {5, 10, 0x80};
+	const struct {
+		const uint8_t *bytes;
+		size_t len;
+	} cases[] = {{odd, sizeof(odd)}, {cut, sizeof(cut)}};
+
+	(void)state;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(cases); i++) {
+		FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
+		fnp_autobuffer struct fnp_buffer b = {0};
+		put_strings(&b);
+		size_t sample = fnp_protobuf_begin(&b, PPROF_SAMPLE);
+		fnp_protobuf_bytes(&b, PPROF_SAMPLE_TIMES, cases[i].bytes, cases[i].len);
+		fnp_protobuf_u64(&b, PPROF_SAMPLE_VALUE, 3);
+		fnp_protobuf_end(&b, sample);
+		assert_int_equal(read_all(&b, &profile), 0);
+		assert_int_equal(profile->samples.len, 1);
+		assert_int_equal(profile->times.len, 1);
+		assert_int_equal(profile->times.items[0].tid, 5);
+		assert_int_equal(profile->times.items[0].offset_ns, 5);
+	}
+}
+
 static void every_cut_is_rejected(void **state)
 {
 	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *p = build_mixed();
@@ -316,6 +364,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_we_wrote_is_read_and_written_again),
 		cmocka_unit_test(kinds_tiers_and_times_survive),
+		cmocka_unit_test(times_of_samples_survive_in_the_order_of_their_samples),
+		cmocka_unit_test(times_that_end_early_leave_the_sample),
 		cmocka_unit_test(every_cut_is_rejected),
 		cmocka_unit_test(file_past_the_bound_is_refused),
 		cmocka_unit_test(ids_of_others_may_be_any_numbers_in_any_order),

@@ -41,6 +41,38 @@ static void threads_and_names_are_kept_apart(void **state)
 	assert_int_equal(row->truncated[FNP_TRUNCATION_NONE], 0);
 }
 
+static void times_lead_to_their_stacks_up_to_a_bound(void **state)
+{
+	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = fnp_row_create(FNP_ROW_INVOCATION);
+
+	(void)state;
+	for (uint32_t i = 0; i < FNP_ROW_TIMES_MAX + 10; i++) {
+		struct fnp_row_stack one = {.stack = i * 7 % 50, .tid = 5, .count = 1, .weight_ns = 1};
+		assert_int_equal(fnp_row_add_sample(row, &one, FNP_ATTRIBUTION_EXACT, FNP_TRUNCATION_NONE), 0);
+		fnp_row_add_time(row, 1000 + i);
+	}
+	assert_int_equal(row->samples, FNP_ROW_TIMES_MAX + 10);
+	assert_int_equal(row->times.len, FNP_ROW_TIMES_MAX);
+	for (uint32_t i = 0; i < FNP_ROW_TIMES_MAX; i++) {
+		assert_int_equal(row->times.items[i].t_ns, 1000 + i);
+		assert_int_equal(row->stacks.items[row->times.items[i].at].stack, i * 7 % 50);
+	}
+}
+
+static void rows_of_the_whole_recording_keep_no_times(void **state)
+{
+	static const enum fnp_row_kind kinds[] = {FNP_ROW_IDLE, FNP_ROW_SHARED};
+
+	(void)state;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(kinds); i++) {
+		FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = fnp_row_create(kinds[i]);
+		struct fnp_row_stack one = {.count = 1};
+		assert_int_equal(fnp_row_add_sample(row, &one, FNP_ATTRIBUTION_NONE, FNP_TRUNCATION_NONE), 0);
+		fnp_row_add_time(row, 1);
+		assert_int_equal(row->times.len, 0);
+	}
+}
+
 static void events_are_bounded_and_what_is_over_is_counted(void **state)
 {
 	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = fnp_row_create(FNP_ROW_IDLE);
@@ -77,6 +109,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_stacks_of_a_thread_are_merged),
 		cmocka_unit_test(threads_and_names_are_kept_apart),
+		cmocka_unit_test(times_lead_to_their_stacks_up_to_a_bound),
+		cmocka_unit_test(rows_of_the_whole_recording_keep_no_times),
 		cmocka_unit_test(events_are_bounded_and_what_is_over_is_counted),
 		cmocka_unit_test(events_are_sorted_by_begin_and_the_outer_one_is_first),
 	};
