@@ -38,7 +38,7 @@ enum thread_state { THREAD_NEW = 0, THREAD_ON = 1, THREAD_OFF = 2 };
 struct thread {
 	fnp_u64 charged;  /* up to which sum_exec_runtime its process was charged when it last left a CPU */
 	fnp_u64 since_ns; /* it came, or left */
-	fnp_u64 clock_at; /* then: ON the process's alone clock, OFF its quiet clock */
+	fnp_u64 clock_at; /* then: ON the process's alone clock, OFF its quiet clock, or of one that was pushed run_queue */
 	fnp_u64 sum_at;	  /* then: sum_exec_runtime */
 	fnp_u64 delay_at; /* then: what it has spent in run queues */
 	fnp_u32 pid;	  /* of its process */
@@ -128,16 +128,22 @@ static __always_inline void thread_waited(struct thread *thread, fnp_u32 wait, f
 		thread->waits[wait] += ns;
 }
 
-/* The end of a wait: what the quiet clock moved on, less what it ran unseen (`ran_ns`). */
+/* The clock by which a thread that is off its CPU is measured. */
+static __always_inline fnp_u64 *clock_of_wait(struct fnp_target *target, fnp_u32 wait)
+{
+	return wait == WAIT_NONE ? &target->run_queue_ns : &target->quiet_ns;
+}
+
+/* The end of a wait: what its clock moved on, less what the thread ran unseen (`ran_ns`). */
 static __always_inline void thread_end_wait(struct fnp_target *target, struct thread *thread, fnp_u64 ran_ns)
 {
-	fnp_u64 waited = target->quiet_ns - thread->clock_at;
+	fnp_u64 *clock = clock_of_wait(target, thread->wait), waited = *clock - thread->clock_at;
 
 	if ((fnp_s64)waited < 0)
 		waited = 0;
 	if (ran_ns) {
 		ran_ns = smaller(ran_ns, waited);
-		clock_move(&target->quiet_ns, &target->alone_ns, ran_ns);
+		clock_move(clock, &target->alone_ns, ran_ns);
 		waited -= ran_ns;
 	}
 	thread_waited(thread, thread->wait, waited);
@@ -206,7 +212,7 @@ static __always_inline void thread_leave(struct fnp_target *target, struct threa
 	}
 	thread->state = THREAD_OFF;
 	thread->since_ns = now_ns;
-	thread->clock_at = target->quiet_ns;
+	thread->clock_at = *clock_of_wait(target, wait);
 	thread->sum_at = sum;
 	thread->delay_at = delay;
 	thread->wait = wait;

@@ -177,7 +177,8 @@ bool fnp_invocations_any_alive(const struct fnp_invocations *engine)
 	for (struct fnp_map_slot *slot = NULL; (slot = fnp_map_next(&engine->processes, slot));) {
 		const struct process *newest = (const void *)(uintptr_t)slot->value;
 
-		if (!newest->dead && !newest->unwanted)
+		/* What a process spends while it is torn down is its own, too. */
+		if (!newest->gone && !newest->unwanted)
 			return true;
 	}
 	return false;

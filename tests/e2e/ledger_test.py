@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger of invocations: its lines sum to the wall time, hold what functions know of themselves, and lose no CPU
+time.
+
+usage: ledger_test.py RUNTIME
+"""
+import os
+import sys
+import unittest
+
+import fnprof_e2e
+from fnprof_e2e import Function, Recording, Stopped
+from runtime_api import RuntimeApi
+import prepare
+
+NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "python3.11"
+IS_PYTHON = NAME.startswith("python")
+LINES = ["frozen", "gc", "on_cpu", "stolen", "run_queue", "lock", "poll", "network", "disk", "pipe", "sleep",
+         "page_fault", "child", "other", "waiting_async"]
+MS = 1_000_000
+
+
+class Ledger(fnprof_e2e.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.client = prepare.prepare(NAME)
+        except prepare.Unavailable as reason:
+            raise unittest.SkipTest(f"{NAME}: {reason}") from None
+        if IS_PYTHON:
+            here = fnprof_e2e.TREE / "tests/e2e/programs/waits"
+            cls.waits = prepare.Client(cls.client.argv, cls.client.runtime, here,
+                                       {**cls.client.env, "LAMBDA_TASK_ROOT": str(here)})
+
+    def record(self, client, payloads):
+        """[(call, row)], all rows of the function, with fnprof there from its exec to its end."""
+        with RuntimeApi() as api, Function(client, api, kind=Stopped) as function:
+            with Recording("-F", 99, "-p", function.pid) as recording:
+                begun = function.cpu_so_far()
+                function.go()
+                api.wait_for_next()
+                calls = [api.invoke(payload, seconds=60) for payload in payloads]
+                cpu_ns = function.end() - begun
+                self.assertEqual(recording.wait(), 0, recording.stderr)
+                rows = [row for row in recording.rows if row["pid"] == function.pid]
+                self.check(rows, cpu_ns, recording.summary)
+                by_id = {row["id"]: row for row in rows}
+                return [(call, by_id[call.id]) for call in calls], rows
+
+    def check(self, rows, cpu_ns, summary):
+        """What holds for every recording: every row that must have a ledger has one that sums; no CPU time is lost."""
+        self.assertEqual(summary["events_lost"], 0)
+        for row in rows:
+            self.assertEqual("ledger" in row, row["kind"] in ("invocation", "init"), row)
+            if "ledger" in row:
+                self.assertLessEqual(set(LINES) - {"gc"}, set(row["ledger"]), row)
+                self.assertLessEqual(set(row["ledger"]), set(LINES), row)
+                self.assertEqual(sum(row["ledger"].values()), row["duration_ns"], row)
+        self.conserved = sum(row["cpu_ns"] for row in rows) / cpu_ns - 1
+        print(f"{NAME}: the rows' CPU time is {self.conserved:+.4%} off the process's own", file=sys.stderr)
+
+    def test_a_thousand_invocations_sum_and_conserve(self):
+        kinds = [{"kind": "fast"}] * 19 + [{"kind": "sleep", "ms": 20}]
+        pairs, rows = self.record(self.client, kinds * 50)
+        self.assertEqual(len(pairs), 1000)
+        # 0.1 %, and what the rusage of a process that is killed rounds to.
+        self.assertLess(abs(self.conserved) * sum(row["cpu_ns"] for row in rows),
+                        0.001 * sum(row["cpu_ns"] for row in rows) + MS, f"{self.conserved:+.4%}")
+        asleep = "waiting_async" if NAME.startswith("node") else "lock" if NAME.startswith("java") else "sleep"
+        slept = []
+        for call, row in pairs:
+            if call.kind == "sleep":
+                slept.append(row["ledger"][asleep])
+                # A runtime's own threads may compute meanwhile.
+                known = sum(row["ledger"][line] for line in (asleep, "on_cpu", "run_queue", "stolen"))
+                self.assertGreater(known, 0.98 * row["duration_ns"], row)
+            self.assertGreater(row["ledger"]["on_cpu"], 0, row)
+            # One thread or many: what was on a CPU cannot be more than what was charged.
+            self.assertLessEqual(row["ledger"]["on_cpu"], row["cpu_ns"] + 0.2 * MS, row)
+        self.assertGreater(sorted(slept)[len(slept) // 2], 0.95 * 20 * MS)
+
+    def test_time_on_a_cpu_is_the_threads_own_clock(self):
+        if not IS_PYTHON:
+            self.skipTest("a handler of one thread alone")
+        pairs, _ = self.record(self.waits, [{"kind": "cpu", "ms": 400}] * 6)
+        offs = []
+        for call, row in pairs:
+            truth = call.answer()["cpu_ns"]
+            offs.append((row["ledger"]["on_cpu"] - truth) / truth)
+            self.assertLess(abs(row["ledger"]["on_cpu"] - row["cpu_ns"]), 0.003 * truth, row)
+        print(f"{NAME}: on_cpu is {' '.join(f'{off:+.3%}' for off in offs)} off the thread's clock", file=sys.stderr)
+        # The client's own work around the handler is in the invocation, too: the best of them shows what is ours.
+        self.assertLess(min(map(abs, offs)), 0.005)
+        self.assertLess(max(map(abs, offs)), 0.02)
+
+    def test_waits_stand_in_their_line(self):
+        if not IS_PYTHON:
+            self.skipTest("the function that waits is written in Python")
+        kinds = {"sleep": "sleep", "sleep_in_poll": "sleep", "lock": "lock", "pipe": "pipe", "network": "network",
+                 "poll": "poll", "child": "child", "disk": "disk"}
+        payloads = [{"kind": kind, "ms": 300} for kind in [*kinds, "make_cold", "page_fault"]]
+        pairs, _ = self.record(self.waits, payloads)
+        for call, row in pairs:
+            if call.kind == "make_cold":
+                continue
+            said, ledger = call.answer(), row["ledger"]
+            waited = said["wall_ns"] - said["cpu_ns"] - ledger["run_queue"] - ledger["stolen"]
+            share = ledger[kinds.get(call.kind, call.kind)] / waited
+            print(f"{NAME} {call.kind}: {share:.4f} of {waited / MS:.1f} ms", file=sys.stderr)
+            self.assertGreater(share, 0.99, (call.kind, said, ledger))
+
+
+if __name__ == "__main__":
+    fnprof_e2e.main()
