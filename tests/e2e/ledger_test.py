@@ -76,7 +76,8 @@ class Ledger(fnprof_e2e.TestCase):
                 # A runtime's own threads may compute meanwhile.
                 known = sum(row["ledger"][line] for line in (asleep, "on_cpu", "run_queue", "stolen"))
                 self.assertGreater(known, 0.98 * row["duration_ns"], row)
-            self.assertGreater(row["ledger"]["on_cpu"], 0, row)
+            # A short call may not be charged at all, when the kernel makes up for what the host took before.
+            self.assertGreater(row["ledger"]["on_cpu"] + row["ledger"]["stolen"], 0, row)
             # One thread or many: what was on a CPU cannot be more than what was charged.
             self.assertLessEqual(row["ledger"]["on_cpu"], row["cpu_ns"] + 0.2 * MS, row)
         self.assertGreater(sorted(slept)[len(slept) // 2], 0.95 * 20 * MS)
