@@ -6,6 +6,7 @@
 
 #include "symbolizer/section_data.h"
 #include "symbolizer/unwind_cfi.h"
+#include "symbolizer/unwind_code.h"
 #include "symbolizer/unwind_known.h"
 #include "symbolizer/unwind_rows.h"
 
@@ -262,10 +263,21 @@ static int finish(struct build *b, struct fnp_unwind **ret)
 	return 0;
 }
 
+/* Go's compiler does, in all code of an object that has its table of functions. */
+static bool keeps_frame_pointers(const struct fnp_object *object)
+{
+	struct fnp_section section;
+
+	return fnp_object_find_section(object, ".gopclntab", &section) == 0 ||
+	       fnp_object_find_section(object, ".data.rel.ro.gopclntab", &section) == 0;
+}
+
 int fnp_unwind_build(const struct fnp_object *object, struct fnp_unwind **ret)
 {
 	FNP_CLEANUP(build_deinit) struct build b = {.object = object};
 	int r = machine_of(object, &b.eh.machine);
+	bool described;
+	size_t before;
 
 	if (r < 0)
 		return r;
@@ -277,7 +289,8 @@ int fnp_unwind_build(const struct fnp_object *object, struct fnp_unwind **ret)
 		return r;
 	put_in_order(object, &b.eh);
 	put_in_order(object, &b.debug);
-	if (b.eh.fdes.len == 0 && b.debug.fdes.len == 0)
+	described = b.eh.fdes.len > 0 || b.debug.fdes.len > 0;
+	if (!described && keeps_frame_pointers(object))
 		return -ENOENT;
 	r = fnp_known_add_entries(object, &b.eh, &b.debug);
 	if (r < 0)
@@ -286,6 +299,11 @@ int fnp_unwind_build(const struct fnp_object *object, struct fnp_unwind **ret)
 	r = fnp_rows_init(&b.rows, first_address(&b));
 	r = r ?: compile(&b);
 	r = r ?: fnp_known_overlay(object, &b.rows);
+	before = b.rows.rows.len;
+	r = r ?: fnp_unwind_code_fill(object, &b.rows);
+	/* Nothing was described and nothing understood. */
+	if (r == 0 && !described && b.rows.rows.len == before)
+		return -ENOENT;
 	return r < 0 ? r : finish(&b, ret);
 }
 

@@ -5,6 +5,7 @@
 
 #define PLT_ENTRY 16
 #define SIGNAL_SEARCH_MAX (4U << 20)
+#define HANDOVER_MAX 0xb0 /* bytes of code between the call that hands over and the jump away */
 #define SAVED(fp, ra) ((fp) | (ra) << 4)
 
 static const struct fnp_rule root = {.cfa_kind = FNP_CFA_REG,
@@ -161,6 +162,9 @@ static int overlay_signal_return(struct fnp_rows *rows, uint64_t address, size_t
 
 	if (here && ((here->flags & FNP_RULE_SIGNAL) || here->cfa_kind != FNP_CFA_REG || here->cfa_offset != 8))
 		return 0;
+	/* The kernel stands behind the system call while it takes the registers back. */
+	if (!fnp_rows_rule_at(rows, address + size))
+		size++;
 	return fnp_rows_overlay(rows, address - 1, address + size, &signal_return);
 }
 
@@ -228,6 +232,35 @@ static int overlay_go_vdso_call(const struct fnp_object *object, struct fnp_rows
 }
 
 /*
+ * A goroutine is stopped by a call of this that a signal handler makes it do between any two instructions: who called
+ * stands where it was interrupted, not behind a call.
+ */
+static int overlay_go_preemption(const struct fnp_object *object, struct fnp_rows *rows)
+{
+	struct fnp_object_symbol symbol;
+	struct fnp_rule rule;
+	uint64_t end;
+	int r = 0;
+
+	if (!find_go_function(object, "runtime.asyncPreempt", &symbol))
+		return 0;
+	for (uint64_t at = symbol.address; r == 0 && at < symbol.address + symbol.size; at = end) {
+		const struct fnp_rule *here = fnp_rows_rule_at(rows, at);
+
+		for (end = at + 1; end < symbol.address + symbol.size; end++) {
+			if (fnp_rows_rule_at(rows, end) != here)
+				break;
+		}
+		if (!here)
+			continue;
+		rule = *here;
+		rule.flags |= FNP_RULE_SIGNAL;
+		r = fnp_rows_overlay(rows, at, end, &rule);
+	}
+	return r;
+}
+
+/*
  * Where goroutines and Go's threads begin, and where a goroutine goes over to the thread's own stack: what stands above
  * on the stack is not a caller.
  */
@@ -250,9 +283,10 @@ static int overlay_go(const struct fnp_object *object, struct fnp_rows *rows)
 	}
 	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(vdso_calls); i++)
 		r = overlay_go_vdso_call(object, rows, vdso_calls[i]);
+	r = r ?: overlay_go_preemption(object, rows);
 	if (r == 0 && (find_go_function(object, "runtime.sigreturn__sigaction", &symbol) ||
 		       find_go_function(object, "runtime.sigreturn", &symbol)))
-		r = overlay_signal_return(rows, symbol.address, symbol.size);
+		r = fnp_rows_overlay(rows, symbol.address - 1, symbol.address + symbol.size, &signal_return);
 	return r;
 }
 
@@ -298,6 +332,63 @@ static int overlay_v8_push_registers(const struct fnp_object *object, struct fnp
 				&by_frame_pointer);
 }
 
+/* Where the second last of the calls before `end` begins, among those that stay in the function's own object. */
+static size_t last_calls(const uint8_t *code, size_t end)
+{
+	size_t low = end > HANDOVER_MAX ? end - HANDOVER_MAX : 0, n = 0;
+
+	for (size_t at = end; at-- > low;) {
+		int32_t distance;
+
+		if (code[at] != 0xe8 || end - at < 5)
+			continue;
+		memcpy(&distance, code + at + 1, sizeof(distance));
+		if (distance > -(1 << 20) && distance < 1 << 20 && ++n == 2)
+			return at;
+	}
+	return low;
+}
+
+/*
+ * Where the C++ runtime hands over to a landing pad: it writes the registers of the frame that it goes to over those
+ * that its own frame saved, the return address among them, before it leaves. From the call that does it on, what
+ * stands on the stack is not this frame's caller.
+ */
+static int overlay_handover(const struct fnp_object *object, struct fnp_rows *rows, const char *name)
+{
+	static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
+	static const uint8_t leaves[][10] = {
+		{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0x59, 0xff, 0xe1}, /* with shadow stacks */
+		{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0xc3},
+	};
+	static const size_t sizes[] = {10, 8};
+	struct fnp_object_symbol symbol;
+	const uint8_t *code, *leave;
+	int r = 0;
+
+	if (fnp_object_find_symbol(object, name, &symbol) < 0 || symbol.size == 0 || symbol.size > 65536 ||
+	    fnp_object_read_address(object, symbol.address, symbol.size, &code) < 0)
+		return 0;
+	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(leaves); i++) {
+		leave = memmem(code, symbol.size, leaves[i], sizes[i]);
+		if (leave)
+			r = fnp_rows_overlay(rows, symbol.address + last_calls(code, (size_t)(leave - code)),
+					     symbol.address + (uint64_t)(leave - code) + sizes[i], &unknown);
+	}
+	return r;
+}
+
+static int overlay_handovers(const struct fnp_object *object, struct fnp_rows *rows)
+{
+	static const char *const names[] = {"_Unwind_RaiseException", "_Unwind_Resume",
+					    "_Unwind_ForcedUnwind", "_Unwind_Resume_or_Rethrow"};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(names); i++)
+		r = overlay_handover(object, rows, names[i]);
+	return r;
+}
+
 int fnp_known_overlay(const struct fnp_object *object, struct fnp_rows *rows)
 {
 	int r;
@@ -305,6 +396,7 @@ int fnp_known_overlay(const struct fnp_object *object, struct fnp_rows *rows)
 	if (fnp_object_header(object)->e_machine != EM_X86_64)
 		return 0;
 	r = overlay_signal_returns(object, rows);
+	r = r ?: overlay_handovers(object, rows);
 	r = r ?: overlay_go(object, rows);
 	r = r ?: overlay_v8_builtins(object, rows);
 	return r ?: overlay_v8_push_registers(object, rows);

@@ -178,6 +178,38 @@ int fnp_rows_overlay(struct fnp_rows *rows, uint64_t start, uint64_t end, const 
 	return 0;
 }
 
+/* Adds a row behind the others, unless it says what the last one says. */
+static int append_row(struct fnp_rows *rows, uint32_t offset, uint32_t rule)
+{
+	struct fnp_row row = {.offset = offset, .rule = rule};
+	uint32_t last = rows->rows.len ? rows->rows.items[rows->rows.len - 1].rule : 0;
+
+	return rule == last ? 0 : fnp_vec_push(&rows->rows, row);
+}
+
+int fnp_rows_fill(struct fnp_rows *rows, const struct fnp_rows *other)
+{
+	__typeof__(rows->rows) own = rows->rows;
+	uint32_t here = 0, there = 0, offset;
+	size_t i = 0, k = 0;
+	int r = 0;
+
+	rows->rows = (__typeof__(rows->rows)){0};
+	while (r == 0 && (i < own.len || k < other->rows.len)) {
+		offset = FNP_MIN(i < own.len ? own.items[i].offset : UINT32_MAX,
+				 k < other->rows.len ? other->rows.items[k].offset : UINT32_MAX);
+		if (i < own.len && own.items[i].offset == offset)
+			here = own.items[i++].rule;
+		if (k < other->rows.len && other->rows.items[k].offset == offset) {
+			r = rule_number(rows, &other->rules.items[other->rows.items[k].rule], &there);
+			k++;
+		}
+		r = r ?: append_row(rows, offset, here ? here : there);
+	}
+	fnp_vec_deinit(&own);
+	return r;
+}
+
 struct used_rule {
 	uint32_t count, old;
 };

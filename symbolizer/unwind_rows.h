@@ -49,6 +49,9 @@ const struct fnp_rule *fnp_rows_rule_at(const struct fnp_rows *rows, uint64_t ad
 /* Once all rows are there: puts a rule over [start, end), whatever is there; behind it what was there goes on. */
 int fnp_rows_overlay(struct fnp_rows *rows, uint64_t start, uint64_t end, const struct fnp_rule *rule);
 
+/* Once all rows are there: takes rules from `other`, which has the same base, wherever there is none. 0 or -ENOMEM. */
+int fnp_rows_fill(struct fnp_rows *rows, const struct fnp_rows *other);
+
 /*
  * Lays the table out: `ret_lines` is one run of cache lines (index, blocks, rules; free() it), and `ret_table` says
  * what is where, in lines from the first. 0 or -ENOMEM.

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "symbolizer/code_state.h"
+
+#include <errno.h>
+
+#define DEPTH_MAX (1 << 28)
+
+static int move(struct fnp_code_state *s, int64_t bytes)
+{
+	if (!s->has_depth)
+		return 0;
+	if (bytes > DEPTH_MAX || bytes < -DEPTH_MAX || s->depth + bytes > DEPTH_MAX || s->depth + bytes < -64)
+		return -ENOENT;
+	s->depth = (int32_t)(s->depth + bytes);
+	/* What lies below the stack pointer is nobody's. */
+	if (s->fp == FNP_CODE_FP_SAVED && s->depth < s->fp_at)
+		s->fp = FNP_CODE_FP_LOST;
+	return 0;
+}
+
+static void lose_fp(struct fnp_code_state *s)
+{
+	s->has_frame = false;
+	s->first = false;
+	if (s->fp == FNP_CODE_FP_SAME)
+		s->fp = FNP_CODE_FP_LOST;
+}
+
+static int push(struct fnp_code_state *s, bool is_fp)
+{
+	int r = move(s, 8);
+
+	if (r == 0 && is_fp && s->fp == FNP_CODE_FP_SAME && s->has_depth && !s->has_frame) {
+		s->fp = FNP_CODE_FP_SAVED;
+		s->fp_at = s->depth;
+	}
+	return r;
+}
+
+static int pop(struct fnp_code_state *s, bool is_fp)
+{
+	bool own = is_fp && s->fp == FNP_CODE_FP_SAVED && s->has_depth && s->depth == s->fp_at;
+
+	if (is_fp && !own)
+		lose_fp(s);
+	if (own) {
+		s->fp = FNP_CODE_FP_SAME;
+		s->has_frame = false;
+	}
+	return move(s, -8);
+}
+
+static int stack_from_frame(struct fnp_code_state *s, int64_t displacement)
+{
+	if (!s->has_frame)
+		return -ENOENT;
+	s->has_depth = true;
+	s->depth = s->frame;
+	return move(s, -displacement);
+}
+
+/* Opcodes of one byte whose ModRM.rm is only read, or is no general register. */
+static bool reads_rm(const struct fnp_x86 *x)
+{
+	uint8_t op = x->opcode;
+
+	if (op < 0x40)
+		return (op & 7) >= 2 || (op & 0x38) == 0x38;
+	if (op == 0x80 || op == 0x81 || op == 0x83)
+		return x->group == 7;
+	if (op == 0xf6 || op == 0xf7)
+		return x->group != 2 && x->group != 3;
+	if (op == 0xff)
+		return x->group >= 2;
+	return op == 0x63 || op == 0x69 || op == 0x6b || op == 0x84 || op == 0x85 || op == 0x8a ||
+	       op == 0x8b || op == 0x8e || (op >= 0xd8 && op <= 0xdf);
+}
+
+/* Likewise of ModRM.reg. */
+static bool reads_reg(const struct fnp_x86 *x)
+{
+	uint8_t op = x->opcode;
+
+	if (op < 0x40)
+		return (op & 7) < 2 || (op & 0x38) == 0x38;
+	return op == 0x80 || op == 0x81 || op == 0x83 || op == 0x84 || op == 0x85 || op == 0x88 ||
+	       op == 0x89 || op == 0x8c || op == 0x8e || op == 0x8f || op == 0xc0 || op == 0xc1 ||
+	       op == 0xc6 || op == 0xc7 || (op >= 0xd0 && op <= 0xdf) || op == 0xf6 || op == 0xf7 ||
+	       op == 0xfe || op == 0xff;
+}
+
+/* Opcodes behind 0f (table A-3) that write general registers: those of ModRM.reg, then those of ModRM.rm. */
+static bool writes_0f(const struct fnp_x86 *x, uint8_t reg)
+{
+	switch (x->opcode) {
+	case 0x02:
+	case 0x03:
+	case 0x2c:
+	case 0x2d:
+	case 0x40 ... 0x4f:
+	case 0x50:
+	case 0x93:
+	case 0xaf:
+	case 0xb6 ... 0xb8:
+	case 0xbc ... 0xbf:
+	case 0xc5:
+	case 0xd7:
+		if (x->reg == reg)
+			return true;
+		break;
+	case 0xc0:
+	case 0xc1:
+		return x->reg == reg || (x->direct && x->rm == reg);
+	}
+	switch (x->opcode) {
+	case 0x00:
+	case 0x01:
+	case 0x20 ... 0x23:
+	case 0x7e:
+	case 0x90 ... 0x9f:
+	case 0xa4:
+	case 0xa5:
+	case 0xab ... 0xae:
+	case 0xb0:
+	case 0xb1:
+	case 0xb3:
+	case 0xba:
+	case 0xbb:
+	case 0xc7:
+		return x->direct && x->rm == reg;
+	case 0xc8 ... 0xcf:
+		return true; /* bswap */
+	}
+	return false;
+}
+
+/* Whether a general register may be written; what is not known to be harmless counts. */
+static bool may_write(const struct fnp_x86 *x, uint8_t reg)
+{
+	if (x->map == 1)
+		return writes_0f(x, reg);
+	if (x->map > 1)
+		return x->reg == reg || (x->vex && x->vvvv == reg) || (x->direct && x->rm == reg);
+	if (x->has_modrm)
+		return (x->direct && x->rm == reg && !reads_rm(x)) || (x->reg == reg && !reads_reg(x));
+	return ((x->opcode & 0xf0) == 0xb0 || (x->opcode & 0xf8) == 0x90) && x->reg == reg;
+}
+
+static bool is_group1_on_rsp(const struct fnp_x86 *x)
+{
+	return (x->opcode == 0x81 || x->opcode == 0x83) && x->direct && x->rm == FNP_X86_RSP && x->wide;
+}
+
+/* Instructions that set rsp. 1: it was one, 0: it was none, negative: not understood. */
+static int set_stack_pointer(const struct fnp_x86 *x, struct fnp_code_state *s)
+{
+	int r = -ENOENT;
+
+	if (x->map != 0)
+		return x->map == 1 && !(x->opcode >= 0xc8 && x->opcode <= 0xcf) && may_write(x, FNP_X86_RSP)
+			       ? -ENOENT
+			       : 0;
+	if (x->opcode >= 0x50 && x->opcode <= 0x57)
+		r = x->is_16 ? -ENOENT : push(s, x->reg == FNP_X86_RBP);
+	else if (x->opcode >= 0x58 && x->opcode <= 0x5f)
+		r = x->is_16 || x->reg == FNP_X86_RSP ? -ENOENT : pop(s, x->reg == FNP_X86_RBP);
+	else if (x->opcode == 0x68 || x->opcode == 0x6a || x->opcode == 0x9c)
+		r = push(s, false);
+	else if (x->opcode == 0xff && x->group == 6)
+		r = push(s, false);
+	else if (x->opcode == 0x9d || x->opcode == 0x8f)
+		r = pop(s, x->opcode == 0x8f && x->direct && x->rm == FNP_X86_RBP);
+	else if (is_group1_on_rsp(x) && (x->group == 0 || x->group == 5))
+		r = move(s, x->group == 5 ? x->immediate : -x->immediate);
+	else if (is_group1_on_rsp(x) && x->group == 4)
+		r = s->has_frame ? (s->has_depth = false, 0) : -ENOENT;
+	else if (x->opcode == 0x8d && x->reg == FNP_X86_RSP && x->wide && !x->indexed && x->rm == FNP_X86_RSP)
+		r = move(s, -(int64_t)x->displacement);
+	else if (x->opcode == 0x8d && x->reg == FNP_X86_RSP && x->wide && !x->indexed && x->rm == FNP_X86_RBP)
+		r = stack_from_frame(s, x->displacement);
+	else if ((x->opcode == 0x89 && x->direct && x->rm == FNP_X86_RSP && x->reg == FNP_X86_RBP && x->wide) ||
+		 (x->opcode == 0x8b && x->direct && x->reg == FNP_X86_RSP && x->rm == FNP_X86_RBP && x->wide))
+		r = stack_from_frame(s, 0);
+	else if (x->opcode == 0xc9)
+		r = stack_from_frame(s, 0) ?: pop(s, true);
+	else if ((x->opcode == 0x29 || x->opcode == 0x2b) && x->wide && x->direct &&
+		 (x->opcode == 0x29 ? x->rm : x->reg) == FNP_X86_RSP)
+		r = s->has_frame ? (s->has_depth = false, 0) : -ENOENT;
+	else if (x->opcode != 0xc8 && !(x->has_modrm && may_write(x, FNP_X86_RSP)) &&
+		 !((x->opcode & 0xf8) == 0x90 && x->reg == FNP_X86_RSP) &&
+		 !((x->opcode & 0xf8) == 0xb8 && x->reg == FNP_X86_RSP))
+		return 0;
+	return r < 0 ? r : 1;
+}
+
+int fnp_code_step(const struct fnp_x86 *x, struct fnp_code_state *s)
+{
+	int r = set_stack_pointer(x, s);
+
+	if (r < 0)
+		return r;
+	/* mov rbp, rsp; in both encodings. */
+	if (r == 1) {
+		/* rbp was seen to there, where it was popped. */
+	} else if (x->map == 0 && x->wide && x->direct && !x->vex &&
+		   ((x->opcode == 0x89 && x->rm == FNP_X86_RBP && x->reg == FNP_X86_RSP) ||
+		    (x->opcode == 0x8b && x->reg == FNP_X86_RBP && x->rm == FNP_X86_RSP))) {
+		lose_fp(s);
+		s->has_frame = s->has_depth;
+		s->frame = s->depth;
+	} else if (x->map == 0 && (x->opcode == 0x31 || x->opcode == 0x33) && x->direct && x->rm == x->reg &&
+		   x->reg == FNP_X86_RBP) {
+		lose_fp(s);
+		s->first = true;
+	} else if (may_write(x, FNP_X86_RBP)) {
+		lose_fp(s);
+	}
+	return s->has_depth || s->has_frame ? 0 : -ENOENT;
+}
+
+bool fnp_code_state_is(const struct fnp_code_state *a, const struct fnp_code_state *b)
+{
+	return a->has_depth == b->has_depth && (!a->has_depth || a->depth == b->depth) &&
+	       a->has_frame == b->has_frame && (!a->has_frame || a->frame == b->frame) && a->fp == b->fp &&
+	       (a->fp != FNP_CODE_FP_SAVED || a->fp_at == b->fp_at) && a->first == b->first &&
+	       a->doubted == b->doubted;
+}
+
+int fnp_code_state_join(struct fnp_code_state *into, const struct fnp_code_state *other)
+{
+	if (into->has_depth && other->has_depth && into->depth != other->depth)
+		return -ENOENT;
+	into->has_depth &= other->has_depth;
+	into->has_frame &= other->has_frame && into->frame == other->frame;
+	if (into->fp != other->fp || (into->fp == FNP_CODE_FP_SAVED && into->fp_at != other->fp_at))
+		into->fp = FNP_CODE_FP_LOST;
+	into->first &= other->first;
+	into->doubted &= other->doubted;
+	return into->has_depth || into->has_frame ? 0 : -ENOENT;
+}
