@@ -353,7 +353,9 @@ static int on_fork(struct fnp_watch *watch, const struct fnp_fork_record *record
 	if (record->child_pid == record->head.pid)
 		return 0;			  /* a thread */
 	forget_process(watch, record->child_pid); /* one that had this pid before */
-	/* The child has what its parent had mapped at this moment. */
+	/* The child has what its parent had mapped at this moment, which may be newer than what this round has read. */
+	if (fnp_map_events_read(watch->map_events) < 0)
+		fnp_warning_once("no memory for what processes map");
 	fnp_map_events_deliver(watch->map_events, record->head.time_ns, fnp_processes_take_map_event,
 			       watch->processes);
 	if (!parent)
