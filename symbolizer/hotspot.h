@@ -81,6 +81,8 @@ struct fnp_hotspot_place {
 	X(CLASS_NAME, "Klass", "_name")                                                                      \
 	X(SYMBOL_LENGTH, "Symbol", "_length")                                                                \
 	X(SYMBOL_BODY, "Symbol", "_body")                                                                    \
+	X(HEAP, "Universe", "_collectedHeap")                                                                \
+	X(HEAP_COLLECTIONS, "CollectedHeap", "_total_collections")                                           \
 	/* sizes of types */                                                                                 \
 	X(SIZEOF_BLOCK, "HeapBlock", NULL)                                                                   \
 	X(SIZEOF_CONST, "ConstMethod", NULL)                                                                 \
@@ -235,5 +237,14 @@ FNP_DEFINE_CLEANUP(fnp_hotspot_code_destroyp, struct fnp_hotspot_code *, fnp_hot
 
 /* `offset` as the walker says it, with FNP_HOTSPOT_LEAF. Needs no process. */
 void fnp_hotspot_code_at(const struct fnp_hotspot_code *code, uint32_t offset, struct fnp_hotspot_chain *ret);
+
+/*
+ * Where a process tells why it collects: a pointer at `ret_heap` (as the object counts), and the 32 bits that stand
+ * `ret_offset` behind where it points. -EAGAIN: the library is being loaded; -ENOENT: it is not published.
+ */
+int fnp_hotspot_cause_place(const struct fnp_hotspot_place *place, uint64_t *ret_heap, uint32_t *ret_offset);
+
+/* The words of -Xlog:gc for such a number of this major version; NULL: none, or not known. */
+const char *fnp_hotspot_cause(unsigned int major, uint64_t number);
 
 #endif

@@ -8,6 +8,7 @@
 #include "symbolizer/debug_file.h"
 #include "symbolizer/runtime.h"
 #include "symbolizer/unwind.h"
+#include "symbolizer/usdt.h"
 
 extern const struct fnp_command_ops fnp_command_inspect_object;
 
@@ -81,11 +82,44 @@ static int print_rows(const struct fnp_object *object, const char *path)
 	return fnp_unwind_print(unwind, fnp_object_header(object)->e_machine, stdout);
 }
 
+/* A line for each place of a probe, and one for each thing that cannot be as the file says. */
+static int print_usdt(const struct fnp_object *object, const char *path)
+{
+	struct fnp_usdt_places places = {0};
+	int r = fnp_usdt_read(object, &places);
+
+	if (r < 0)
+		return fnp_error(r, "cannot read the USDT notes of \"%s\": %s", path, strerror(-r));
+	for (size_t i = 0; i < places.list.len; i++) {
+		static const char *const semaphores[] = {"", "  semaphore", "  semaphore in read-only memory"};
+		const struct fnp_usdt_place *p = &places.list.items[i];
+		fnp_autobuffer struct fnp_buffer text = {0};
+
+		fnp_report_name(&text, p->provider, 256, false);
+		fnp_buffer_byte(&text, ':');
+		fnp_report_name(&text, p->name, 256, false);
+		fnp_buffer_byte(&text, '\t');
+		fnp_report_name(&text, p->arguments, 1024, false);
+		fnp_buffer_byte(&text, '\0');
+		if (!text.error)
+			printf("0x%lx\t%s\t%s%s\n", p->address, (const char *)text.data,
+			       fnp_usdt_instruction_name(p->instruction), semaphores[p->semaphore]);
+	}
+	if (places.list.len == 0)
+		printf("no USDT probes\n");
+	if (places.lying)
+		printf("%u notes are not as they should be and were passed over\n", places.lying);
+	fnp_usdt_places_deinit(&places);
+	return 0;
+}
+
 static int run(int argc, char **argv)
 {
-	bool rows = false;
+	bool rows = false, usdt = false;
 	const struct fnp_option table[] = {
 		{0, "rows", NULL, "the compiled unwind rows: LOC CFA rbp ra", FNP_OPTION_FLAG, &rows},
+		{0, "usdt", NULL, "its USDT probes: address, provider:name, arguments, instruction",
+		 FNP_OPTION_FLAG, &usdt},
 	};
 	const struct fnp_options options = {.command = &fnp_command_inspect_object,
 					    .table = table,
@@ -102,13 +136,15 @@ static int run(int argc, char **argv)
 		return FNP_EXIT_FAILED;
 	if (rows)
 		return print_rows(object, words.items[0]) < 0 ? FNP_EXIT_FAILED : FNP_EXIT_OK;
+	if (usdt)
+		return print_usdt(object, words.items[0]) < 0 ? FNP_EXIT_FAILED : FNP_EXIT_OK;
 	print_facts(object);
 	return FNP_EXIT_OK;
 }
 
 const struct fnp_command_ops fnp_command_inspect_object = {
 	.name = "object",
-	.synopsis = "fnprof inspect object FILE [--rows]",
+	.synopsis = "fnprof inspect object FILE [--rows | --usdt]",
 	.description = "what is known of an ELF file: build id, runtime, symbols, unwind rows",
 	.details = "--rows prints the table that the kernel side walks by, decoded: LOC CFA rbp ra, as\n"
 		   "readelf --debug-dump=frames-interp writes them; \"exp\" for what the table cannot hold.",
