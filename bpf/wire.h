@@ -254,7 +254,7 @@ struct fnp_probe_record {
 	fnp_u16 n_arguments;
 	fnp_u16 unknown; /* bit n: argument n could not be read */
 	fnp_u64 ip;	 /* of the place, in the process */
-	fnp_u64 peeked;	 /* what the spec's extra word of memory held; 0: none, or not readable */
+	fnp_u64 peeked;	 /* what the spec peeks at, plus one; 0: none, or not readable */
 	fnp_u64 arguments[FNP_PROBE_ARGUMENTS_MAX];
 };
 

@@ -49,7 +49,7 @@ static int move_record(void *self, void *data, size_t size)
 /* With the lock held. */
 static void empty(struct queue *queue)
 {
-	if (queue->words.len * 8 < QUEUE_BYTES_MAX)
+	if (queue->ring && queue->words.len * 8 < QUEUE_BYTES_MAX)
 		ring_buffer__consume(queue->ring);
 }
 
@@ -109,6 +109,8 @@ int fnp_rings_create(const int fds[FNP_RINGS], struct fnp_rings **ret)
 	if (!rings)
 		return -ENOMEM;
 	for (int i = 0; i < FNP_RINGS; i++) {
+		if (fds[i] < 0)
+			continue;
 		rings->queues[i].ring = ring_buffer__new(fds[i], move_record, &rings->queues[i], NULL);
 		if (!rings->queues[i].ring)
 			return fnp_error(-errno, "cannot map a ring of the kernel side: %s", strerror(errno));
@@ -141,7 +143,7 @@ void fnp_rings_destroy(struct fnp_rings *rings)
 
 int fnp_rings_fd(const struct fnp_rings *rings, enum fnp_ring which)
 {
-	return ring_buffer__epoll_fd(rings->queues[which].ring);
+	return rings->queues[which].ring ? ring_buffer__epoll_fd(rings->queues[which].ring) : -1;
 }
 
 static void set_busy(struct fnp_rings *rings, bool busy)
@@ -177,6 +179,8 @@ void fnp_rings_take(struct fnp_rings *rings, enum fnp_ring which,
 {
 	struct queue *queue = &rings->queues[which];
 
+	if (!queue->ring)
+		return;
 	pthread_mutex_lock(&rings->lock);
 	ring_buffer__consume(queue->ring);
 	swap_out(rings, queue);

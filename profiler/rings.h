@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two rings of the kernel side, and a helper that empties them while the session is busy.
+ * The rings of the kernel side, and a helper that empties them while the session is busy.
  *
  * A round may take long: a big file's names are read, a disk is slow. Meanwhile the rings would fill, and what does not
  * fit is lost. So while a round lasts, a thread of our own looks at the rings every few milliseconds and moves what is
@@ -16,16 +16,16 @@
 
 #include "base/memory.h"
 
-enum fnp_ring { FNP_RING_EVENTS, FNP_RING_SAMPLES, FNP_RINGS };
+enum fnp_ring { FNP_RING_EVENTS, FNP_RING_SAMPLES, FNP_RING_PROBES, FNP_RINGS };
 
 struct fnp_rings;
 
-/* `fds` are the maps'; they stay the caller's. */
+/* `fds` are the maps'; they stay the caller's. A negative one: that ring is not there, and always empty. */
 int fnp_rings_create(const int fds[FNP_RINGS], struct fnp_rings **ret);
 void fnp_rings_destroy(struct fnp_rings *rings);
 FNP_DEFINE_CLEANUP(fnp_rings_destroyp, struct fnp_rings *, fnp_rings_destroy)
 
-/* To poll for reading. */
+/* To poll for reading; -1: that ring is not there. */
 int fnp_rings_fd(const struct fnp_rings *rings, enum fnp_ring which);
 
 /* Around a round: between the two the helper is awake. */

@@ -82,6 +82,11 @@ static const struct fnp_runtime_id *id_of(struct fnp_runtimes *runtimes, const s
 	return id;
 }
 
+const struct fnp_runtime_id *fnp_runtimes_id(struct fnp_runtimes *runtimes, const struct fnp_object *object)
+{
+	return id_of(runtimes, object);
+}
+
 static void recognise(void *self, const struct fnp_object *object, struct fnp_runtime_id *ret)
 {
 	const struct fnp_runtime_id *id = id_of(self, object);

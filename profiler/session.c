@@ -186,6 +186,8 @@ static int prepare(struct session *s)
 		.period_ns = (int64_t)(FNP_NS_PER_S / s->options->rate_hz),
 		.write = write_row,
 		.add_process = add_process,
+		.probes = s->options->probes,
+		.n_probes = s->options->n_probes,
 		.self = s,
 	};
 	int r = take_signals(s);

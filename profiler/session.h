@@ -19,7 +19,9 @@ struct fnp_session_options {
 	uint32_t rate_hz;
 	const uint32_t *pids; /* each once */
 	size_t n_pids;
-	uint64_t duration_ns; /* 0: until something else ends it */
+	uint64_t duration_ns;	   /* 0: until something else ends it */
+	const char *const *probes; /* "provider:probe" */
+	size_t n_probes;
 	char *const *command; /* ended by NULL; NULL without a command */
 	bool always_summary;  /* say the closing summary also where there is no terminal */
 };

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "profiler/probes.h"
 #include "profiler/records.h"
 #include "profiler/rings.h"
 #include "profiler/runtimes.h"
@@ -32,6 +33,7 @@ struct fnp_watch {
 	struct fnp_spaces *spaces;
 	struct fnp_resumer *resumer;
 	struct fnp_runtimes *runtimes;
+	struct fnp_probes *probes;
 	struct fnp_samples *samples;
 	struct fnp_profiles *profiles;
 	struct fnp_invocations *invocations;
@@ -58,8 +60,13 @@ struct exited {
 static void host_set_filter(void *self, uint32_t pid, uint32_t flags, uint16_t port)
 {
 	struct fnp_watch *watch = self;
+	struct fnp_process *process = fnp_processes_find(watch->processes, pid);
 
 	fnp_kernel_set_filter(watch->options.kernel, pid, flags, port);
+	if (process) {
+		process->wanted = true;
+		fnp_probes_update(watch->probes, process);
+	}
 }
 
 static void forget_process(struct fnp_watch *watch, uint32_t pid)
@@ -126,7 +133,8 @@ static int sink_close_row(void *self, struct fnp_row *taken)
 static int open_rings(struct fnp_watch *watch)
 {
 	const int fds[FNP_RINGS] = {[FNP_RING_EVENTS] = fnp_kernel_map_fd(watch->options.kernel, "events"),
-				    [FNP_RING_SAMPLES] = fnp_kernel_map_fd(watch->options.kernel, "samples")};
+				    [FNP_RING_SAMPLES] = fnp_kernel_map_fd(watch->options.kernel, "samples"),
+				    [FNP_RING_PROBES] = fnp_kernel_map_fd(watch->options.kernel, "probes")};
 
 	return fnp_rings_create(fds, &watch->rings);
 }
@@ -153,6 +161,9 @@ static void on_mapping(void *self, struct fnp_process *process)
 
 	fnp_spaces_update(watch->spaces, process);
 	fnp_runtimes_update(watch->runtimes, process);
+	/* Of the whole host's programs most are none of ours: their files stay as they are. */
+	if (watch->options.mode != FNP_MODE_HOST || process->wanted)
+		fnp_probes_update(watch->probes, process);
 }
 
 static int layouts_fd(void *self, const char *name)
@@ -166,6 +177,26 @@ static int create_runtimes(struct fnp_watch *watch)
 		.objects = watch->objects, .spaces = watch->spaces, .layouts_fd = layouts_fd, .self = watch};
 
 	return fnp_runtimes_create(&options, &watch->runtimes);
+}
+
+static void tell_event(void *self, const struct fnp_invocations_place *at, const struct fnp_row_event *event)
+{
+	struct fnp_watch *watch = self;
+
+	fnp_invocations_row_event(watch->invocations, at, event);
+}
+
+static int create_probes(struct fnp_watch *watch)
+{
+	struct fnp_probes_options options = {.usdt = fnp_usdt_of(watch->options.kernel),
+					     .objects = watch->objects,
+					     .runtimes = watch->runtimes,
+					     .asked = watch->options.probes,
+					     .n_asked = watch->options.n_probes,
+					     .tell = tell_event,
+					     .self = watch};
+
+	return fnp_probes_create(&options, &watch->probes);
 }
 
 /* Mappings are mirrored to where the walkers see them, on both sides. */
@@ -200,6 +231,7 @@ int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch *
 	r = r ?: create_spaces(watch);
 	r = r ?: fnp_map_events_create(&watch->map_events);
 	r = r ?: create_runtimes(watch);
+	r = r ?: create_probes(watch);
 	r = r ?: fnp_samples_create(watch->objects, watch->resumer, watch->runtimes, &watch->samples);
 	profiles = (struct fnp_profiles_options){.objects = watch->objects,
 						 .runtimes = watch->runtimes,
@@ -227,6 +259,7 @@ void fnp_watch_destroy(struct fnp_watch *watch)
 		fnp_processes_each(watch->processes, remove_runtime, watch);
 	fnp_rings_destroy(watch->rings);
 	fnp_invocations_destroy(watch->invocations);
+	fnp_probes_destroy(watch->probes);
 	fnp_profiles_destroy(watch->profiles);
 	fnp_samples_destroy(watch->samples);
 	fnp_runtimes_destroy(watch->runtimes);
@@ -250,6 +283,7 @@ void fnp_watch_fds(const struct fnp_watch *watch, int ret[FNP_WATCH_FDS])
 	ret[0] = fnp_rings_fd(watch->rings, FNP_RING_EVENTS);
 	ret[1] = fnp_rings_fd(watch->rings, FNP_RING_SAMPLES);
 	ret[2] = fnp_map_events_fd(watch->map_events);
+	ret[3] = fnp_rings_fd(watch->rings, FNP_RING_PROBES);
 }
 
 /* ---- who is watched from the beginning ---- */
@@ -310,6 +344,8 @@ int fnp_watch_add_command(struct fnp_watch *watch, uint32_t pid, const char *pro
 		.pid = pid, .now_ns = fnp_clock_ns(), .program = program, .waits_for_exec = true};
 	struct fnp_process *process;
 	int r = fnp_invocations_attach(watch->invocations, &view);
+
+	fnp_probes_expect_program(watch->probes, program);
 
 	r = r ?: fnp_processes_add(watch->processes, pid, 0, &process);
 	return r ?: fnp_kernel_watch(watch->options.kernel, pid, ALL_FLAGS | FNP_TARGET_WAIT_EXEC, 0);
@@ -449,6 +485,15 @@ static void give_held(struct fnp_watch *watch)
 	watch->held.len = 0;
 }
 
+static void take_probe(void *self, const void *data, size_t size)
+{
+	struct fnp_watch *watch = self;
+	const struct fnp_record *head;
+
+	if (fnp_record_check(data, size, &head) == 0 && head->type == FNP_RECORD_PROBE)
+		fnp_probes_take(watch->probes, (const struct fnp_probe_record *)head);
+}
+
 /* ---- processes that end ---- */
 
 static void settle_losses(struct fnp_watch *watch, uint32_t pid, const struct fnp_target *target)
@@ -467,6 +512,7 @@ static void settle_losses(struct fnp_watch *watch, uint32_t pid, const struct fn
 static void settle(struct fnp_watch *watch, struct exited *exited, const struct fnp_target *target)
 {
 	settle_losses(watch, exited->pid, target);
+	fnp_probes_end_process(watch->probes, exited->pid, exited->process, exited->time_ns);
 	fnp_invocations_gone(watch->invocations, exited->pid, exited->process, target, exited->time_ns);
 	watch->options.add_process(watch->options.self, exited->pid, exited->process, target->cpu_ns);
 	fnp_kernel_unwatch(watch->options.kernel, exited->pid);
@@ -560,6 +606,7 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 	fnp_map_events_deliver(watch->map_events, now_ns, fnp_processes_take_map_event, watch->processes);
 	give_held(watch);
 	fnp_rings_take(watch->rings, FNP_RING_SAMPLES, take_sample, watch);
+	fnp_rings_take(watch->rings, FNP_RING_PROBES, take_probe, watch);
 	visit_all_exited(watch);
 	fnp_invocations_advance(watch->invocations, now_ns);
 	fnp_samples_tidy(watch->samples, watch->invocations);
@@ -575,6 +622,7 @@ int fnp_watch_patience_ms(const struct fnp_watch *watch, uint64_t now_ns)
 void fnp_watch_tidy(struct fnp_watch *watch)
 {
 	fnp_objects_release_pages(watch->objects);
+	fnp_probes_tend(watch->probes, watch->now_ns);
 }
 
 bool fnp_watch_any_alive(const struct fnp_watch *watch)
@@ -602,6 +650,8 @@ int fnp_watch_finish(struct fnp_watch *watch, uint64_t now_ns, struct fnp_watch_
 	int r = fnp_watch_round(watch, now_ns);
 
 	r = r ?: fnp_watch_round(watch, now_ns);
+	fnp_probes_end_process(watch->probes, 0, 0, now_ns);
+	fnp_probes_finish(watch->probes);
 	fnp_processes_each(watch->processes, finish_process, watch);
 	fnp_invocations_finish(watch->invocations, now_ns);
 	fnp_invocations_counters(watch->invocations, &counters);

@@ -23,6 +23,8 @@ struct fnp_watch_options {
 	enum fnp_invocations_mode mode;
 	int64_t utc_offset_ns;
 	int64_t period_ns;
+	const char *const *probes; /* "provider:probe", asked for by name; not owned */
+	size_t n_probes;
 	/* A closed row with its profile; neither is kept. */
 	int (*write)(void *self, const struct fnp_row *row, const struct fnp_profile *profile);
 	/* A process is over, or the recording is: what it used in all. */
@@ -43,7 +45,7 @@ FNP_DEFINE_CLEANUP(fnp_watch_destroyp, struct fnp_watch *, fnp_watch_destroy)
 /* Watches a process that runs already; said when it cannot be. */
 int fnp_watch_add_pid(struct fnp_watch *watch, uint32_t pid);
 
-/* Watches CMD's process, which waits for its exec. */
+/* Watches CMD's process, which waits for its exec. Its file gets its probes now. */
 int fnp_watch_add_command(struct fnp_watch *watch, uint32_t pid, const char *program);
 
 /* Watches every process of the host in which a source finds work. */
@@ -52,9 +54,9 @@ int fnp_watch_scan_host(struct fnp_watch *watch);
 /* Mapping events begin to flow. Call it before processes are added. */
 int fnp_watch_start(struct fnp_watch *watch);
 
-#define FNP_WATCH_FDS 3
+#define FNP_WATCH_FDS 4
 
-/* Descriptors to poll for reading: the two rings, and the one of mappings. */
+/* Descriptors to poll for reading: the rings (-1: one that is not there), and the one of mappings. */
 void fnp_watch_fds(const struct fnp_watch *watch, int ret[FNP_WATCH_FDS]);
 
 int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/vec.h"
 
+#define PROBES_RING_BYTES (1 << 20)
 #define INITIAL_PID_NS 0xEFFFFFFCU /* PROC_PID_INIT_INO */
 
 struct shared_map {
@@ -25,8 +26,9 @@ struct fnp_kernel {
 	uint32_t n_cpus;
 	uint32_t own_pid_ns;
 	int stats_fd;
-	int set_filter_fd; /* the program fnp_set_filter; owned by `programs` */
-	struct btf *btf;   /* of the running kernel; loaded when first asked for */
+	int set_filter_fd;     /* the program fnp_set_filter; owned by `programs` */
+	struct btf *btf;       /* of the running kernel; loaded when first asked for */
+	struct fnp_usdt *usdt; /* the collector's; not owned */
 	FNP_VEC(struct shared_map) maps;
 	FNP_VEC(int) programs; /* duplicates, for what they cost */
 };
@@ -113,6 +115,10 @@ static uint32_t entries_of(const struct fnp_kernel *kernel, const char *name)
 		return (uint32_t)kernel->options.events_ring_bytes;
 	if (strcmp(name, "samples") == 0)
 		return (uint32_t)kernel->options.samples_ring_bytes;
+	if (strcmp(name, "probes") == 0)
+		return PROBES_RING_BYTES;
+	if (strcmp(name, "probe_scratch") == 0)
+		return 4 * kernel->n_cpus;
 	for (size_t i = 0; i < FNP_ARRAY_SIZE(one_a_cpu); i++) {
 		if (strcmp(name, one_a_cpu[i]) == 0)
 			return kernel->n_cpus;
@@ -198,6 +204,16 @@ int fnp_kernel_adopt(struct fnp_kernel *kernel, struct bpf_object *object)
 			r = adopt_program(kernel, program);
 	}
 	return r;
+}
+
+void fnp_kernel_set_usdt(struct fnp_kernel *kernel, struct fnp_usdt *usdt)
+{
+	kernel->usdt = usdt;
+}
+
+struct fnp_usdt *fnp_kernel_usdt(const struct fnp_kernel *kernel)
+{
+	return kernel->usdt;
 }
 
 int fnp_kernel_map_fd(const struct fnp_kernel *kernel, const char *name)

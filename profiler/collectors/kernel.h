@@ -38,6 +38,11 @@ int fnp_kernel_adopt(struct fnp_kernel *kernel, struct bpf_object *object);
 /* The file descriptor of a shared map; -ENOENT. It stays the kernel's. */
 int fnp_kernel_map_fd(const struct fnp_kernel *kernel, const char *name);
 
+/* Where who puts probes finds the collector that does (usdt.h). */
+struct fnp_usdt;
+void fnp_kernel_set_usdt(struct fnp_kernel *kernel, struct fnp_usdt *usdt);
+struct fnp_usdt *fnp_kernel_usdt(const struct fnp_kernel *kernel);
+
 /* All objects are loaded: gives back the memory that only loading needed. */
 void fnp_kernel_loaded(struct fnp_kernel *kernel);
 

@@ -6,6 +6,7 @@
 #include "profiler/commands/options.h"
 #include "profiler/commands/pids.h"
 #include "profiler/features.h"
+#include "profiler/probes.h"
 #include "profiler/session.h"
 
 extern const struct fnp_command_ops fnp_command_record;
@@ -31,6 +32,7 @@ static int record(const struct fnp_session_options *options)
 static int run(int argc, char **argv)
 {
 	const char *dir = NULL, *pid_text = NULL;
+	struct fnp_option_list probes = {0};
 	uint64_t rate_hz = FNP_SESSION_RATE_HZ_DEFAULT, duration_s = 0;
 	const struct fnp_option table[] = {
 		{'o', "output", "DIR", "where to write; new or empty (default fnprof-<UTC time>)",
@@ -39,6 +41,11 @@ static int run(int argc, char **argv)
 		 &rate_hz, 1, FNP_SESSION_RATE_HZ_MAX},
 		{'p', "pid", "PID,...", "profile these processes and all they start from now on",
 		 FNP_OPTION_TEXT, &pid_text},
+		{0, "usdt", "PROVIDER:PROBE",
+		 "tell every hit of these probes as an event, with its arguments (a pattern; may be "
+		 "repeated); each hit "
+		 "costs about 1 us",
+		 FNP_OPTION_LIST, &probes},
 		{'d', "duration", "SECONDS", "end after this time", FNP_OPTION_NUMBER, &duration_s, 1,
 		 DURATION_S_MAX},
 	};
@@ -63,6 +70,11 @@ static int run(int argc, char **argv)
 		return fnp_options_mistake(&fnp_command_record,
 					   "--pid takes process numbers with commas between them, not \"%s\"",
 					   pid_text);
+	for (size_t i = 0; i < probes.n; i++) {
+		if (fnp_probes_check_name(probes.items[i]) < 0)
+			return fnp_options_mistake(&fnp_command_record,
+						   "--usdt takes PROVIDER:PROBE, not \"%s\"", probes.items[i]);
+	}
 	status = check_pids(&pids);
 	if (status != FNP_EXIT_OK)
 		return status;
@@ -73,6 +85,8 @@ static int run(int argc, char **argv)
 		.rate_hz = (uint32_t)rate_hz,
 		.pids = pids.list.items,
 		.n_pids = pids.list.len,
+		.probes = probes.items,
+		.n_probes = probes.n,
 		.duration_ns = duration_s * FNP_NS_PER_S,
 		.command = command.n > 0 ? command.items : NULL,
 	});
@@ -80,7 +94,8 @@ static int run(int argc, char **argv)
 
 const struct fnp_command_ops fnp_command_record = {
 	.name = "record",
-	.synopsis = "fnprof record [-o DIR] [-F HZ] [-p PID,...] [-d SECONDS] [-- CMD ARG...]",
+	.synopsis = "fnprof record [-o DIR] [-F HZ] [-p PID,...] [-d SECONDS] [--usdt PROVIDER:PROBE] [-- "
+		    "CMD ARG...]",
 	.description = "profile a command, processes, or every function of this host",
 	.details = "With CMD: it and all that it starts, until it ends. With -p: these processes and all "
 		   "that they\n"

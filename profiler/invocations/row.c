@@ -31,6 +31,7 @@ void fnp_row_destroy(struct fnp_row *row)
 	for (size_t i = 0; i < row->events.len; i++) {
 		free(row->events.items[i].name);
 		free(row->events.items[i].cause);
+		free(row->events.items[i].arguments);
 	}
 	fnp_vec_deinit(&row->events);
 	fnp_vec_deinit(&row->stacks);
@@ -137,17 +138,19 @@ static int copy_text(const char *text, char **ret)
 
 static int add_event(struct fnp_row *row, const struct fnp_row_event *event)
 {
-	fnp_autofree char *name = NULL, *cause = NULL;
+	fnp_autofree char *name = NULL, *cause = NULL, *arguments = NULL;
 	struct fnp_row_event copy = *event;
 	int r = row->events.len < FNP_ROW_EVENTS_MAX ? 0 : -ENOSPC;
 
 	r = r ?: copy_text(event->name, &name);
 	r = r ?: copy_text(event->cause, &cause);
+	r = r ?: copy_text(event->arguments, &arguments);
 	r = r ?: fnp_vec_reserve(&row->events, row->events.len + 1);
 	if (r < 0)
 		return r;
 	copy.name = TAKE_PTR(name);
 	copy.cause = TAKE_PTR(cause);
+	copy.arguments = TAKE_PTR(arguments);
 	row->events.items[row->events.len++] = copy;
 	return 0;
 }

@@ -83,6 +83,7 @@ struct fnp_row_event {
 	const char *what; /* "gc", "import", ...: lives as long as the program */
 	char *name;	  /* owned by the row; NULL: not known */
 	char *cause;	  /* likewise */
+	char *arguments;  /* likewise; numbers with a space between them */
 };
 
 struct fnp_stack_epoch; /* profiler/samples.h: the table that the numbers above belong to */

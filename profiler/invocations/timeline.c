@@ -12,6 +12,7 @@ static void forget_texts(struct fnp_row_event *event)
 {
 	fnp_freep(&event->name);
 	fnp_freep(&event->cause);
+	fnp_freep(&event->arguments);
 }
 
 static void lose(struct fnp_invocations *engine)
@@ -66,16 +67,18 @@ static int hold(struct fnp_invocations *engine, const struct held_event *one)
 {
 	fnp_autofree char *name = one->event.name ? strdup(one->event.name) : NULL;
 	fnp_autofree char *cause = one->event.cause ? strdup(one->event.cause) : NULL;
+	fnp_autofree char *arguments = one->event.arguments ? strdup(one->event.arguments) : NULL;
 	struct held_event copy = *one;
 	int r;
 
-	if ((one->event.name && !name) || (one->event.cause && !cause))
+	if ((one->event.name && !name) || (one->event.cause && !cause) || (one->event.arguments && !arguments))
 		return -ENOMEM;
 	r = fnp_vec_reserve(&engine->held_events, engine->held_events.len + 1);
 	if (r < 0)
 		return r;
 	copy.event.name = TAKE_PTR(name);
 	copy.event.cause = TAKE_PTR(cause);
+	copy.event.arguments = TAKE_PTR(arguments);
 	engine->held_events.items[engine->held_events.len++] = copy;
 	return 0;
 }

@@ -15,6 +15,8 @@ static void write_line(const struct fnp_row_event *event, struct fnp_buffer *b)
 		fnp_json_text(b, "name", event->name);
 	if (event->cause)
 		fnp_json_text(b, "cause", event->cause);
+	if (event->arguments)
+		fnp_json_text(b, "arguments", event->arguments);
 	fnp_json_text(b, "how", fnp_event_how_name(event->how));
 	fnp_json_close(b);
 	fnp_buffer_byte(b, '\n');

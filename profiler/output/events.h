@@ -7,8 +7,8 @@
 #include "profiler/invocations/row.h"
 
 /*
- * Appends a line for each event: {"t_ns", "duration_ns", "tid", "what", "name", "cause", "how"}; a name or a cause that
- * is not known is absent. Errors are the buffer's.
+ * Appends a line for each event: {"t_ns", "duration_ns", "tid", "what", "name", "cause", "how"}; what is not known is
+ * absent. The arguments of a probe that was asked for stand in "arguments", as text. Errors are the buffer's.
  */
 void fnp_events_lines(const struct fnp_row *row, struct fnp_buffer *ret);
 

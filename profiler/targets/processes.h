@@ -29,6 +29,7 @@ struct fnp_process {
 	FNP_VEC(struct fnp_mapping) mappings; /* in the order of their times */
 	uint64_t maps_generation;	      /* counts up with each change of the mappings */
 	bool exited;
+	bool wanted; /* a source claimed it, or it was given */
 	uint64_t exited_ns;
 	void *runtime; /* owned by profiler/runtimes.c */
 };

@@ -33,7 +33,7 @@ KINDS = ("invocation", "init", "idle", "shared", "process")
 REQUIRED = {"kind", "id", "function", "pid", "start", "start_ns", "duration_ns", "samples", "sampled_ns", "cpu_ns",
             "attribution", "losses", "pprof", "folded"}
 OPTIONAL = {"version", "source", "runtime", "cold", "init", "outcome", "trace_id", "parent_span_id", "deadline",
-            "children_cpu_ns", "post_cpu_ns", "ledger", "events", "truncated"}
+            "children_cpu_ns", "post_cpu_ns", "ledger", "events", "events_lost", "truncated"}
 SUMMARY = {"format", "start", "duration_ns", "kernel", "rate_hz", "ticks", "samples", "losses", "ticks_missed",
            "events_lost", "truncated", "cost", "processes"}
 UTC = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})Z$")

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/probe_meanings.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+#define STRING(argument)                                                                                     \
+	{                                                                                                    \
+		(argument), FNP_PROBE_TEXT_STRING, 0, 0                                                      \
+	}
+#define SIZED(argument)                                                                                      \
+	{                                                                                                    \
+		(argument), FNP_PROBE_TEXT_SIZED, (argument) + 1, 0                                          \
+	}
+#define TUPLE_FIRST 24 /* PyTupleObject.ob_item, CPython 3.8 to 3.14 */
+
+const struct fnp_probe_meaning fnp_probe_asked = {.what = "usdt", .naming = FNP_NAMING_ASKED};
+
+static const struct fnp_probe_meaning notes[] = {
+	/* CPython, where it was configured with --with-dtrace (Include/pydtrace.d) */
+	{"python", "gc__start", "gc", FNP_PROBE_BEGIN, FNP_PAIR_GC, FNP_NAMING_PYTHON_GC},
+	{"python", "gc__done", "gc", FNP_PROBE_END, FNP_PAIR_GC, FNP_NAMING_NONE},
+	{"python", "import__find__load__start", "import", FNP_PROBE_BEGIN, FNP_PAIR_IMPORT, FNP_NAMING_TEXT,
+	 .n_texts = 1, .texts = {STRING(0)}},
+	{"python", "import__find__load__done", "import", FNP_PROBE_END, FNP_PAIR_IMPORT, FNP_NAMING_IMPORTED,
+	 .n_texts = 1, .texts = {STRING(0)}},
+	{"python", "audit", "mark", FNP_PROBE_MARK_AUDIT, FNP_PAIR_MARK, FNP_NAMING_NONE,
+	 .flags = FNP_PROBE_MARKS, .n_texts = 2, .texts = {STRING(0), {1, FNP_PROBE_TEXT_RAW, 0, TUPLE_FIRST}}},
+	/* HotSpot, where it was built with --enable-dtrace (src/hotspot/os/posix/dtrace/hotspot.d) */
+	{"hotspot", "gc__begin", "gc", FNP_PROBE_BEGIN, FNP_PAIR_GC, FNP_NAMING_JVM_GC, .peeks_cause = true},
+	{"hotspot", "gc__end", "gc", FNP_PROBE_END, FNP_PAIR_GC, FNP_NAMING_NONE},
+	{"hotspot", "mem__pool__gc__begin", "gc", FNP_PROBE_NOTE, FNP_PAIR_GC, FNP_NAMING_JVM_GC,
+	 .n_texts = 1, .texts = {SIZED(0)}, .peeks_cause = true},
+	{"hotspot", "class__loaded", "class_load", FNP_PROBE_MOMENT, FNP_PAIR_NONE, FNP_NAMING_JVM_CLASS,
+	 .n_texts = 1, .texts = {SIZED(0)}},
+	{"hotspot", "method__compile__begin", "jit", FNP_PROBE_BEGIN, FNP_PAIR_JIT, FNP_NAMING_JVM_METHOD,
+	 .n_texts = 3, .texts = {SIZED(2), SIZED(4), SIZED(0)}},
+	{"hotspot", "method__compile__end", "jit", FNP_PROBE_END, FNP_PAIR_JIT, FNP_NAMING_NONE},
+	{"hotspot", "thread__start", "thread_start", FNP_PROBE_MOMENT, FNP_PAIR_NONE, FNP_NAMING_TEXT,
+	 .n_texts = 1, .texts = {SIZED(0)}},
+	{"hotspot", "thread__stop", "thread_stop", FNP_PROBE_MOMENT, FNP_PAIR_NONE, FNP_NAMING_TEXT,
+	 .n_texts = 1, .texts = {SIZED(0)}},
+	/* A program's own marks */
+	{"fnprof", "begin", "mark", FNP_PROBE_BEGIN, FNP_PAIR_MARK, FNP_NAMING_TEXT, .n_texts = 1,
+	 .texts = {STRING(0)}},
+	{"fnprof", "end", "mark", FNP_PROBE_END, FNP_PAIR_MARK, FNP_NAMING_TEXT, .n_texts = 1,
+	 .texts = {STRING(0)}},
+	{"fnprof", "mark", "mark", FNP_PROBE_MOMENT, FNP_PAIR_MARK, FNP_NAMING_TEXT, .n_texts = 1,
+	 .texts = {STRING(0)}},
+};
+
+/*
+ * V8 has no notes. Heap::PerformGarbageCollection(collector, reason, ...) is the pause; on some versions it is only
+ * called by a clone of itself. No return probe ends it: that would put a foreign return address on the stack that
+ * samples are walked on. GCTracer::StopObservablePause is the last that happens in a pause.
+ */
+static const struct fnp_probe_meaning v8[] = {
+	{NULL, "_ZN2v88internal4Heap24PerformGarbageCollection*", "gc", FNP_PROBE_BEGIN, FNP_PAIR_GC,
+	 FNP_NAMING_V8_GC},
+	{NULL, "_ZN2v88internal8GCTracer19StopObservablePause*", "gc", FNP_PROBE_END, FNP_PAIR_GC,
+	 FNP_NAMING_NONE},
+	{0},
+};
+
+const struct fnp_probe_meaning *fnp_probe_meaning_of(const char *provider, const char *name)
+{
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(notes); i++) {
+		if (strcmp(notes[i].provider, provider) == 0 && strcmp(notes[i].name, name) == 0)
+			return &notes[i];
+	}
+	return NULL;
+}
+
+const struct fnp_probe_meaning *fnp_probe_functions(const char *runtime)
+{
+	static const struct fnp_probe_meaning none = {0};
+
+	return strcmp(runtime, "v8") == 0 ? v8 : &none;
+}

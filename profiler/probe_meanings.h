@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The probes of runtimes that are on without being asked for: which they are, and what a hit means. They are those
+ * that are hit once a collection, a class, an import: what is hit once a call is never among them.
+ */
+#ifndef FNP_PROFILER_PROBE_MEANINGS_H
+#define FNP_PROFILER_PROBE_MEANINGS_H
+
+#include <stdbool.h>
+
+#include "bpf/layout/probe.h"
+
+/* What a hit does to the events of its thread. */
+enum fnp_probe_role {
+	FNP_PROBE_MOMENT, /* is an event without length */
+	FNP_PROBE_BEGIN,
+	FNP_PROBE_END,	      /* of the last one of its pair that is open in this thread */
+	FNP_PROBE_NOTE,	      /* tells more of the open one of its pair */
+	FNP_PROBE_MARK_AUDIT, /* text 0 says which: "fnprof.begin", "fnprof.end", "fnprof.mark" */
+};
+
+/* A begin and its end are of one pair. */
+enum fnp_probe_pair {
+	FNP_PAIR_NONE,
+	FNP_PAIR_GC,
+	FNP_PAIR_JIT,
+	FNP_PAIR_IMPORT,
+	FNP_PAIR_MARK,
+};
+
+/* How name and cause are made of what was read. */
+enum fnp_probe_naming {
+	FNP_NAMING_NONE,
+	FNP_NAMING_TEXT,       /* the first text is the name */
+	FNP_NAMING_PYTHON_GC,  /* "generation 2" */
+	FNP_NAMING_IMPORTED,   /* the name again, and whether it was found */
+	FNP_NAMING_JVM_CLASS,  /* "java/lang/String" */
+	FNP_NAMING_JVM_GC,     /* the collector's name, and the cause that was peeked */
+	FNP_NAMING_JVM_METHOD, /* class, method; the compiler is the cause */
+	FNP_NAMING_V8_GC,      /* numbers of the kind and the reason */
+	FNP_NAMING_ASKED,      /* "provider:name" and its arguments */
+};
+
+struct fnp_probe_meaning {
+	const char *provider; /* NULL: no note, a function */
+	const char *name;     /* of a function: its symbol, or the begin of it when it ends in '*' */
+	const char *what;
+	enum fnp_probe_role role;
+	enum fnp_probe_pair pair;
+	enum fnp_probe_naming naming;
+	uint8_t flags; /* enum fnp_probe_flags */
+	uint8_t n_texts;
+	struct fnp_probe_text texts[FNP_PROBE_SPEC_TEXTS];
+	bool peeks_cause; /* of the JVM's heap */
+};
+
+/* The meaning of a note, NULL: it is not on by itself. */
+const struct fnp_probe_meaning *fnp_probe_meaning_of(const char *provider, const char *name);
+
+/* The functions that are probed in files of a runtime ("v8"), ended by one without a name. */
+const struct fnp_probe_meaning *fnp_probe_functions(const char *runtime);
+
+/* What a probe means that was asked for by name and has no meaning of its own. */
+extern const struct fnp_probe_meaning fnp_probe_asked;
+
+#endif

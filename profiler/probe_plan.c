@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/probe_plan.h"
+
+#include <fnmatch.h>
+
+#include "symbolizer/dynamic.h"
+
+#define PROBES_MAX 1024 /* of one file */
+
+/* The first four integer arguments of a function, as words of struct pt_regs. */
+static const uint8_t x86_parameters[] = {14, 13, 12, 11}; /* rdi, rsi, rdx, rcx */
+
+static int pattern_of(const char *const *asked, size_t n_asked, const struct fnp_usdt_place *place)
+{
+	char full[512];
+
+	snprintf(full, sizeof(full), "%s:%s", place->provider, place->name);
+	for (size_t i = 0; i < n_asked; i++) {
+		if (fnmatch(asked[i], full, 0) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+static void fill_spec(const struct fnp_probe_meaning *meaning, uint64_t address, struct fnp_probe_spec *ret)
+{
+	ret->address = address;
+	ret->flags = meaning->flags;
+	ret->n_texts = meaning->n_texts;
+	memcpy(ret->texts, meaning->texts, sizeof(ret->texts));
+}
+
+static int add_note(struct fnp_probe_plan *plan, const struct fnp_usdt_place *place, int asked)
+{
+	const struct fnp_probe_meaning *meaning = fnp_probe_meaning_of(place->provider, place->name);
+	struct fnp_planned_probe probe = {.provider = place->provider,
+					  .name = place->name,
+					  .asked = asked,
+					  .offset = place->offset,
+					  .instruction = place->instruction};
+
+	if (!meaning && asked < 0)
+		return 0;
+	probe.meaning = meaning ? meaning : &fnp_probe_asked;
+	/* What one did not ask for must be cheap. */
+	if (asked < 0 && place->instruction != FNP_USDT_NOP && place->instruction != FNP_USDT_CHEAP)
+		return 0;
+	if (place->semaphore == FNP_USDT_SEMAPHORE_GOOD)
+		probe.semaphore_offset = place->semaphore_offset;
+	fill_spec(probe.meaning, place->address, &probe.spec);
+	probe.spec.n_arguments = (uint8_t)place->n_arguments;
+	memcpy(probe.spec.arguments, place->parsed, sizeof(probe.spec.arguments));
+	plan->peeks = plan->peeks || probe.meaning->peeks_cause;
+	return fnp_vec_push(&plan->probes, probe);
+}
+
+static int add_function(struct fnp_probe_plan *plan, const struct fnp_probe_meaning *meaning, uint64_t address)
+{
+	bool arm64 = fnp_object_header(plan->object)->e_machine == EM_AARCH64;
+	struct fnp_planned_probe probe = {.meaning = meaning,
+					  .name = meaning->name,
+					  .asked = -1,
+					  .instruction = fnp_usdt_instruction_at(plan->object, address)};
+
+	for (size_t i = 0; i < plan->probes.len; i++) {
+		if (plan->probes.items[i].spec.address == address)
+			return 0; /* another name of it */
+	}
+	if (probe.instruction != FNP_USDT_NOP && probe.instruction != FNP_USDT_CHEAP)
+		return 0;
+	if (fnp_usdt_offset_of(plan->object, address, PF_X, &probe.offset) < 0)
+		return 0;
+	fill_spec(meaning, address, &probe.spec);
+	for (uint8_t i = 0; i < FNP_ARRAY_SIZE(x86_parameters); i++)
+		probe.spec.arguments[i] = (struct fnp_probe_argument){.kind = FNP_PROBE_REGISTER,
+								      .size = i == 0 || i == 3 ? 8 : 4,
+								      .base = arm64 ? i : x86_parameters[i],
+								      .index = FNP_PROBE_NO_REGISTER};
+	probe.spec.n_arguments = FNP_ARRAY_SIZE(x86_parameters);
+	return fnp_vec_push(&plan->probes, probe);
+}
+
+/* True when the symbol's name is `name`, or begins so where that ends in '*'; not the parts that are split off. */
+static bool is_named(struct fnp_cursor names, uint32_t at, const char *name)
+{
+	size_t len = strcspn(name, "*");
+	const char *text;
+
+	if (fnp_cursor_seek(&names, at) < 0 || len > fnp_cursor_left(&names) ||
+	    memcmp(names.pos, name, len) != 0 || fnp_cursor_string(&names, &text) < 0)
+		return false;
+	return name[len] == '*' ? !strstr(text, ".cold") : text[len] == '\0';
+}
+
+static int add_functions(struct fnp_probe_plan *plan, const struct fnp_probe_meaning *meanings)
+{
+	struct fnp_symbol_source source;
+	int r = 0;
+
+	if (!meanings->name || (fnp_symbol_source_symtab(plan->object, &source) < 0 &&
+				fnp_symbol_source_dynsym(plan->object, &source) < 0))
+		return 0;
+	for (size_t i = 0; i < source.n_symbols && r == 0 && plan->probes.len < PROBES_MAX; i++) {
+		Elf64_Sym symbol;
+
+		memcpy(&symbol, source.symbols + i * sizeof(symbol), sizeof(symbol));
+		if (symbol.st_shndx == SHN_UNDEF || ELF64_ST_TYPE(symbol.st_info) != STT_FUNC)
+			continue;
+		for (const struct fnp_probe_meaning *m = meanings; m->name && r == 0; m++) {
+			if (is_named(source.names, symbol.st_name, m->name))
+				r = add_function(plan, m, symbol.st_value);
+		}
+	}
+	return r;
+}
+
+/* A begin without an end, or the other way round, would tell nothing. */
+static void drop_halves(struct fnp_probe_plan *plan)
+{
+	bool begins = false, ends = false;
+
+	for (size_t i = 0; i < plan->probes.len; i++) {
+		begins = begins || plan->probes.items[i].meaning->role == FNP_PROBE_BEGIN;
+		ends = ends || plan->probes.items[i].meaning->role == FNP_PROBE_END;
+	}
+	if (!begins || !ends)
+		plan->probes.len = 0;
+}
+
+int fnp_probe_plan_make(const struct fnp_object *object, const struct fnp_runtime_id *id,
+			const char *const *asked, size_t n_asked, struct fnp_probe_plan *ret)
+{
+	struct fnp_probe_plan plan = {.object = object, .version = id->major};
+	struct fnp_usdt_places places = {0};
+	int r = id->ops ? add_functions(&plan, fnp_probe_functions(id->ops->name)) : 0;
+
+	drop_halves(&plan);
+	r = r ?: fnp_usdt_read(object, &places);
+	for (size_t i = 0; i < places.list.len && r == 0 && plan.probes.len < PROBES_MAX; i++)
+		r = add_note(&plan, &places.list.items[i], pattern_of(asked, n_asked, &places.list.items[i]));
+	fnp_usdt_places_deinit(&places);
+	if (r < 0) {
+		fnp_probe_plan_deinit(&plan);
+		return r;
+	}
+	*ret = plan;
+	return 0;
+}
+
+void fnp_probe_plan_deinit(struct fnp_probe_plan *plan)
+{
+	fnp_vec_deinit(&plan->probes);
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/probes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "profiler/probe_plan.h"
+#include "symbolizer/hotspot.h"
+
+#define SEEN_MAX 65536
+#define INODES_MAX 65536
+#define ASKED_MAX 64
+#define PEEK_ATTEMPTS 64
+#define HITS_A_SECOND_MAX 5000 /* of one that is on by itself: half a percent of a processor */
+#define BUSY_SECONDS 3	       /* a start may be busy */
+#define CODE_BYTES 4	       /* that must be the same in the file and in what is known of it */
+
+/* A probe that sits somewhere. */
+struct sitting {
+	struct fnp_probe_plan *plan; /* NULL: this number is free */
+	uint32_t probe;		     /* of the plan */
+	uint32_t busy;		     /* seconds in a row that it was hit too often */
+	uint64_t hits;
+};
+
+struct fnp_probes {
+	struct fnp_probes_options options;
+	struct fnp_spans *spans;
+	struct fnp_map plans;		       /* struct fnp_object * -> struct fnp_probe_plan *, owned */
+	struct fnp_map seen;		       /* (process, object): looked at */
+	struct fnp_map inodes;		       /* that have their probes */
+	FNP_VEC(struct fnp_object *) expected; /* owned */
+	struct sitting sitting[FNP_PROBE_SPECS_MAX];
+	uint32_t met[ASKED_MAX]; /* places of each pattern */
+	uint64_t tended_ns;
+};
+
+int fnp_probes_create(const struct fnp_probes_options *options, struct fnp_probes **ret)
+{
+	FNP_CLEANUP(fnp_probes_destroyp) struct fnp_probes *probes = calloc(1, sizeof(*probes));
+	int r;
+
+	if (!probes)
+		return -ENOMEM;
+	probes->options = *options;
+	probes->options.n_asked = FNP_MIN(options->n_asked, (size_t)ASKED_MAX);
+	r = fnp_spans_create(options->tell, options->self, &probes->spans);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(probes);
+	return 0;
+}
+
+void fnp_probes_destroy(struct fnp_probes *probes)
+{
+	if (!probes)
+		return;
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&probes->plans, s));) {
+		struct fnp_probe_plan *plan = (void *)(uintptr_t)s->value;
+		fnp_probe_plan_deinit(plan);
+		free(plan);
+	}
+	for (size_t i = 0; i < probes->expected.len; i++)
+		fnp_object_unref(probes->expected.items[i]);
+	fnp_vec_deinit(&probes->expected);
+	fnp_map_deinit(&probes->plans);
+	fnp_map_deinit(&probes->seen);
+	fnp_map_deinit(&probes->inodes);
+	fnp_spans_destroy(probes->spans);
+	free(probes);
+}
+
+int fnp_probes_check_name(const char *name)
+{
+	const char *colon = strchr(name, ':');
+
+	return colon && colon > name && colon[1] && !strchr(colon + 1, ':') ? 0 : -EINVAL;
+}
+
+/* ---- putting them there -------------------------------------------------------------------------------------- */
+
+static struct fnp_probe_plan *plan_of(struct fnp_probes *probes, const struct fnp_object *object)
+{
+	uint64_t key = (uint64_t)(uintptr_t)object;
+	struct fnp_probe_plan *plan = fnp_map_find_ptr(&probes->plans, key);
+	const struct fnp_runtime_id *id;
+
+	if (plan)
+		return plan;
+	plan = calloc(1, sizeof(*plan));
+	id = fnp_runtimes_id(probes->options.runtimes, object);
+	if (!plan || !id ||
+	    fnp_probe_plan_make(object, id, probes->options.asked, probes->options.n_asked, plan) < 0) {
+		free(plan);
+		return NULL;
+	}
+	if (fnp_map_set_ptr(&probes->plans, key, plan) < 0) {
+		fnp_probe_plan_deinit(plan);
+		free(plan);
+		return NULL;
+	}
+	return plan;
+}
+
+/* The file may be another than the one that was read: one that was written over, or one of the same build id. */
+static bool same_code(int fd, const struct fnp_object *object, const struct fnp_planned_probe *probe)
+{
+	uint8_t bytes[CODE_BYTES];
+	const uint8_t *known;
+	size_t n = sizeof(bytes);
+
+	while (n > 0 && fnp_object_read_address(object, probe->spec.address, n, &known) < 0)
+		n--;
+	return n > 0 && pread(fd, bytes, n, (off_t)probe->offset) == (ssize_t)n && memcmp(bytes, known, n) == 0;
+}
+
+static const char *label(const struct fnp_planned_probe *probe, char ret[256])
+{
+	snprintf(ret, 256, "%s%s%s", probe->provider ? probe->provider : "", probe->provider ? ":" : "",
+		 probe->name);
+	return ret;
+}
+
+static int check(const struct fnp_probe_plan *plan, const struct fnp_planned_probe *probe, int fd)
+{
+	const char *file = fnp_object_base_name(plan->object);
+	char text[256];
+
+	if (!same_code(fd, plan->object, probe))
+		return -ESTALE;
+	if (probe->instruction == FNP_USDT_TRAP)
+		return fnp_error(-EINVAL, "the probe %s of %s is not on an instruction that can have one",
+				 label(probe, text), file);
+	if (probe->instruction == FNP_USDT_STEPPED)
+		fnp_warning("the probe %s of %s sits on an instruction that the kernel must step over: "
+			    "each hit may cost 10 us",
+			    label(probe, text), file);
+	return 0;
+}
+
+static void attach(struct fnp_probes *probes, struct fnp_probe_plan *plan, uint32_t index, int fd)
+{
+	const struct fnp_planned_probe *probe = &plan->probes.items[index];
+	struct fnp_usdt_where where = {.offset = probe->offset, .semaphore_offset = probe->semaphore_offset};
+	char path[64], text[256];
+	uint32_t number;
+	int r = check(plan, probe, fd);
+
+	if (r < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	where.path = path;
+	r = fnp_usdt_attach(probes->options.usdt, &where, &probe->spec, &number);
+	if (r < 0 && probe->asked >= 0)
+		fnp_error(r, "cannot put the probe %s on %s: %s", label(probe, text),
+			  fnp_object_base_name(plan->object), strerror(-r));
+	else if (r < 0)
+		fnp_debug("cannot put the probe %s on %s: %s", label(probe, text),
+			  fnp_object_base_name(plan->object), strerror(-r));
+	if (r < 0)
+		return;
+	probes->sitting[number] = (struct sitting){.plan = plan, .probe = index};
+	if (probe->asked >= 0)
+		probes->met[probe->asked]++;
+}
+
+/* Puts a plan's probes on the file behind `fd`, once an inode. */
+static void attach_plan(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd)
+{
+	struct stat st;
+	uint64_t key;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	key = (uint64_t)st.st_ino * 0x9e3779b97f4a7c15ULL ^ (uint64_t)st.st_dev;
+	if (fnp_map_find(&probes->inodes, key))
+		return;
+	if (probes->inodes.len >= INODES_MAX) {
+		fnp_warning_once("probes sit on %u files, which is as many as there may be", INODES_MAX);
+		return;
+	}
+	if (fnp_map_set(&probes->inodes, key, 1) < 0)
+		return;
+	for (uint32_t i = 0; i < plan->probes.len; i++)
+		attach(probes, plan, i, fd);
+}
+
+static uint64_t key_of(const struct fnp_process *process, uint32_t object)
+{
+	return (((uint64_t)process->pid << 32 | object) ^ process->image_ns) * 0x9e3779b97f4a7c15ULL;
+}
+
+/* True the first time for a process's image and a file. */
+static bool is_new(struct fnp_probes *probes, const struct fnp_process *process, uint32_t object)
+{
+	uint64_t key = key_of(process, object);
+
+	if (fnp_map_find(&probes->seen, key))
+		return false;
+	if (probes->seen.len >= SEEN_MAX)
+		fnp_map_deinit(&probes->seen); /* some are looked at twice */
+	fnp_map_set(&probes->seen, key, 1);
+	return true;
+}
+
+static void update_mapping(struct fnp_probes *probes, const struct fnp_process *process,
+			   const struct fnp_mapping *mapping)
+{
+	const struct fnp_target_object *object = fnp_objects_get(probes->options.objects, mapping->object);
+	struct fnp_probe_plan *plan;
+	char path[96];
+
+	if (!object || !object->elf || !is_new(probes, process, mapping->object))
+		return;
+	plan = plan_of(probes, object->elf);
+	if (!plan || plan->probes.len == 0)
+		return;
+	/* The kernel's own link to what is mapped: whatever stands at the path now is another file. */
+	snprintf(path, sizeof(path), "/proc/%u/map_files/%lx-%lx", process->pid, mapping->start, mapping->end);
+	fnp_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0)
+		attach_plan(probes, plan, fd);
+	else
+		fnp_map_remove(&probes->seen, key_of(process, mapping->object));
+}
+
+void fnp_probes_update(struct fnp_probes *probes, struct fnp_process *process)
+{
+	if (!probes->options.usdt || process->exited)
+		return;
+	for (size_t i = 0; i < process->mappings.len; i++) {
+		const struct fnp_mapping *mapping = &process->mappings.items[i];
+
+		if (mapping->from_ns >= process->image_ns && mapping->object != FNP_OBJECT_NONE)
+			update_mapping(probes, process, mapping);
+	}
+}
+
+void fnp_probes_expect(struct fnp_probes *probes, const char *path)
+{
+	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = NULL;
+	fnp_autoclose int fd = -1;
+	struct fnp_probe_plan *plan;
+	int own;
+
+	if (!probes->options.usdt || !path)
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	own = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (own < 0 || fnp_object_open_fd(own, path, &object) < 0)
+		return;
+	if (fnp_vec_reserve(&probes->expected, probes->expected.len + 1) < 0)
+		return;
+	plan = plan_of(probes, object);
+	probes->expected.items[probes->expected.len++] = TAKE_PTR(object);
+	if (plan && plan->probes.len > 0)
+		attach_plan(probes, plan, fd);
+}
+
+/* As execvp() would find it. */
+static char *find_program(const char *program)
+{
+	const char *path = getenv("PATH");
+	char file[4096];
+
+	if (strchr(program, '/'))
+		return realpath(program, NULL);
+	for (const char *p = path ? path : "/bin:/usr/bin"; *p;) {
+		size_t len = strcspn(p, ":");
+
+		snprintf(file, sizeof(file), "%.*s%s%s", (int)len, p, len ? "/" : "./", program);
+		if (access(file, X_OK) == 0)
+			return realpath(file, NULL);
+		p += len + (p[len] == ':');
+	}
+	return NULL;
+}
+
+void fnp_probes_expect_program(struct fnp_probes *probes, const char *program)
+{
+	fnp_autofree char *path = program ? find_program(program) : NULL;
+	char library[4200];
+	char *slash;
+
+	if (!path)
+		return;
+	fnp_probes_expect(probes, path);
+	slash = strrchr(path, '/');
+	if (strcmp(slash, "/java") != 0)
+		return;
+	*slash = '\0';
+	snprintf(library, sizeof(library), "%s/../lib/server/libjvm.so", path);
+	fnp_probes_expect(probes, library);
+}
+
+/* ---- hits ---------------------------------------------------------------------------------------------------- */
+
+/* Where the JVM tells why it collects is known once it runs; then the kernel side is told to look there. */
+static void find_cause(struct fnp_probes *probes, struct fnp_probe_plan *plan,
+		       const struct fnp_probe_record *record, uint64_t bias)
+{
+	struct fnp_hotspot_place place = {.pid = (pid_t)record->head.pid, .bias = bias, .object = plan->object};
+	uint64_t heap;
+	uint32_t offset;
+	int r = fnp_hotspot_cause_place(&place, &heap, &offset);
+
+	plan->peeked = r == 0 || r == -ENOENT || ++plan->peek_attempts >= PEEK_ATTEMPTS;
+	if (r < 0)
+		return;
+	for (uint32_t number = 0; number < FNP_PROBE_SPECS_MAX; number++) {
+		struct sitting *one = &probes->sitting[number];
+		struct fnp_planned_probe *probe = one->plan == plan ? &plan->probes.items[one->probe] : NULL;
+
+		if (!probe || !probe->meaning->peeks_cause)
+			continue;
+		probe->spec.peek = heap;
+		probe->spec.peek_offset = offset;
+		fnp_usdt_change(probes->options.usdt, number, &probe->spec);
+	}
+}
+
+void fnp_probes_take(struct fnp_probes *probes, const struct fnp_probe_record *record)
+{
+	struct sitting *one = record->spec < FNP_PROBE_SPECS_MAX ? &probes->sitting[record->spec] : NULL;
+	const struct fnp_planned_probe *probe;
+	struct fnp_spans_hit hit;
+
+	if (!one || !one->plan)
+		return;
+	probe = &one->plan->probes.items[one->probe];
+	if (one->plan->peeks && !one->plan->peeked)
+		find_cause(probes, one->plan, record, record->ip - probe->spec.address);
+	hit = (struct fnp_spans_hit){.meaning = probe->meaning,
+				     .provider = probe->provider,
+				     .name = probe->name,
+				     .how = probe->provider ? FNP_EVENT_USDT : FNP_EVENT_UPROBE,
+				     .version = one->plan->version};
+	fnp_spans_take(probes->spans, &hit, record);
+}
+
+void fnp_probes_end_process(struct fnp_probes *probes, uint32_t pid, uint64_t process, uint64_t time_ns)
+{
+	fnp_spans_end_process(probes->spans, pid, process, time_ns);
+}
+
+/* ---- once a second ------------------------------------------------------------------------------------------- */
+
+/* One that is on by itself must not cost anything. */
+static void tend_one(struct fnp_probes *probes, uint32_t number, uint64_t passed_ns)
+{
+	struct sitting *one = &probes->sitting[number];
+	const struct fnp_planned_probe *probe = &one->plan->probes.items[one->probe];
+	uint64_t hits = fnp_usdt_hits(probes->options.usdt, number);
+	uint64_t a_second = (hits - one->hits) * FNP_NS_PER_S / passed_ns;
+	char text[256];
+
+	one->hits = hits;
+	one->busy = a_second > HITS_A_SECOND_MAX ? one->busy + 1 : 0;
+	if (probe->asked >= 0 || one->busy < BUSY_SECONDS)
+		return;
+	fnp_warning("the probe %s of %s was hit %lu times a second and was taken away; --usdt keeps it",
+		    label(probe, text), fnp_object_base_name(one->plan->object), a_second);
+	fnp_usdt_detach(probes->options.usdt, number);
+	/* Its plan stays: records of it may still be on the way. The number is given to nobody else. */
+	one->busy = 0;
+}
+
+void fnp_probes_tend(struct fnp_probes *probes, uint64_t now_ns)
+{
+	uint64_t passed_ns = now_ns - probes->tended_ns;
+
+	if (!probes->options.usdt || passed_ns < FNP_NS_PER_S)
+		return;
+	for (uint32_t i = 0; i < FNP_PROBE_SPECS_MAX && probes->tended_ns; i++) {
+		if (probes->sitting[i].plan)
+			tend_one(probes, i, passed_ns);
+	}
+	probes->tended_ns = now_ns;
+}
+
+void fnp_probes_finish(struct fnp_probes *probes)
+{
+	for (size_t i = 0; i < probes->options.n_asked; i++) {
+		if (!probes->options.usdt)
+			fnp_warning("the probe '%s' could not be put anywhere: this kernel refused what is "
+				    "needed",
+				    probes->options.asked[i]);
+		else if (probes->met[i] == 0)
+			fnp_warning("no file of a watched process has a probe '%s'; `fnprof inspect object "
+				    "--usdt FILE` shows what a file has",
+				    probes->options.asked[i]);
+	}
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profiler/spans.h"
+
+#include <errno.h>
+
+#include "base/vec.h"
+#include "profiler/records.h"
+#include "profiler/span_names.h"
+
+#define OPEN_MAX 16384
+#define MARK_BEGIN "fnprof.begin"
+#define MARK_END "fnprof.end"
+#define MARK_MOMENT "fnprof.mark"
+
+/* A span that has begun; texts are its own. */
+struct open_span {
+	struct fnp_invocations_place at;
+	struct fnp_row_event event;
+	enum fnp_probe_pair pair;
+};
+
+struct fnp_spans {
+	void (*tell)(void *self, const struct fnp_invocations_place *at, const struct fnp_row_event *event);
+	void *self;
+	FNP_VEC(struct open_span) open; /* in the order of their begins */
+	uint64_t lost;
+};
+
+int fnp_spans_create(void (*tell)(void *self, const struct fnp_invocations_place *at,
+				  const struct fnp_row_event *event),
+		     void *self, struct fnp_spans **ret)
+{
+	struct fnp_spans *spans = calloc(1, sizeof(*spans));
+
+	if (!spans)
+		return -ENOMEM;
+	spans->tell = tell;
+	spans->self = self;
+	*ret = spans;
+	return 0;
+}
+
+static void forget(struct open_span *span)
+{
+	fnp_freep(&span->event.name);
+	fnp_freep(&span->event.cause);
+	fnp_freep(&span->event.arguments);
+}
+
+void fnp_spans_destroy(struct fnp_spans *spans)
+{
+	if (!spans)
+		return;
+	for (size_t i = 0; i < spans->open.len; i++)
+		forget(&spans->open.items[i]);
+	fnp_vec_deinit(&spans->open);
+	free(spans);
+}
+
+uint64_t fnp_spans_lost(const struct fnp_spans *spans)
+{
+	return spans->lost;
+}
+
+/* ---- one hit ------------------------------------------------------------------------------------------------- */
+
+static struct fnp_invocations_place place_of(const struct fnp_probe_record *record)
+{
+	const struct fnp_record *head = &record->head;
+
+	return (struct fnp_invocations_place){.pid = head->pid,
+					      .tid = head->tid,
+					      .process = head->process,
+					      .seq = head->seq,
+					      .time_ns = head->time_ns};
+}
+
+static char *known(char *text)
+{
+	return text[0] ? text : NULL;
+}
+
+static void take_moment(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
+			const struct fnp_probe_record *record, struct fnp_span_names *names)
+{
+	struct fnp_invocations_place at = place_of(record);
+	struct fnp_row_event event = {.t_ns = at.time_ns,
+				      .tid = at.tid,
+				      .how = hit->how,
+				      .what = hit->meaning->what,
+				      .name = known(names->name),
+				      .cause = known(names->cause),
+				      .arguments = known(names->arguments)};
+
+	spans->tell(spans->self, &at, &event);
+}
+
+/* The oldest is given up: its end was lost, or never comes. */
+static void make_room(struct fnp_spans *spans)
+{
+	forget(&spans->open.items[0]);
+	memmove(spans->open.items, spans->open.items + 1, (spans->open.len - 1) * sizeof(spans->open.items[0]));
+	spans->open.len--;
+	spans->lost++;
+}
+
+static void take_begin(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
+		       const struct fnp_probe_record *record, struct fnp_span_names *names)
+{
+	struct open_span span = {.at = place_of(record), .pair = hit->meaning->pair};
+
+	span.event = (struct fnp_row_event){
+		.t_ns = span.at.time_ns, .tid = span.at.tid, .how = hit->how, .what = hit->meaning->what};
+	if (spans->open.len >= OPEN_MAX)
+		make_room(spans);
+	span.event.name = names->name[0] ? strdup(names->name) : NULL;
+	span.event.cause = names->cause[0] ? strdup(names->cause) : NULL;
+	if (fnp_vec_push(&spans->open, span) < 0) {
+		forget(&span);
+		spans->lost++;
+	}
+}
+
+static bool same_process(const struct open_span *span, const struct fnp_record *head)
+{
+	return span->at.pid == head->pid && span->at.process == head->process;
+}
+
+/* The newest open span of this pair, of this thread (0: any) and name (NULL: any); -1 when there is none. */
+static ssize_t find_open(const struct fnp_spans *spans, const struct fnp_record *head,
+			 enum fnp_probe_pair pair, uint32_t tid, const char *name)
+{
+	for (size_t i = spans->open.len; i-- > 0;) {
+		const struct open_span *span = &spans->open.items[i];
+
+		if (span->pair != pair || !same_process(span, head) || (tid && span->at.tid != tid))
+			continue;
+		if (!name || (span->event.name && strcmp(span->event.name, name) == 0))
+			return (ssize_t)i;
+	}
+	return -1;
+}
+
+static void end_span(struct fnp_spans *spans, size_t i, uint64_t time_ns)
+{
+	struct open_span span = spans->open.items[i];
+
+	memmove(&spans->open.items[i], &spans->open.items[i + 1], (spans->open.len - i - 1) * sizeof(span));
+	spans->open.len--;
+	span.event.duration_ns = time_ns - FNP_MIN(time_ns, span.event.t_ns);
+	spans->tell(spans->self, &span.at, &span.event);
+	forget(&span);
+}
+
+/*
+ * Ends by name where there is one: imports and marks. A mark may end in another thread than it began in. Without a name
+ * of its own an end takes the newest.
+ */
+static void take_end(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
+		     const struct fnp_probe_record *record, const struct fnp_span_names *names)
+{
+	const char *name = names->name[0] ? names->name : NULL;
+	ssize_t i = find_open(spans, &record->head, hit->meaning->pair, record->head.tid, name);
+
+	if (i < 0 && name && hit->meaning->pair == FNP_PAIR_MARK)
+		i = find_open(spans, &record->head, hit->meaning->pair, 0, name);
+	if (i < 0)
+		return; /* it began before we came */
+	if (names->cause[0] && !spans->open.items[i].event.cause)
+		spans->open.items[i].event.cause = strdup(names->cause);
+	end_span(spans, (size_t)i, record->head.time_ns);
+}
+
+static void take_note(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
+		      const struct fnp_probe_record *record, const struct fnp_span_names *names)
+{
+	ssize_t i = find_open(spans, &record->head, hit->meaning->pair, record->head.tid, NULL);
+	struct fnp_row_event *event;
+
+	if (i < 0)
+		return;
+	event = &spans->open.items[i].event;
+	if (!event->name && names->name[0])
+		event->name = strdup(names->name);
+	if (names->cause[0]) {
+		free(event->cause);
+		event->cause = strdup(names->cause);
+	}
+}
+
+/* sys.audit("fnprof.begin", name): the first text says what, the second is the name as an object of Python's. */
+static void take_audit(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
+		       const struct fnp_probe_record *record, struct fnp_span_names *names)
+{
+	struct fnp_record_part object = fnp_record_nth_section(&record->head, FNP_SECTION_PROBE_TEXT, 1);
+	char what[FNP_PROBE_TEXT_BYTES];
+
+	fnp_span_text(record, 0, what);
+	fnp_span_python_text(object.data, object.size, names->name, sizeof(names->name));
+	if (strcmp(what, MARK_BEGIN) == 0)
+		take_begin(spans, hit, record, names);
+	else if (strcmp(what, MARK_END) == 0)
+		take_end(spans, hit, record, names);
+	else if (strcmp(what, MARK_MOMENT) == 0)
+		take_moment(spans, hit, record, names);
+}
+
+void fnp_spans_take(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
+		    const struct fnp_probe_record *record)
+{
+	struct fnp_span_names names;
+
+	fnp_span_names_make(hit, record, &names);
+	switch (hit->meaning->role) {
+	case FNP_PROBE_MOMENT:
+		take_moment(spans, hit, record, &names);
+		break;
+	case FNP_PROBE_BEGIN:
+		take_begin(spans, hit, record, &names);
+		break;
+	case FNP_PROBE_END:
+		take_end(spans, hit, record, &names);
+		break;
+	case FNP_PROBE_NOTE:
+		take_note(spans, hit, record, &names);
+		break;
+	case FNP_PROBE_MARK_AUDIT:
+		take_audit(spans, hit, record, &names);
+		break;
+	}
+}
+
+void fnp_spans_end_process(struct fnp_spans *spans, uint32_t pid, uint64_t process, uint64_t time_ns)
+{
+	const struct fnp_record head = {.pid = pid, .process = process};
+
+	for (size_t i = spans->open.len; i-- > 0;) {
+		if (pid == 0 || same_process(&spans->open.items[i], &head))
+			end_span(spans, i, time_ns);
+	}
+}
