@@ -275,17 +275,27 @@ static void probe_perf_program(struct fnp_feature_result *ret)
 
 /* ---- tracepoints -------------------------------------------------------------------------------------------- */
 
+static struct btf *kernel_btf; /* kept for a while, because it takes milliseconds to load */
+
 bool fnp_features_has_tracepoint(const char *name)
 {
-	static struct btf *btf; /* of the running kernel; kept, because it takes milliseconds to load */
 	char type[128];
 
-	if (!btf)
-		btf = btf__load_vmlinux_btf();
-	if (!btf)
+	if (!kernel_btf)
+		kernel_btf = btf__load_vmlinux_btf();
+	if (!kernel_btf || libbpf_get_error(kernel_btf)) {
+		kernel_btf = NULL;
 		return false;
+	}
+	/* Every tracepoint has a typedef btf_trace_NAME (include/trace/bpf_probe.h). */
 	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+	return btf__find_by_name_kind(kernel_btf, type, BTF_KIND_TYPEDEF) > 0;
+}
+
+void fnp_features_forget(void)
+{
+	btf__free(kernel_btf);
+	kernel_btf = NULL;
 }
 
 static void probe_tracepoints(struct fnp_feature_result *ret, const char *const *names, size_t n,

@@ -38,7 +38,11 @@ extern const size_t fnp_n_features;
 /* Says the first required feature that is missing, with its remedy: -EPERM; else 0. The quick ones alone. */
 int fnp_features_check(void);
 
-/* True when the kernel's BTF has a tracepoint of this name: then a tp_btf program can be attached to it. */
+/*
+ * True when the kernel's BTF has a tracepoint of this name: then a tp_btf program can be attached to it. The BTF, some
+ * megabytes, is kept until fnp_features_forget().
+ */
 bool fnp_features_has_tracepoint(const char *name);
+void fnp_features_forget(void);
 
 #endif

@@ -200,7 +200,7 @@ static int prepare(struct session *s)
 	r = r ?: load_collectors(s);
 	if (r < 0)
 		return r;
-	fnp_kernel_loaded(s->kernel);
+	fnp_kernel_loaded();
 	watch.kernel = s->kernel;
 	watch.utc_offset_ns = fnp_directory_utc_offset_ns(s->directory);
 	return fnp_watch_create(&watch, &s->watch);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profiler/collectors/kernel.h"
-
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/vec.h"
+#include "profiler/features.h"
 
 #define PROBES_RING_BYTES (1 << 20)
 #define INITIAL_PID_NS 0xEFFFFFFCU /* PROC_PID_INIT_INO */
@@ -27,7 +26,6 @@ struct fnp_kernel {
 	uint32_t own_pid_ns;
 	int stats_fd;
 	int set_filter_fd;     /* the program fnp_set_filter; owned by `programs` */
-	struct btf *btf;       /* of the running kernel; loaded when first asked for */
 	struct fnp_usdt *usdt; /* the collector's; not owned */
 	FNP_VEC(struct shared_map) maps;
 	FNP_VEC(int) programs; /* duplicates, for what they cost */
@@ -87,7 +85,6 @@ void fnp_kernel_destroy(struct fnp_kernel *kernel)
 	fnp_vec_deinit(&kernel->maps);
 	fnp_vec_deinit(&kernel->programs);
 	fnp_closep(&kernel->stats_fd);
-	btf__free(kernel->btf);
 	free(kernel);
 }
 
@@ -225,25 +222,9 @@ int fnp_kernel_map_fd(const struct fnp_kernel *kernel, const char *name)
 	return -ENOENT;
 }
 
-bool fnp_kernel_has_btf_func(struct fnp_kernel *kernel, const char *name)
+void fnp_kernel_loaded(void)
 {
-	char typedef_name[128];
-
-	if (!kernel->btf)
-		kernel->btf = btf__load_vmlinux_btf();
-	if (!kernel->btf || libbpf_get_error(kernel->btf)) {
-		kernel->btf = NULL;
-		return false;
-	}
-	/* Every tracepoint has a typedef btf_trace_NAME (include/trace/bpf_probe.h). */
-	snprintf(typedef_name, sizeof(typedef_name), "btf_trace_%s", name);
-	return btf__find_by_name_kind(kernel->btf, typedef_name, BTF_KIND_TYPEDEF) > 0;
-}
-
-void fnp_kernel_loaded(struct fnp_kernel *kernel)
-{
-	btf__free(kernel->btf);
-	kernel->btf = NULL;
+	fnp_features_forget();
 	/* Some 10 MB of type information were parsed for each object. */
 	malloc_trim(0);
 }

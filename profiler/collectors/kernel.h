@@ -44,10 +44,7 @@ void fnp_kernel_set_usdt(struct fnp_kernel *kernel, struct fnp_usdt *usdt);
 struct fnp_usdt *fnp_kernel_usdt(const struct fnp_kernel *kernel);
 
 /* All objects are loaded: gives back the memory that only loading needed. */
-void fnp_kernel_loaded(struct fnp_kernel *kernel);
-
-/* True when the kernel's BTF has a tracepoint (or function) of this name. */
-bool fnp_kernel_has_btf_func(struct fnp_kernel *kernel, const char *name);
+void fnp_kernel_loaded(void);
 
 /* ---- targets ---- */
 

@@ -8,20 +8,21 @@
 #include "bpf/sockets.skel.h"
 #include "profiler/collectors/attach.h"
 #include "profiler/collectors/collector.h"
+#include "profiler/features.h"
 
 struct sockets_state {
 	struct fnp_bpf_sockets *skeleton;
 	bool by_length; /* sock_recv_length and sock_send_length, kernel >= 6.3 */
 };
 
-static bool choose_by_length(struct fnp_kernel *kernel)
+static bool choose_by_length(void)
 {
 	const char *wish = getenv("FNPROF_SOCKETS");
 
 	if (wish && strcmp(wish, "sys_exit") == 0)
 		return false;
-	return fnp_kernel_has_btf_func(kernel, "sock_recv_length") &&
-	       fnp_kernel_has_btf_func(kernel, "sock_send_length");
+	return fnp_features_has_tracepoint("sock_recv_length") &&
+	       fnp_features_has_tracepoint("sock_send_length");
 }
 
 static void sockets_close(void *self)
@@ -39,7 +40,7 @@ static int sockets_load(struct fnp_kernel *kernel, void **ret)
 
 	if (!state)
 		return -ENOMEM;
-	state->by_length = choose_by_length(kernel);
+	state->by_length = choose_by_length();
 	state->skeleton = fnp_bpf_sockets__open();
 	r = state->skeleton ? 0 : -errno;
 	if (r == 0) {
