@@ -154,7 +154,7 @@ struct fnp_wire_section {
  * here; after this head stand `stack_bytes` bytes of memory from address `stack` upwards.
  */
 #define FNP_RESUME_REGS 33
-#define FNP_RESUME_STACK_MAX 16384
+#define FNP_RESUME_STACK_MAX 32768
 struct fnp_resume {
 	fnp_u64 pc, sp, fp, lr;
 	fnp_u64 regs_at; /* as in struct fnp_walk */
@@ -163,6 +163,8 @@ struct fnp_resume {
 	fnp_u16 drop;
 	fnp_u8 exact; /* as in struct fnp_walk */
 	fnp_u8 leaf;
+	fnp_u32 holes; /* pages, from that of `stack` on, that were not in memory; the copy has zeros there */
+	fnp_u32 pad;
 	fnp_u64 regs[FNP_RESUME_REGS]; /* as in struct fnp_walk; of meaning when `leaf` */
 };
 
@@ -309,7 +311,7 @@ _Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
 _Static_assert(sizeof(struct fnp_probe_record) == 160, "wire");
 _Static_assert(sizeof(struct fnp_clocks) == 200, "wire");
 _Static_assert(sizeof(struct fnp_target) == 176, "wire");
-_Static_assert(sizeof(struct fnp_resume) == 320, "wire");
+_Static_assert(sizeof(struct fnp_resume) == 328, "wire");
 _Static_assert(FNP_LOSS_MAX <= 8, "struct fnp_target has room for eight causes");
 
 #endif

@@ -190,9 +190,11 @@ static struct fnp_resume_stack user_stack(struct fnp_samples *samples, const str
 					 .python = python.data,
 					 .python_size = python.size};
 
-	if (resume.data)
+	fnp_runtimes_refresh(samples->runtimes, process);
+	if (resume.data) {
 		stack.python_layout = fnp_runtimes_layout(samples->runtimes, process, FNP_WORD_PYTHON);
-
+		stack.hotspot_layout = fnp_runtimes_layout(samples->runtimes, process, FNP_WORD_HOTSPOT);
+	}
 	if (resume.data && fnp_resumer_walk(samples->resumer, process, record->head.time_ns, resume.data,
 					    resume.size, &stack) < 0)
 		fnp_debug("process %u: a stack could not be resumed", record->head.pid);
@@ -234,7 +236,6 @@ int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record
 	size_t comm_len = strnlen(record->comm, sizeof(record->comm));
 	int r;
 
-	fnp_runtimes_refresh(samples->runtimes, process);
 	samples->n_frames = 0;
 	if (names.data)
 		fnp_runtimes_learn(samples->runtimes, process, FNP_WORD_PYTHON, names.data, names.size);

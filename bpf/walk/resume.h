@@ -16,15 +16,20 @@
 #define FNP_RESUME_WORDS ((sizeof(struct fnp_wire_section) + sizeof(struct fnp_resume)) / 8)
 #define FNP_RESUME_AT_MAX (FNP_WALK_WORDS - FNP_RESUME_WORDS - FNP_RESUME_STACK_MAX / 8)
 
-/* Copies the stack to walk->words[at ...], page by page until one cannot be read; the number of bytes. */
+/*
+ * Copies the stack to walk->words[at ...], page by page; the number of bytes up to the last page that could be read. A page
+ * that is not in memory (nobody wrote to it yet, as in the middle of a big array, or it was swapped out) is a hole:
+ * walk->value has a bit for each.
+ */
 FNP_SUBPROGRAM int fnp_walk_copy_stack(struct fnp_walk *walk, fnp_u32 at)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	fnp_u32 done = 0;
+	fnp_u32 done = 0, good = 0;
 	fnp_u64 from, frames;
 
 	if (!walk)
 		return 0;
+	walk->value = 0;
 	from = walk->sp & ~7ULL;
 	/* Above the first thread's frames stand arguments and environment, which say nothing to a walk. */
 	frames = BPF_CORE_READ(task, mm, start_stack) - from;
@@ -41,10 +46,12 @@ FNP_SUBPROGRAM int fnp_walk_copy_stack(struct fnp_walk *walk, fnp_u32 at)
 		if (offset > sizeof(walk->words) - FNP_RESUME_PAGE)
 			break;
 		if (fnp_read_user((void *)walk->words + offset, size & (2 * FNP_RESUME_PAGE - 1), from + done))
-			break;
+			walk->value |= 1ULL << i;
+		else
+			good = done + size;
 		done += size;
 	}
-	return done;
+	return good;
 }
 
 /* Adds the section at walk->words[at]; the number of words that it takes, 0 when there is nothing to resume. */
@@ -69,6 +76,8 @@ FNP_SUBPROGRAM int fnp_walk_resume(struct fnp_walk *walk, fnp_u32 at)
 	resume->regs_at = walk->regs_at;
 	resume->stack = walk->sp & ~7ULL;
 	resume->stack_bytes = bytes;
+	resume->holes = walk->value;
+	resume->pad = 0;
 	resume->drop = 2; /* the frame that could not be taken, and the marker */
 	resume->exact = walk->exact;
 	resume->leaf = walk->leaf;

@@ -2,6 +2,7 @@
 #include "profiler/targets/resume.h"
 
 #include <errno.h>
+#include <sys/uio.h>
 
 #include "base/cursor.h"
 #include "base/log.h"
@@ -10,6 +11,8 @@
 /* Programs of FNP_WALK_TURNS frames; as many as the kernel side would have run. */
 #define ROUNDS (FNP_WALK_CONTINUATIONS + 1)
 #define TABLES_MAX 64 /* that a single walk waits for */
+#define STACK_BYTES_MAX (8U << 20)
+#define STACK_PAGE 4096
 
 struct fnp_resumer {
 	struct fnp_spaces *spaces;
@@ -19,6 +22,8 @@ struct fnp_resumer {
 	uint64_t stack_start;
 	const uint8_t *stack;
 	size_t stack_size;
+	uint32_t holes; /* struct fnp_resume */
+	pid_t live_pid; /* whose memory beside the stack is read as it is now; 0: none */
 	/* Memory beside the stack: struct fnp_python_piece and bytes, one after another. */
 	struct fnp_cursor pieces;
 };
@@ -58,6 +63,32 @@ static int read_piece(struct fnp_cursor pieces, void *to, size_t size, uint64_t 
 	return -1;
 }
 
+/*
+ * What stands beside the stack stays as it is while its frames live: code, and what the JVM keeps of methods. Above the
+ * copy the stack itself goes on, and that has changed since.
+ */
+static int read_beside(const struct fnp_resumer *resumer, void *to, size_t size, uint64_t address)
+{
+	struct iovec local = {.iov_base = to, .iov_len = size};
+	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+
+	if (!resumer->live_pid || address - resumer->stack_start < STACK_BYTES_MAX)
+		return -1;
+	return process_vm_readv(resumer->live_pid, &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -1;
+}
+
+/* Does [address, address + size), which lies in the copy, touch a page that was not in memory? */
+static bool has_hole(const struct fnp_resumer *resumer, uint64_t address, size_t size)
+{
+	uint64_t first = resumer->stack_start / STACK_PAGE;
+
+	for (uint64_t page = address / STACK_PAGE; page <= (address + size - 1) / STACK_PAGE; page++) {
+		if (page - first < 32 && resumer->holes >> (page - first) & 1)
+			return true;
+	}
+	return false;
+}
+
 static int read_stack(void *context, void *to, size_t size, fnp_u64 address)
 {
 	const struct fnp_resumer *resumer = context;
@@ -65,7 +96,11 @@ static int read_stack(void *context, void *to, size_t size, fnp_u64 address)
 
 	if (address < resumer->stack_start || offset > resumer->stack_size ||
 	    size > resumer->stack_size - offset)
-		return read_piece(resumer->pieces, to, size, address);
+		return read_piece(resumer->pieces, to, size, address) == 0
+			       ? 0
+			       : read_beside(resumer, to, size, address);
+	if (resumer->holes && size && has_hole(resumer, address, size))
+		return -1;
 	memcpy(to, resumer->stack + offset, size);
 	return 0;
 }
@@ -83,6 +118,7 @@ static int take_section(struct fnp_resumer *resumer, const void *section, size_t
 	resumer->stack_start = resume.stack;
 	resumer->stack = (const uint8_t *)section + sizeof(resume);
 	resumer->stack_size = resume.stack_bytes;
+	resumer->holes = resume.holes;
 	*ret = resume;
 	return 0;
 }
@@ -133,7 +169,7 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 	int r;
 
 	fnp_spaces_runtime_words(resumer->spaces, process->pid, space.runtime);
-	space.runtime[0][0] = 0; /* of the one layout below */
+	space.runtime[0][0] = space.runtime[1][0] = 0; /* of the one layout below */
 	r = fnp_tables_lock(tables, &shown, &n_shown, &arenas, &n_arenas);
 	if (r < 0)
 		return r;
@@ -145,6 +181,8 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 		{"fnp_native_tables", (void *)(uintptr_t)shown, n_shown, sizeof(*shown), NULL},
 		{"fnp_python_layouts", (void *)(uintptr_t)stack->python_layout, stack->python_layout != NULL,
 		 sizeof(*stack->python_layout), NULL},
+		{"fnp_hotspot_layouts", (void *)(uintptr_t)stack->hotspot_layout,
+		 stack->hotspot_layout != NULL, sizeof(*stack->hotspot_layout), NULL},
 	};
 	struct fnp_walk_env env = {.maps = maps,
 				   .n_maps = FNP_ARRAY_SIZE(maps),
@@ -154,9 +192,11 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 				   .context = resumer};
 	fnp_walk_env = &env;
 	fnp_walk_python_on = true;
+	fnp_walk_hotspot_on = stack->hotspot_layout != NULL;
+	resumer->live_pid = stack->hotspot_layout && !process->exited ? (pid_t)process->pid : 0;
 	restore(&resumer->walk, resume, process->pid, stack, n_words);
 	run(&resumer->walk);
-	fnp_walk_python_on = false;
+	fnp_walk_python_on = fnp_walk_hotspot_on = false;
 	fnp_walk_env = NULL;
 	fnp_tables_unlock(tables);
 	return 0;

@@ -6,6 +6,7 @@
 #ifndef FNP_PROFILER_TARGETS_RESUME_H
 #define FNP_PROFILER_TARGETS_RESUME_H
 
+#include "bpf/layout/hotspot.h"
 #include "bpf/layout/python.h"
 #include "bpf/wire.h"
 #include "profiler/targets/spaces.h"
@@ -25,6 +26,8 @@ struct fnp_resume_stack {
 	const void *python;
 	size_t python_size;
 	const struct fnp_python_layout *python_layout; /* NULL: the stack has a marker where Python's frames were */
+	/* Of a JVM that was not known when the sample was taken; its code and methods are read where they are. NULL: none */
+	const struct fnp_hotspot_layout *hotspot_layout;
 };
 
 /*

@@ -46,8 +46,8 @@ static int read_any(void *context, void *to, size_t size, fnp_u64 address)
 }
 
 /* In libc's place: what the symbolizer reads processes by. */
-ssize_t process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local, const struct iovec *remote,
-			 unsigned long n_remote, unsigned long flags)
+ssize_t process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local,
+			 const struct iovec *remote, unsigned long n_remote, unsigned long flags)
 {
 	(void)pid, (void)flags;
 	if (n_local != 1 || n_remote != 1)
@@ -177,8 +177,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fnp_hotspot_layout_read(&view.tables, &view.layout) < 0)
 		return 0;
 	fnp_hotspot_layout_places(&view.place, &view.tables, &view.layout);
-	view.layout.heaps[0] =
-		(struct fnp_hotspot_heap){.start = HEAP, .end = HEAP + HEAP_BYTES, .segments = SEGMENTS};
+	view.layout.heaps[0] = (struct fnp_hotspot_heap){
+		.start = HEAP, .end = HEAP + HEAP_BYTES, .segments = SEGMENTS};
 	view.layout.segment_shift = view.layout.segment_shift ?: 7;
 	if (pc & 2) {
 		view.layout.interpreter = HEAP;
