@@ -11,6 +11,8 @@
  * Values are written packed, labels as text or number with a unit. A text label without text is left out: readers
  * take it for a number.
  */
+#include <inttypes.h>
+
 #include "formats/format.h"
 #include "formats/gzip.h"
 #include "formats/pprof_fields.h"
@@ -170,25 +172,6 @@ static void put_values(struct encoder *e, const struct fnp_profile_sample *sampl
 	fnp_protobuf_end(&e->out, message);
 }
 
-static void put_times(struct encoder *e, size_t number)
-{
-	uint32_t begin = e->first_time[number], end = e->first_time[number + 1];
-
-	if (begin == end)
-		return;
-	size_t message = fnp_protobuf_begin(&e->out, PPROF_SAMPLE_TIMES);
-	uint8_t *p = fnp_buffer_room(&e->out, (size_t)(end - begin) * 2 * FNP_VARINT_MAX);
-	if (!p)
-		return;
-	for (uint32_t i = begin; i < end; i++) {
-		const struct fnp_profile_time *time = &e->profile->times.items[e->times[i]];
-		p = fnp_varint_put(p, time->tid);
-		p = fnp_varint_put(p, (uint64_t)time->offset_ns << 1 ^ (uint64_t)(time->offset_ns >> 63));
-	}
-	e->out.len = (size_t)(p - e->out.data);
-	fnp_protobuf_end(&e->out, message);
-}
-
 static void put_sample(struct encoder *e, size_t number)
 {
 	const struct fnp_profile_sample *sample = &e->profile->samples.items[number];
@@ -199,8 +182,6 @@ static void put_sample(struct encoder *e, size_t number)
 	fnp_buffer_append(&e->out, e->common_labels.data, e->common_labels.len);
 	for (uint32_t i = 0; i < sample->n_labels; i++)
 		put_label(e, &e->out, &e->profile->labels.items[sample->first_label + i]);
-	if (e->first_time)
-		put_times(e, number);
 	fnp_protobuf_end(&e->out, message);
 }
 
@@ -274,6 +255,46 @@ static void put_tables(struct encoder *e)
 		put_function(e, i + 1, &profile->functions.items[e->functions.order[i]]);
 }
 
+/* The times of samples, as pprof_fields.h tells. */
+static void write_times(const struct encoder *e, struct fnp_buffer *out)
+{
+	char text[64];
+
+	fnp_buffer_append(out, PPROF_TIMES_COMMENT, strlen(PPROF_TIMES_COMMENT));
+	for (size_t number = 0; number < e->profile->samples.len; number++) {
+		uint32_t begin = e->first_time[number], end = e->first_time[number + 1];
+		int n = begin < end ? snprintf(text, sizeof(text), "%zu", number + 1) : 0;
+
+		fnp_buffer_append(out, text, (size_t)n);
+		for (uint32_t i = begin; i < end; i++) {
+			const struct fnp_profile_time *time = &e->profile->times.items[e->times[i]];
+			n = snprintf(text, sizeof(text), " %" PRIu32 " %" PRId64, time->tid, time->offset_ns);
+			fnp_buffer_append(out, text, (size_t)n);
+		}
+		if (begin < end)
+			fnp_buffer_append(out, "|", 1);
+	}
+}
+
+/* Every text that is referred to; the times come last, they are no string of the profile. */
+static void put_strings(struct encoder *e)
+{
+	fnp_autobuffer struct fnp_buffer times = {0};
+
+	if (e->first_time)
+		fnp_protobuf_u64(&e->out, PPROF_COMMENT, e->strings.used);
+	for (uint32_t i = 0; i < e->strings.used; i++) {
+		size_t len;
+		const char *text = fnp_intern_get(e->profile->strings, e->strings.order[i], &len);
+		fnp_protobuf_entry(&e->out, PPROF_STRING_TABLE, text, len);
+	}
+	if (!e->first_time)
+		return;
+	write_times(e, &times);
+	e->out.error = e->out.error || times.error;
+	fnp_protobuf_entry(&e->out, PPROF_STRING_TABLE, times.data, times.len);
+}
+
 static void put_profile(struct encoder *e)
 {
 	const struct fnp_profile *profile = e->profile;
@@ -288,11 +309,7 @@ static void put_profile(struct encoder *e)
 	put_value_type(e, PPROF_PERIOD_TYPE, shown);
 	fnp_protobuf_i64(&e->out, PPROF_PERIOD, profile->period_ns);
 	fnp_protobuf_u64(&e->out, PPROF_DEFAULT_SAMPLE_TYPE, string_id(e, shown->type));
-	for (uint32_t i = 0; i < e->strings.used; i++) {
-		size_t len;
-		const char *text = fnp_intern_get(profile->strings, e->strings.order[i], &len);
-		fnp_protobuf_entry(&e->out, PPROF_STRING_TABLE, text, len);
-	}
+	put_strings(e);
 }
 
 static int encode_with(struct encoder *e, const struct fnp_profile *profile, bool pack, struct fnp_buffer *ret)

@@ -17,6 +17,7 @@ enum {
 	PPROF_DURATION_NANOS = 10,
 	PPROF_PERIOD_TYPE = 11,
 	PPROF_PERIOD = 12,
+	PPROF_COMMENT = 13,
 	PPROF_DEFAULT_SAMPLE_TYPE = 14,
 
 	PPROF_VALUE_TYPE_TYPE = 1,
@@ -25,11 +26,6 @@ enum {
 	PPROF_SAMPLE_LOCATION_ID = 1,
 	PPROF_SAMPLE_VALUE = 2,
 	PPROF_SAMPLE_LABEL = 3,
-	/*
-	 * Ours, and unknown to others, who pass over it: packed pairs of a thread's number and a time, zigzag, in
-	 * nanoseconds after time_nanos. A label with the time would part samples with equal stacks.
-	 */
-	PPROF_SAMPLE_TIMES = 1001,
 
 	PPROF_LABEL_KEY = 1,
 	PPROF_LABEL_STR = 2,
@@ -60,5 +56,12 @@ enum {
 	PPROF_FUNCTION_FILENAME = 4,
 	PPROF_FUNCTION_START_LINE = 5,
 };
+
+/*
+ * A comment that begins so has the times of samples, for a timeline: a label with the time would part samples with
+ * equal stacks. Then, for each sample that has times, its place in the file (from 1), pairs of a thread's number and
+ * nanoseconds after time_nanos, and a bar: "1 812 0 812 10043|4 813 -20|". Tools do not show comments that begin with #.
+ */
+#define PPROF_TIMES_COMMENT "#fnprof.times "
 
 #endif

@@ -35,6 +35,8 @@ struct reader {
 	struct fnp_map mapping_ids, function_ids, location_ids;
 	FNP_VEC(struct fnp_profile_line) lines; /* of the location at work */
 	FNP_VEC(uint32_t) stack;		/* of the sample at work */
+	FNP_VEC(uint32_t) sample_numbers;	/* the profile's, in the order of the file */
+	uint64_t comment;			/* the last one; 0: none */
 };
 
 static void reader_deinit(struct reader *r)
@@ -52,6 +54,7 @@ static void reader_deinit(struct reader *r)
 	fnp_map_deinit(&r->location_ids);
 	fnp_vec_deinit(&r->lines);
 	fnp_vec_deinit(&r->stack);
+	fnp_vec_deinit(&r->sample_numbers);
 }
 
 /* What the builder refuses is the file's fault here. */
@@ -92,6 +95,9 @@ static void note_number(struct reader *r, const struct fnp_protobuf_field *field
 		break;
 	case PPROF_PERIOD:
 		r->profile->period_ns = (int64_t)field->value;
+		break;
+	case PPROF_COMMENT:
+		r->comment = field->value;
 		break;
 	case PPROF_DEFAULT_SAMPLE_TYPE:
 		r->default_sample_type = field->value;
@@ -361,7 +367,6 @@ struct sample {
 	uint32_t n_labels;
 	int64_t values[FNP_PROFILE_VALUES_MAX];
 	uint32_t n_values;
-	struct fnp_cursor times; /* packed; empty: none */
 };
 
 static int take_label(struct reader *r, struct fnp_cursor message, struct sample *sample)
@@ -408,8 +413,6 @@ static int take_sample_field(struct reader *r, struct fnp_protobuf_field *field,
 {
 	int e = 0;
 
-	if (field->number == PPROF_SAMPLE_TIMES && field->type == FNP_PROTOBUF_LEN)
-		sample->times = field->bytes;
 	if (field->number == PPROF_SAMPLE_LABEL)
 		return field->type == FNP_PROTOBUF_LEN ? take_label(r, field->bytes, sample) : -EBADMSG;
 	if (field->number != PPROF_SAMPLE_LOCATION_ID && field->number != PPROF_SAMPLE_VALUE)
@@ -441,22 +444,6 @@ static int add_no_stack(struct reader *r)
 	return e < 0 ? as_file_error(e) : fnp_vec_push(&r->stack, number);
 }
 
-/* Our own field: where it makes no sense the sample has no times, and is one all the same. */
-static int take_times(struct reader *r, struct fnp_cursor times)
-{
-	struct fnp_profile_time one = {.sample = r->profile->last_sample};
-	uint64_t tid, offset;
-	int e = 0;
-
-	while (e == 0 && fnp_cursor_left(&times) && fnp_cursor_uleb128(&times, &tid) == 0 &&
-	       fnp_cursor_uleb128(&times, &offset) == 0) {
-		one.tid = (uint32_t)tid;
-		one.offset_ns = (int64_t)(offset >> 1 ^ -(offset & 1));
-		e = fnp_profile_add_time(r->profile, &one);
-	}
-	return e;
-}
-
 static int take_sample(struct reader *r, struct fnp_cursor message)
 {
 	struct sample sample = {0};
@@ -479,7 +466,70 @@ static int take_sample(struct reader *r, struct fnp_cursor message)
 		return e;
 	e = fnp_profile_add_sample(r->profile, r->stack.items, (uint32_t)r->stack.len, sample.labels,
 				   sample.n_labels, sample.values);
-	return as_file_error(e ?: take_times(r, sample.times));
+	return e < 0 ? as_file_error(e) : fnp_vec_push(&r->sample_numbers, r->profile->last_sample);
+}
+
+/* A decimal number and the one character after it; false at what is none. */
+static bool take_decimal(struct fnp_cursor *text, int64_t *ret, char *ret_after)
+{
+	bool negative = false, any = false;
+	uint64_t value = 0;
+	uint8_t c;
+
+	while (fnp_cursor_u8(text, &c) == 0) {
+		if (c == '-' && !negative && !any) {
+			negative = true;
+		} else if (c >= '0' && c <= '9') {
+			if (value >= INT64_MAX / 10)
+				return false;
+			value = value * 10 + (uint64_t)(c - '0');
+			any = true;
+		} else {
+			*ret = negative ? -(int64_t)value : (int64_t)value;
+			*ret_after = (char)c;
+			return any;
+		}
+	}
+	return false;
+}
+
+/* The times of one sample, up to its bar. */
+static int take_times_of(struct reader *r, struct fnp_cursor *text)
+{
+	struct fnp_profile_time one = {0};
+	int64_t number, tid;
+	char after;
+	int e = 0;
+
+	if (!take_decimal(text, &number, &after) || number < 1 || (uint64_t)number > r->sample_numbers.len)
+		return -EBADMSG;
+	one.sample = r->sample_numbers.items[number - 1];
+	while (e == 0 && after == ' ') {
+		if (!take_decimal(text, &tid, &after) || after != ' ' || tid < 0 || tid > UINT32_MAX ||
+		    !take_decimal(text, &one.offset_ns, &after))
+			return -EBADMSG;
+		one.tid = (uint32_t)tid;
+		e = fnp_profile_add_time(r->profile, &one);
+	}
+	return e == 0 && after != '|' ? -EBADMSG : e;
+}
+
+/* Our own comment: from where it makes no sense samples have no times, and are samples all the same. */
+static int take_times(struct reader *r)
+{
+	struct fnp_cursor text;
+	const uint8_t *begin;
+	size_t len = strlen(PPROF_TIMES_COMMENT);
+	int e = 0;
+
+	if (r->comment == 0 || r->comment >= r->strings.len)
+		return 0;
+	text = r->strings.items[r->comment];
+	if (fnp_cursor_bytes(&text, len, &begin) < 0 || memcmp(begin, PPROF_TIMES_COMMENT, len) != 0)
+		return 0;
+	while (e == 0 && fnp_cursor_left(&text))
+		e = take_times_of(r, &text);
+	return e == -ENOMEM ? e : 0;
 }
 
 static int take_all(struct reader *r, const views *list,
@@ -510,7 +560,7 @@ static int take_tables(struct reader *r)
 		e = take_all(r, &r->locations, take_location);
 	if (e == 0)
 		e = take_all(r, &r->samples, take_sample);
-	return e;
+	return e ?: take_times(r);
 }
 
 static int read_plain(const void *data, size_t len, struct fnp_profile **ret)

@@ -27,13 +27,15 @@ static void put(struct fnp_buffer *b, uint32_t field, const uint64_t *numbers, u
 #define put_numbers(b, field, ...)                                                                           \
 	put(b, field, (uint64_t[]){__VA_ARGS__}, sizeof((uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
-static void put_strings(struct fnp_buffer *b)
+/* How many there are. */
+static size_t put_strings(struct fnp_buffer *b)
 {
 	static const char *const texts[] = {"", "cpu", "ns", "/a", "f", "k"};
 
 	for (size_t i = 0; i < FNP_ARRAY_SIZE(texts); i++)
 		fnp_protobuf_entry(b, PPROF_STRING_TABLE, texts[i], strlen(texts[i]));
 	put_numbers(b, PPROF_SAMPLE_TYPE, S_CPU, S_NS);
+	return FNP_ARRAY_SIZE(texts);
 }
 
 static void put_location(struct fnp_buffer *b, uint64_t id, uint64_t mapping, uint64_t address,
@@ -112,10 +114,11 @@ static void kinds_tiers_and_times_survive(void **state)
 
 static void times_of_samples_survive_in_the_order_of_their_samples(void **state)
 {
-	static const struct fnp_profile_time times[] = {{.sample = 2, .tid = 7, .offset_ns = 900},
-							{.sample = 0, .tid = 7, .offset_ns = -3},
-							{.sample = 2, .tid = UINT32_MAX, .offset_ns = INT64_MAX},
-							{.sample = 0, .tid = 1, .offset_ns = INT64_MIN}};
+	static const struct fnp_profile_time times[] = {
+		{.sample = 2, .tid = 7, .offset_ns = 900},
+		{.sample = 0, .tid = 7, .offset_ns = -3},
+		{.sample = 2, .tid = UINT32_MAX, .offset_ns = 900000000000000000},
+		{.sample = 0, .tid = 1, .offset_ns = -900000000000000000}};
 	static const uint32_t order[] = {1, 3, 0, 2};
 	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *p = build_mixed(), *again = NULL;
 	fnp_autobuffer struct fnp_buffer b = {0};
@@ -133,28 +136,41 @@ static void times_of_samples_survive_in_the_order_of_their_samples(void **state)
 		assert_memory_equal(&again->times.items[i], &times[order[i]], sizeof(times[0]));
 }
 
-static void times_that_end_early_leave_the_sample(void **state)
+static void times_that_make_no_sense_leave_the_sample(void **state)
 {
-	static const uint8_t odd[] = {5, 10, 5}, cut[] = {5, 10, 0x80};
-	const struct {
-		const uint8_t *bytes;
-		size_t len;
-	} cases[] = {{odd, sizeof(odd)}, {cut, sizeof(cut)}};
+	static const struct {
+		const char *comment;
+		size_t n_times;
+	} cases[] = {{"#fnprof.times 1 5 -5|", 1},
+		     {"#fnprof.times 1 5 -5 6 7|", 2},
+		     {"#fnprof.times 1 5 -5 6|", 1},
+		     {"#fnprof.times 1 5 -5|2 5 5|", 1},
+		     {"#fnprof.times 1 5 -5|0 5 5|", 1},
+		     {"#fnprof.times 1 5 -5|1 4294967296 5|", 1},
+		     {"#fnprof.times 1 5 -5|1 5 99999999999999999999|", 1},
+		     {"#fnprof.times 1 5 -5|1 5 --5|", 1},
+		     {"#fnprof.times 1 5 -5", 0},
+		     {"#fnprof.times", 0},
+		     {"made by hand", 0}};
 
 	(void)state;
 	for (size_t i = 0; i < FNP_ARRAY_SIZE(cases); i++) {
 		FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
 		fnp_autobuffer struct fnp_buffer b = {0};
-		put_strings(&b);
-		size_t sample = fnp_protobuf_begin(&b, PPROF_SAMPLE);
-		fnp_protobuf_bytes(&b, PPROF_SAMPLE_TIMES, cases[i].bytes, cases[i].len);
+		size_t sample, n_strings = put_strings(&b);
+
+		fnp_protobuf_entry(&b, PPROF_STRING_TABLE, cases[i].comment, strlen(cases[i].comment));
+		fnp_protobuf_u64(&b, PPROF_COMMENT, n_strings);
+		sample = fnp_protobuf_begin(&b, PPROF_SAMPLE);
 		fnp_protobuf_u64(&b, PPROF_SAMPLE_VALUE, 3);
 		fnp_protobuf_end(&b, sample);
 		assert_int_equal(read_all(&b, &profile), 0);
 		assert_int_equal(profile->samples.len, 1);
-		assert_int_equal(profile->times.len, 1);
-		assert_int_equal(profile->times.items[0].tid, 5);
-		assert_int_equal(profile->times.items[0].offset_ns, 5);
+		assert_int_equal(profile->times.len, cases[i].n_times);
+		if (cases[i].n_times) {
+			assert_int_equal(profile->times.items[0].tid, 5);
+			assert_int_equal(profile->times.items[0].offset_ns, -5);
+		}
 	}
 }
 
@@ -365,7 +381,7 @@ int main(void)
 		cmocka_unit_test(what_we_wrote_is_read_and_written_again),
 		cmocka_unit_test(kinds_tiers_and_times_survive),
 		cmocka_unit_test(times_of_samples_survive_in_the_order_of_their_samples),
-		cmocka_unit_test(times_that_end_early_leave_the_sample),
+		cmocka_unit_test(times_that_make_no_sense_leave_the_sample),
 		cmocka_unit_test(every_cut_is_rejected),
 		cmocka_unit_test(file_past_the_bound_is_refused),
 		cmocka_unit_test(ids_of_others_may_be_any_numbers_in_any_order),
