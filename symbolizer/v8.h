@@ -24,6 +24,8 @@ int fnp_v8_recognise(const struct fnp_object *object, struct fnp_runtime_id *ret
  */
 #define FNP_V8_ABSENT INT32_MIN
 #define FNP_V8_CONSTANTS(X)                                                                                  \
+	X(TAGGED_SIZE, 8, "TaggedSize")                                                                      \
+	X(SMI_SHIFT, 31, "SmiShiftSize")                                                                     \
 	X(MAP_TYPE, FNP_V8_ABSENT, "class_Map__instance_type__uint16_t")                                     \
 	X(FUNCTION_SHARED, FNP_V8_ABSENT, "class_JSFunction__shared__SharedFunctionInfo",                    \
 	  "class_JSFunction__shared__Tagged_SharedFunctionInfo_")                                            \
@@ -35,6 +37,7 @@ int fnp_v8_recognise(const struct fnp_object *object, struct fnp_runtime_id *ret
 	  "class_SharedFunctionInfo__raw_script__Tagged_Object_",                                            \
 	  "class_SharedFunctionInfo__script_or_debug_info__HeapObject")                                      \
 	X(SHARED_FLAGS, FNP_V8_ABSENT, "class_SharedFunctionInfo__flags__int")                               \
+	X(SHARED_LENGTH, FNP_V8_ABSENT, "class_SharedFunctionInfo__length__uint16_t")                        \
 	X(SCRIPT_SOURCE, FNP_V8_ABSENT, "class_Script__source__Object")                                      \
 	X(SCRIPT_NAME, FNP_V8_ABSENT, "class_Script__name__Object")                                          \
 	X(SCRIPT_LINE_ENDS, FNP_V8_ABSENT, "class_Script__line_ends__Object")                                \
@@ -119,7 +122,7 @@ struct fnp_v8_places {
 	size_t n_ranges;
 };
 
-int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *t, uint64_t bias,
+int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *tables, uint64_t bias,
 		       const struct fnp_object *object, struct fnp_v8_places *ret);
 
 /* ---- objects of the heap ------------------------------------------------------------------------------------ */

@@ -67,28 +67,37 @@ static int read_head(const struct fnp_v8_view *view, uint64_t address, uint64_t 
 	return 0;
 }
 
+/* Looks at a piece of memory for the last code object in it that begins before the pc. -ENOENT. */
+static int look_in_piece(const struct fnp_v8_view *view, uint64_t start, size_t size, uint64_t pc,
+			 struct head *ret)
+{
+	uint64_t words[PIECE / 8];
+	size_t skew = (CODE_ALIGN - view->tables.stream_start % CODE_ALIGN) % CODE_ALIGN;
+
+	if (fnp_runtime_read(view->pid, start, words, size) < 0)
+		return -ESRCH;
+	for (size_t i = size; i >= CODE_ALIGN; i -= CODE_ALIGN) {
+		size_t at = i - CODE_ALIGN + skew;
+
+		if (start + at < pc && is_stream_map(view, words[at / 8]))
+			return read_head(view, start + at, pc, ret);
+	}
+	return -ENOENT;
+}
+
 static int find_code(const struct fnp_v8_view *view, uint64_t pc, struct head *ret)
 {
-	uint64_t at = (pc & ~(uint64_t)(CODE_ALIGN - 1)) + CODE_ALIGN, map = 0;
-	uint64_t skew = (CODE_ALIGN - view->tables.stream_start % CODE_ALIGN) % CODE_ALIGN;
-	uint64_t words[PIECE / 8];
+	uint64_t end = (pc & ~(uint64_t)(CODE_ALIGN - 1)) + CODE_ALIGN;
+	int r = -ENOENT;
 
-	for (size_t back = 0; back < CODE_BACK_MAX; back += PIECE) {
-		if (at < PIECE || fnp_runtime_read(view->pid, at - PIECE, words, PIECE) < 0)
-			return -ESRCH;
-		for (size_t i = PIECE - CODE_ALIGN + skew;; i -= CODE_ALIGN) {
-			uint64_t word = words[i / 8];
-			uint64_t address = at - PIECE + i;
-			if ((word & 3) == 1 && address < pc && (word == map || is_stream_map(view, word))) {
-				map = word;
-				return read_head(view, address, pc, ret);
-			}
-			if (i < CODE_ALIGN)
-				break;
-		}
-		at -= PIECE;
+	/* Page by page: what lies before the first one may not be readable. */
+	for (size_t back = 0; r == -ENOENT && back < CODE_BACK_MAX && end > PIECE; back += PIECE) {
+		uint64_t start = (end - 1) & ~(uint64_t)(PIECE - 1);
+
+		r = look_in_piece(view, start, end - start, pc, ret);
+		end = start;
 	}
-	return -ESRCH;
+	return r == -ENOENT ? -ESRCH : r;
 }
 
 /* ---- positions ---------------------------------------------------------------------------------------------- */

@@ -384,7 +384,7 @@ int fnp_v8_function_read(const struct fnp_v8_view *view, uint64_t shared, struct
 {
 	FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function f = {.start = -1};
 	const struct fnp_v8_layout *l = &view->layout;
-	uint64_t name, script, source, id, literal, data;
+	uint64_t name, script, shape, id, literal, data;
 	int type = fnp_v8_type(view, shared);
 
 	if (type != l->type_shared)
@@ -396,12 +396,12 @@ int fnp_v8_function_read(const struct fnp_v8_view *view, uint64_t shared, struct
 	if (r < 0 || fnp_v8_type(view, script) != l->type_script)
 		return -ESRCH;
 	r = fnp_v8_field(view, script, l->script_id + 1, &id);
-	r = r ?: fnp_v8_field(view, script, l->script_source + 1, &source);
+	r = r ?: fnp_v8_field(view, shared, l->shared_shape + 1, &shape);
 	if (r < 0)
 		return r;
 	f.script = script;
 	f.ids = id >> 32 << 32 | (uint32_t)literal;
-	f.cookie = fnp_v8_cookie(f.ids, name, source);
+	f.cookie = fnp_v8_cookie(f.ids, name, shape);
 	type = fnp_v8_type(view, name);
 	if (type == view->tables.values[FNP_V8_TYPE_SCOPE])
 		r = read_scope(view, name, &f);

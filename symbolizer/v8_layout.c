@@ -144,6 +144,9 @@ int fnp_v8_tables_read(const struct fnp_object *object, struct fnp_v8_tables *re
 		if (!fnp_v8_has(&t, needed[i]))
 			return -EOPNOTSUPP;
 	}
+	/* Electron and Deno keep pointers in 32 bits. */
+	if (t.values[FNP_V8_TAGGED_SIZE] != 8 || t.values[FNP_V8_SMI_SHIFT] != 31)
+		return -EOPNOTSUPP;
 	find_builtins(object, &t);
 	int r = find_shape(&t);
 	if (r == 0)
@@ -178,7 +181,7 @@ int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
 		    set_field(v[FNP_V8_SHARED_NAME], 8, FNP_V8_SHARED_MAX, &l.shared_name) &&
 		    set_field(v[FNP_V8_SHARED_SCRIPT], 8, FNP_V8_SHARED_MAX, &l.shared_script) &&
 		    set_field(v[FNP_V8_SHARED_FLAGS] + 4, 4, FNP_V8_SHARED_MAX, &l.shared_literal) &&
-		    set_field(v[FNP_V8_SCRIPT_SOURCE], 8, FNP_V8_SCRIPT_MAX, &l.script_source) &&
+		    set_field(v[FNP_V8_SHARED_LENGTH], 8, FNP_V8_SHARED_MAX, &l.shared_shape) &&
 		    set_field(v[FNP_V8_SCRIPT_LINE_ENDS] + 8, 8, FNP_V8_SCRIPT_MAX, &l.script_id) &&
 		    set_field(v[FNP_V8_BYTECODE_DATA], 1, 256, &l.bytecode_data) &&
 		    set_slot(v[FNP_V8_SLOT_CONTEXT], &l.slot_context) &&
@@ -244,13 +247,22 @@ static void add_builtins(uint64_t start, const struct fnp_v8_tables *t, struct f
 		    FNP_V8_RANGE_TRAMPOLINE);
 }
 
-/* The builtins in a mapping of the file itself, or of a copy of them. */
-static void look_for_builtins(const struct mapping *m, const struct fnp_v8_tables *t,
+/*
+ * The builtins in a mapping of the file itself, or of a copy of them. In a stripped file the copy tells where they are:
+ * it lies inside of a code range.
+ */
+static void look_for_builtins(const struct mapping *m, bool in_range, struct fnp_v8_tables *t,
 			      const struct fnp_object *object, struct fnp_v8_places *ret)
 {
 	uint64_t address;
 
-	if (!t->builtins_size || fnp_object_address_of_offset(object, m->offset, &address) < 0)
+	if (fnp_object_address_of_offset(object, m->offset, &address) < 0)
+		return;
+	if (!t->builtins_size && in_range) {
+		t->builtins = address;
+		t->builtins_size = m->end - m->start;
+	}
+	if (!t->builtins_size)
 		return;
 	if (address > t->builtins || m->end - m->start < t->builtins_size ||
 	    t->builtins - address > m->end - m->start - t->builtins_size)
@@ -258,11 +270,43 @@ static void look_for_builtins(const struct mapping *m, const struct fnp_v8_table
 	add_builtins(m->start + (t->builtins - address), t, ret);
 }
 
-int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *t, uint64_t bias,
+/* What goes on from line to line. */
+struct scan {
+	struct fnp_v8_tables tables;
+	const struct fnp_object *object;
+	struct run run;
+	uint64_t copy_end; /* of the copy of the builtins seen last */
+	struct fnp_v8_places places;
+};
+
+/* Code ranges are whole reservations: a part is made executable only when there is code for it. */
+static void take_mapping(struct scan *scan, const struct mapping *m, bool is_own)
+{
+	bool executable = m->access[2] == 'x',
+	     reserved = m->is_anonymous && (m->access[0] == '-' || executable);
+	struct run *run = &scan->run;
+
+	if (is_own && executable) {
+		bool in_range = run->end == m->start;
+
+		/* What has a copy of the builtins in its middle is a code range. */
+		run->executable |= in_range;
+		scan->copy_end = in_range ? m->end : 0;
+		look_for_builtins(m, in_range, &scan->tables, scan->object, &scan->places);
+	}
+	if (m->start != run->end || !reserved)
+		close_run(run, &scan->places);
+	if (!reserved)
+		return;
+	run->executable |= executable || m->start == scan->copy_end;
+	run->start = run->end ? run->start : m->start;
+	run->end = m->end;
+}
+
+int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *tables, uint64_t bias,
 		       const struct fnp_object *object, struct fnp_v8_places *ret)
 {
-	struct fnp_v8_places places = {0};
-	struct run run = {0};
+	struct scan scan = {.tables = *tables, .object = object};
 	fnp_autobuffer struct fnp_buffer text = {0};
 	const char *name = strrchr(fnp_object_name(object), '/');
 	char path[64], *rest = NULL;
@@ -272,26 +316,15 @@ int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *t, uint64_t bias,
 	r = fnp_file_read_at(AT_FDCWD, path, 16 << 20, &text);
 	if (r < 0)
 		return r;
-	if (t->builtins_size)
-		add_builtins(t->builtins + bias, t, &places);
 	for (char *line = strtok_r((char *)text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		struct mapping m;
-		bool executable;
 
-		if (!parse(line, &m))
-			continue;
-		executable = m.access[2] == 'x';
-		if (m.start != run.end || !m.is_anonymous || (m.access[0] != '-' && !executable))
-			close_run(&run, &places);
-		if (m.is_anonymous && (m.access[0] == '-' || executable)) {
-			run.start = run.end ? run.start : m.start;
-			run.end = m.end;
-			run.executable |= executable;
-		} else if (executable && name && strstr(line, name)) {
-			look_for_builtins(&m, t, object, &places);
-		}
+		if (parse(line, &m))
+			take_mapping(&scan, &m, name && strstr(line, name));
 	}
-	close_run(&run, &places);
-	*ret = places;
+	close_run(&scan.run, &scan.places);
+	if (scan.tables.builtins_size)
+		add_builtins(scan.tables.builtins + bias, &scan.tables, &scan.places);
+	*ret = scan.places;
 	return 0;
 }

@@ -156,7 +156,7 @@ int fnp_v8_scripts_get(struct fnp_v8_scripts *scripts, const struct fnp_v8_view 
 	uint64_t source, word;
 	int r = fnp_v8_field(view, script, view->layout.script_id + 1, &word);
 
-	r = r ?: fnp_v8_field(view, script, view->layout.script_source + 1, &source);
+	r = r ?: fnp_v8_field(view, script, view->tables.values[FNP_V8_SCRIPT_SOURCE], &source);
 	if (r < 0 || word >> 32 != id)
 		return -ESRCH;
 	while (found && found->source != source)

@@ -45,7 +45,8 @@ struct fnp_v8_layout {
 	fnp_u16 map_type; /* Map: its objects' type */
 	fnp_u16 function_shared;
 	fnp_u16 shared_name, shared_script, shared_literal;
-	fnp_u16 script_source, script_id;
+	fnp_u16 shared_shape;
+	fnp_u16 script_id;
 	fnp_u16 bytecode_data; /* BytecodeArray: its first bytecode */
 	/* Instance types. */
 	fnp_u16 type_shared, type_script, type_bytecode;
@@ -57,13 +58,17 @@ struct fnp_v8_layout {
 #define FNP_V8_SHARED_MAX 72
 #define FNP_V8_SCRIPT_MAX 104
 
-/* Of what tells functions apart that were at one address in turn. */
-static inline fnp_u32 fnp_v8_cookie(fnp_u64 ids, fnp_u64 name, fnp_u64 source)
+/*
+ * Of what tells functions apart that were at one address in turn: also the address of the name (or of what has it),
+ * which stays where it is but for the rare collections that move old objects, and from `shape`, the words from
+ * `shared_shape` on, the number of parameters and the distance from `function` to the first of them.
+ */
+static inline fnp_u32 fnp_v8_cookie(fnp_u64 ids, fnp_u64 name, fnp_u64 shape)
 {
 	fnp_u64 h = (ids ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
 
 	h = (h ^ (h >> 32) ^ name) * 0xc4ceb9fe1a85ec53ULL;
-	h = (h ^ (h >> 29) ^ source) * 0xff51afd7ed558ccdULL;
+	h = (h ^ (h >> 29) ^ (shape & 0xffffffff0000ULL)) * 0xff51afd7ed558ccdULL;
 	return (fnp_u32)(h >> 32);
 }
 

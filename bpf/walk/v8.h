@@ -105,7 +105,7 @@ FNP_SUBPROGRAM int fnp_v8_function_of(struct fnp_walk *walk, fnp_u32 layout, fnp
 	walk->chain[FNP_V8_IDS] = ids;
 	walk->chain[FNP_V8_SHARED] = shared - 1;
 	walk->chain[FNP_V8_COOKIE] = fnp_v8_cookie(ids, fnp_v8_word(walk, FNP_V8_SHARED_AT, l->shared_name),
-						   fnp_v8_word(walk, FNP_V8_SCRIPT_AT, l->script_source));
+						   fnp_v8_word(walk, FNP_V8_SHARED_AT, l->shared_shape));
 	return FNP_V8_SCRIPT_FUNCTION;
 }
 

