@@ -20,6 +20,7 @@ struct fnp_runtime {
 	struct fnp_v8_view view;
 	const struct fnp_object *object;
 	uint64_t bias;
+	uint64_t stream_map; /* of the view */
 	bool is_remapped, is_told;
 	struct fnp_v8_places places;
 	struct fnp_v8_scripts *scripts;
@@ -84,6 +85,7 @@ static int attach(const struct fnp_runtime_process *process, const struct fnp_ru
 	if (!runtime)
 		return -ENOMEM;
 	runtime->view.pid = process->pid;
+	runtime->view.stream_map = &runtime->stream_map;
 	runtime->object = match->object;
 	runtime->bias = match->bias;
 	runtime->is_remapped = true;
@@ -313,20 +315,22 @@ static int name_code(struct fnp_runtime *runtime, const uint64_t *words, struct 
 {
 	const struct fnp_v8_code *code = &runtime->code;
 	const int32_t *v = runtime->view.tables.values;
-	int r = fnp_v8_code_read(&runtime->view, words[0] & ADDRESS_MASK, (uint32_t)(words[3] >> 32),
-				 &runtime->code);
+	int r;
 
-	if (r == -ENOMEM)
-		return r;
-	if (r == 0 && code->n)
-		return name_scopes(runtime, words, 0, ret);
-	if ((r == 0 && code->tier == FNP_V8_TIER_REGEXP) ||
-	    (fnp_v8_has(&runtime->view.tables, FNP_V8_FRAME_REGEXP) &&
-	     words[1] == (uint64_t)v[FNP_V8_FRAME_REGEXP]))
-		return name_text(words, "(regexp)", "[v8]", FNP_RUNTIME_TIER_NONE, ret);
-	if (fnp_v8_has(&runtime->view.tables, FNP_V8_FRAME_WASM) && words[1] == (uint64_t)v[FNP_V8_FRAME_WASM])
+	/* An absent constant is no type of a frame. */
+	if (words[1] == (uint64_t)v[FNP_V8_FRAME_WASM])
 		return name_text(words, "(wasm)", "[v8 wasm]", FNP_RUNTIME_TIER_JIT, ret);
-	return -ESRCH;
+	if (words[1] == (uint64_t)v[FNP_V8_FRAME_REGEXP])
+		return name_text(words, "(regexp)", "[v8]", FNP_RUNTIME_TIER_NONE, ret);
+	r = fnp_v8_code_read(&runtime->view, words[0] & ADDRESS_MASK, (uint32_t)(words[3] >> 32),
+			     &runtime->code);
+	if (r < 0)
+		return r;
+	if (code->n)
+		return name_scopes(runtime, words, 0, ret);
+	return code->tier == FNP_V8_TIER_REGEXP
+		       ? name_text(words, "(regexp)", "[v8]", FNP_RUNTIME_TIER_NONE, ret)
+		       : -ESRCH;
 }
 
 static uint64_t hash_text(uint64_t hash, const char *text)

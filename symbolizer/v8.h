@@ -131,6 +131,7 @@ struct fnp_v8_view {
 	pid_t pid;
 	struct fnp_v8_tables tables;
 	struct fnp_v8_layout layout;
+	uint64_t *stream_map; /* where the map of code objects is kept once it is known (0 before); NULL: nowhere */
 };
 
 static inline bool fnp_v8_is_object(uint64_t value)

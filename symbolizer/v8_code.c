@@ -12,7 +12,7 @@
  */
 #include "symbolizer/v8.h"
 
-#define CODE_BACK_MAX (1 << 20)
+#define CODE_BACK_MAX (512 << 10)
 #define CODE_ALIGN 32
 #define PIECE 4096
 #define TABLE_MAX (4 << 20)
@@ -20,10 +20,13 @@
 #define KIND_MASK 15
 #define POSITION_BYTES 16 /* one inlining: position, function, padding */
 
+/* All isolates share the map. Until it is known, every word that may be one is looked at. */
 static bool is_stream_map(const struct fnp_v8_view *view, uint64_t map)
 {
 	uint16_t type;
 
+	if (view->stream_map && *view->stream_map)
+		return map == *view->stream_map;
 	return (map & 3) == 1 && fnp_v8_is_object(map) &&
 	       fnp_runtime_read(view->pid, map + view->layout.map_type, &type, sizeof(type)) == 0 &&
 	       type == view->tables.type_stream;
@@ -79,8 +82,12 @@ static int look_in_piece(const struct fnp_v8_view *view, uint64_t start, size_t 
 	for (size_t i = size; i >= CODE_ALIGN; i -= CODE_ALIGN) {
 		size_t at = i - CODE_ALIGN + skew;
 
-		if (start + at < pc && is_stream_map(view, words[at / 8]))
-			return read_head(view, start + at, pc, ret);
+		if (start + at >= pc || !is_stream_map(view, words[at / 8]))
+			continue;
+		int r = read_head(view, start + at, pc, ret);
+		if (r == 0 && view->stream_map)
+			*view->stream_map = words[at / 8];
+		return r;
 	}
 	return -ENOENT;
 }

@@ -41,7 +41,7 @@ _Static_assert(8 * FNP_V8_SCRIPT_AT + FNP_V8_SCRIPT_MAX <= sizeof(((struct fnp_w
 #define FNP_V8_SHARED 5
 
 /* What the slot of the function in a frame holds. */
-enum fnp_v8_function {
+enum fnp_v8_slot {
 	FNP_V8_NO_FUNCTION = -1,
 	FNP_V8_SCRIPT_FUNCTION = 0,
 	FNP_V8_BUILTIN_FUNCTION = 1, /* one without a script */
@@ -79,7 +79,7 @@ FNP_INLINE bool fnp_v8_is_map(struct fnp_walk *walk, const struct fnp_v8_layout 
 	return true;
 }
 
-/* Reads the function in the frame at `fp`: enum fnp_v8_function; its ids and cookie come into walk->chain. */
+/* Reads the function in the frame at `fp`: enum fnp_v8_slot; its ids and cookie come into walk->chain. */
 FNP_SUBPROGRAM int fnp_v8_function_of(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 fp)
 {
 	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);

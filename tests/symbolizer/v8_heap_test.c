@@ -11,7 +11,14 @@
 
 #include <cmocka.h>
 
-enum { TYPE_SCRIPT = 167, TYPE_SCOPE = 280, TYPE_SHARED = 282, TYPE_BYTECODE = 186, TYPE_CODE = 187, TYPE_STREAM = 192 };
+enum {
+	TYPE_SCRIPT = 167,
+	TYPE_SCOPE = 280,
+	TYPE_SHARED = 282,
+	TYPE_BYTECODE = 186,
+	TYPE_CODE = 187,
+	TYPE_STREAM = 192
+};
 enum { ONE_BYTE = 0x28, TWO_BYTE = 0x20, CONS = 0x29, SLICED = 0x2b, THIN = 0x2d, EXTERNAL = 0x2a };
 enum { MAPS = 320 };
 
@@ -129,7 +136,8 @@ static void strings_of_all_shapes_are_read(void **state FNP_UNUSED)
 static void strings_that_lie_are_refused_or_cut(void **state FNP_UNUSED)
 {
 	struct fnp_v8_view view = view_of_24();
-	uint64_t loop = string_of(CONS, 1000, 0, 0), outside = string_of(SLICED, 4, text("abc"), (uint64_t)7 << 32);
+	uint64_t loop = string_of(CONS, 1000, 0, 0),
+		 outside = string_of(SLICED, 4, text("abc"), (uint64_t)7 << 32);
 	uint64_t not_string = tagged(allocate(TYPE_SCRIPT, 20));
 	char *found = NULL;
 
@@ -160,7 +168,8 @@ static uint64_t function(uint64_t of_script, uint32_t literal, uint32_t flags, c
 
 	heap[scope + 1] = flags;
 	heap[scope + 4] = (uint64_t)27 << 32;
-	memcpy(&heap[scope + 6], words, n * sizeof(words[0]));
+	for (size_t i = 0; i < n; i++)
+		heap[scope + 6 + i] = words[i];
 	heap[at + 3] = tagged(scope);
 	heap[at + 5] = of_script;
 	heap[at + 7] = (uint64_t)literal << 32;
@@ -186,7 +195,8 @@ static void a_function_has_its_own_name_else_the_inferred_one(void **state FNP_U
 	uint64_t of = script(88, "/a.js", "x"), empty = text(""), own = text("own"), inferred = text("o.prop");
 
 	expect_function(function(of, 1, 0x171c4, (uint64_t[]){own, UINT64_MAX << 32, inferred}, 3), "own", 1);
-	expect_function(function(of, 2, 0x171c4, (uint64_t[]){empty, UINT64_MAX << 32, inferred}, 3), "o.prop", 2);
+	expect_function(function(of, 2, 0x171c4, (uint64_t[]){empty, UINT64_MAX << 32, inferred}, 3),
+			"o.prop", 2);
 	expect_function(function(of, 3, 0x40004, (uint64_t[]){inferred}, 1), NULL, 3);
 	expect_function(function(of, 4, 0x04004, (uint64_t[]){inferred}, 1), "o.prop", 4);
 	expect_function(function(of, 5, 0x03404, (uint64_t[]){0, own, 0}, 3), "own", 5);
@@ -199,7 +209,8 @@ static void what_is_no_function_of_a_script_is_refused(void **state FNP_UNUSED)
 	uint64_t of = script(88, "/a.js", "x");
 
 	assert_int_equal(fnp_v8_function_read(&view, of, &found), -ESRCH);
-	assert_int_equal(fnp_v8_function_read(&view, function(text("no script"), 1, 4, NULL, 0), &found), -ESRCH);
+	assert_int_equal(fnp_v8_function_read(&view, function(text("no script"), 1, 4, NULL, 0), &found),
+			 -ESRCH);
 	assert_int_equal(fnp_v8_function_read(&view, 7, &found), -ESRCH);
 }
 
