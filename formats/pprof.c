@@ -280,9 +280,11 @@ static void write_times(const struct encoder *e, struct fnp_buffer *out)
 static void put_strings(struct encoder *e)
 {
 	fnp_autobuffer struct fnp_buffer times = {0};
+	uint8_t number[FNP_VARINT_MAX];
 
-	if (e->first_time)
-		fnp_protobuf_u64(&e->out, PPROF_COMMENT, e->strings.used);
+	if (e->first_time) /* a list, and so packed */
+		fnp_protobuf_bytes(&e->out, PPROF_COMMENT, number,
+				   (size_t)(fnp_varint_put(number, e->strings.used) - number));
 	for (uint32_t i = 0; i < e->strings.used; i++) {
 		size_t len;
 		const char *text = fnp_intern_get(e->profile->strings, e->strings.order[i], &len);

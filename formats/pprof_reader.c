@@ -36,7 +36,7 @@ struct reader {
 	FNP_VEC(struct fnp_profile_line) lines; /* of the location at work */
 	FNP_VEC(uint32_t) stack;		/* of the sample at work */
 	FNP_VEC(uint32_t) sample_numbers;	/* the profile's, in the order of the file */
-	uint64_t comment;			/* the last one; 0: none */
+	uint64_t comment;			/* the first of the last field; 0: none */
 };
 
 static void reader_deinit(struct reader *r)
@@ -96,13 +96,20 @@ static void note_number(struct reader *r, const struct fnp_protobuf_field *field
 	case PPROF_PERIOD:
 		r->profile->period_ns = (int64_t)field->value;
 		break;
-	case PPROF_COMMENT:
-		r->comment = field->value;
-		break;
 	case PPROF_DEFAULT_SAMPLE_TYPE:
 		r->default_sample_type = field->value;
 		break;
 	}
+}
+
+/* Numbers of strings, packed, or one in a field of its own. */
+static void note_comment(struct reader *r, struct fnp_protobuf_field *field)
+{
+	uint64_t number = field->value;
+
+	if (field->type == FNP_PROTOBUF_LEN && fnp_cursor_uleb128(&field->bytes, &number) < 0)
+		return;
+	r->comment = number;
 }
 
 static int note_views(struct reader *r, struct fnp_cursor file)
@@ -113,7 +120,9 @@ static int note_views(struct reader *r, struct fnp_cursor file)
 	while ((got = fnp_protobuf_next(&file, &field)) > 0) {
 		views *list = views_of(r, field.number);
 
-		if (!list && field.type == FNP_PROTOBUF_VARINT)
+		if (field.number == PPROF_COMMENT)
+			note_comment(r, &field);
+		else if (!list && field.type == FNP_PROTOBUF_VARINT)
 			note_number(r, &field);
 		else if (list && field.type != FNP_PROTOBUF_LEN)
 			return -EBADMSG;
