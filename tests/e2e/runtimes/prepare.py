@@ -229,7 +229,7 @@ def find_java(version):
 def java(version):
     program, maven = find_java(version), find_command("mvn")
     source = TREE / "examples/java"
-    with made_once(f"java-ric-2.9.0-for-{version}") as (folder, is_new):
+    with made_once(f"java-ric-2.9.0-with-phases-for-{version}") as (folder, is_new):
         if is_new:
             # Maven builds beside its sources, so it gets a copy of them.
             build = folder / "build"

@@ -72,6 +72,28 @@ public class Handler implements RequestHandler<Map<String, Object>, Map<String, 
 		}
 	}
 
+	private interface Step {
+		void run();
+	}
+
+	/** Does a step for so long by the thread's own clock; what it took. */
+	private static long during(Step step, double milliseconds) {
+		long begin = cpuNs(), end = begin + (long) (milliseconds * 1e6), now;
+		do {
+			for (int i = 0; i < 10; i++)
+				step.run();
+			now = cpuNs();
+		} while (now < end);
+		return now - begin;
+	}
+
+	/** Parts of an order one after another, and what each took by ThreadMXBean. */
+	private static void phases(double milliseconds, Map<String, Object> answer) {
+		answer.put("rank_ns", during(Handler::rankItems, 0.5 * milliseconds));
+		answer.put("compress_ns", during(() -> compressReceipt(PAGE, 4096), 0.3 * milliseconds));
+		answer.put("sign_ns", during(() -> signReceipt(PAGE), 0.2 * milliseconds));
+	}
+
 	private static double number(Map<String, Object> event, String name, double otherwise) {
 		Object value = event.get(name);
 		return value instanceof Number ? ((Number) value).doubleValue() : otherwise;
@@ -106,6 +128,9 @@ public class Handler implements RequestHandler<Map<String, Object>, Map<String, 
 		case "slow":
 		case "native":
 			priceOrder(number(event, "ms", 60));
+			break;
+		case "phases":
+			phases(number(event, "ms", 20), answer);
 			break;
 		case "sleep":
 			Thread.sleep((long) number(event, "ms", 60));
