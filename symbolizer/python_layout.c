@@ -4,8 +4,8 @@
  *
  * From 3.13 on CPython publishes the offsets of its structs at the start of `_PyRuntime` (_Py_DebugOffsets, an array
  * of 64-bit numbers whose order is fixed for each minor version); the file holds them before the program runs. Earlier
- * versions froze their structs for each minor version, so a table by version serves, and what can be looked up in a
- * live process (the member table of PyCode_Type) must agree with it. Where the thread keeps its state is read from the
+ * versions froze their structs for each minor version, so a table by version serves; that it is the right one shows when
+ * the first word of each code object is the address of PyCode_Type. Where the thread keeps its state is read from the
  * code of exported functions that do nothing else than return it.
  */
 #include "symbolizer/python.h"
@@ -168,7 +168,7 @@ static int published_layout(const uint64_t *n, const struct published *at, struc
 	struct fnp_python_layout l = {.chain = FNP_PYTHON_ENTRY_SHIM,
 				      .flags = FNP_PYTHON_INSTRUCTION_POINTER,
 				      .shim_owner = 3,
-				      .text_kind_bit = n[2] ? 8 : 2};
+				      .text_kind_bit = n[2] && at->minor >= 14 ? 8 : 2};
 	int r = offset(n, at->tstate + TSTATE_FRAME, 8, 4096, &l.tstate_frame);
 
 	r = r ?: offset(n, at->tstate + at->thread_id, 8, 4096, &l.tstate_thread_id);
@@ -278,6 +278,11 @@ static uint64_t find_key(const struct fnp_object *object, const struct fnp_objec
 		else if (p[0] == 0x48 && p[1] == 0x8d &&
 			 p[2] == 0x98) /* lea N(%rax),%rbx after loading _PyRuntime */
 			key = runtime->address + (uint64_t)(int64_t)s32_at(p + 3);
+		else if (p[0] == 0xbf) /* mov $key,%edi: a program at fixed addresses */
+			key = (uint32_t)s32_at(p + 1);
+		else if (p[0] == 0xbb && p[5] == 0x48 &&
+			 p[6] == 0x03) /* mov $N,%ebx; add _PyRuntime@GOT(%rip),%rbx */
+			key = runtime->address + (uint64_t)(int64_t)s32_at(p + 1);
 		if (key > runtime->address && key - runtime->address < runtime->size)
 			return key;
 	}

@@ -46,12 +46,13 @@ FNP_SUBPROGRAM int fnp_python_put_text(struct fnp_walk *walk, fnp_u32 layout, fn
 	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
 	struct fnp_python_text text = {};
 	fnp_u64 state, bytes, data;
-	fnp_u32 words;
+	fnp_u32 words, head;
 
 	if (!walk || !l)
 		return 0;
 	__builtin_memcpy(&walk->scratch[39], &text, sizeof(text));
-	if (fnp_read_user(walk->scratch, 48, address))
+	head = l->text_state + 8; /* the last field of the head that is of use */
+	if (head > 64 || fnp_read_user(walk->scratch, head, address))
 		return 0;
 	state = walk->scratch[(l->text_state / 8) & 7] >> (8 * (l->text_state & 7));
 	state = (fnp_u32)state >> (l->text_kind_bit & 31);

@@ -160,10 +160,67 @@ def debian(suite, version):
     return Interpreter(["chroot", folder, f"/usr/bin/{package}"], version=version, chroot=folder)
 
 
+FREEZE_CORE = "freeze-core==0.8.1"
+FREEZE_CORE_OLD = {"3.13t": "freeze-core==0.6.1"}
+STARTUP = """import sys
+
+
+def init():
+    sys.argv[:] = sys.argv[1:]
+
+
+def run(_name=None):
+    import runpy
+    if sys.argv[0] == sys.executable:
+        init()
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def embedded(name):
+    """"3.13t", "3.14t": free-threaded; "3.12-musl": for musl; "3.12-embedded". These are C programs that embed a whole
+    static interpreter, from freeze-core's wheels; the standard library is another build's of that version."""
+    minor, _, kind = name.partition("-")
+    version = minor.rstrip("t")
+    tag = "cp" + minor.replace(".", "")
+    platforms = ["musllinux_1_2_x86_64"] if kind == "musl" else ["manylinux2014_x86_64", "manylinux_2_17_x86_64"]
+    with made_once(f"embedded-{name}") as (folder, is_new):
+        if is_new:
+            run([pip(), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", folder / "wheel", "--no-deps",
+                 "--python-version", version, "--implementation", "cp", "--abi", tag, "--only-binary", ":all:",
+                 *(word for platform in platforms for word in ("--platform", platform)),
+                 FREEZE_CORE_OLD.get(minor, FREEZE_CORE)])
+            argv, env = find_cpython(version)
+            where = subprocess.run([*argv, "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"],
+                                   env=dict(os.environ, **env), capture_output=True, text=True, check=True).stdout.strip()
+            shutil.copytree(where, folder / "lib", ignore=shutil.ignore_patterns(
+                "__pycache__", "lib-dynload", "site-packages", "dist-packages", "test", "config-*", "*.a"))
+            for library in (folder / "wheel/freeze_core/lib").glob("*.so"):
+                shutil.copy(library, folder / "lib")
+            program = next((folder / "wheel/freeze_core/bases").glob("console-cpython-*"))
+            shutil.copy(program, folder / "program")
+            (folder / "program").chmod(0o755)
+            for start in ("__startup__", "__init__program"):
+                (folder / f"lib/{start}.py").write_text(STARTUP)
+    if kind != "musl":
+        return Interpreter([folder / "program"], {"LD_LIBRARY_PATH": str(folder / "wheel/freeze_core.libs")}, version)
+    # They need musl 1.2.5, which Debian 13 has.
+    root = debian("trixie", "3.13").chroot
+    if not (root / "lib/ld-musl-x86_64.so.1").exists():
+        run(["chroot", root, "apt-get", "-qq", "install", "-y", "--no-install-recommends", "musl"])
+    inside = pathlib.Path("opt") / f"embedded-{name}"
+    if not (root / inside).exists():
+        shutil.copytree(folder, root / inside)
+    env = f"LD_LIBRARY_PATH=/{inside}/wheel/freeze_core.libs"
+    return Interpreter(["chroot", root, "/usr/bin/env", env, f"/{inside}/program"], version=version, chroot=root)
+
+
 def interpreter(name):
-    """A CPython by version ("3.12"); "debian-SUITE-VERSION"."""
+    """A CPython by version ("3.12"); "debian-SUITE-VERSION"; or one of embedded()."""
     if name.startswith("debian-"):
         return debian(*name.split("-")[1:])
+    if name.endswith(("t", "-musl", "-embedded")):
+        return embedded(name)
     argv, env = find_cpython(name)
     return Interpreter(argv, env, name, "cp" + name.replace(".", ""))
 

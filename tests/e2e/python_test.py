@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Python functions as users run them: very short processes, and the phases of a handler under the real client.
+
+usage: python_test.py [VERSION]
+"""
+import collections
+import os
+import subprocess
+import sys
+import unittest
+
+import fnprof_e2e
+import prepare
+import python_chains
+from fnprof_e2e import Function, Recording
+from runtime_api import RuntimeApi
+
+NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "3.11"
+PHASES = ("parse", "compute", "render")
+HANDLER = """import time
+
+
+def spend(ns):
+    end = time.thread_time_ns() + ns
+    while time.thread_time_ns() < end:
+        sum(range(50))
+
+
+def parse(ns):
+    spend(ns)
+
+
+def compute(ns):
+    spend(ns)
+
+
+def render(ns):
+    spend(ns)
+
+
+def handler(event, _context):
+    spent = {}
+    for name in ("parse", "compute", "render"):
+        before = time.thread_time_ns()
+        globals()[name](event[name])
+        spent[name] = time.thread_time_ns() - before
+    return spent
+"""
+
+
+class Python(fnprof_e2e.TestCase):
+    def interpreter(self):
+        try:
+            return prepare.interpreter(NAME)
+        except prepare.Unavailable as reason:
+            raise unittest.SkipTest(f"{NAME}: {reason}") from None
+
+    def test_processes_of_some_milliseconds_have_their_names(self):
+        """500 of them; each has a code object of its own address, and is gone before anybody looks."""
+        interpreter = self.interpreter()
+        code = "def work():\n for i in range(150): sum(range(i))\nwork()"
+        script = 'i=0; while [ $i -lt 500 ]; do "$@"; i=$((i+1)); done'
+        named, unnamed, cut, stacks = 0, collections.Counter(), 0, 0
+        with Recording("-F", 1997, cmd=["/bin/sh", "-c", script, "sh", *interpreter.argv, "-S", "-E", "-c", code],
+                       env=interpreter.env) as recording:
+            self.assertEqual(recording.wait(120), 0)
+            # Some are gone before their runtime is recognised; their Python frames are asked for all the same.
+            rows = [row for row in recording.rows if row["function"] != "sh"]
+            for row in rows:
+                for count, frames, _ in python_chains.stacks_of(recording.dir / row["pprof"]):
+                    names = [frame.name for file, frame in frames if file == "[python]"]
+                    stacks += count * bool(names)
+                    cut += count * any(file == "[marker]" for file, _ in frames)
+                    for name in names:
+                        named += count * (not name.startswith("["))
+                        unnamed[name] += count * name.startswith("[")
+            total = named + sum(unnamed.values())
+            print(f"{len(rows)} processes, {stacks} Python stacks, {named} of {total} frames named "
+                  f"({named / total:.2%}), {cut} stacks cut")
+            self.assertEqual(len(rows), 500)
+            self.assertGreater(total, 500)
+            self.assertGreaterEqual(named, 0.99 * total)
+
+    def test_phases_of_a_handler_have_their_shares(self):
+        """Under awslambdaric, 300 invocations: the share of each phase in the samples, and by the thread's clock."""
+        try:
+            client = prepare.prepare(f"python{NAME}")
+        except (prepare.Unavailable, KeyError) as reason:
+            raise unittest.SkipTest(f"{NAME}: {reason}") from None
+        folder = python_chains.scratch_folder(self)
+        (folder / "handler.py").write_text(HANDLER)
+        client.cwd, client.env = str(folder), dict(client.env, LAMBDA_TASK_ROOT=str(folder))
+        truth, seen = collections.Counter(), collections.Counter()
+        with RuntimeApi() as api, Function(client, api) as function:
+            api.wait_for_next()
+            with Recording("-F", 1997, "-p", function.pid) as recording:
+                for n in range(300):
+                    payload = {"parse": 1_000_000 + n % 7 * 100_000, "compute": 5_000_000, "render": 2_000_000}
+                    truth.update(api.invoke(payload, seconds=30).answer())
+                recording.stop()
+                self.assertEqual(len(recording.of("invocation")), 300)
+                for row in recording.of("invocation"):
+                    for stack, ns in recording.folded(row).items():
+                        for phase in PHASES:
+                            seen[phase] += ns * (phase in stack)
+        for phase in PHASES:
+            share, should = seen[phase] / seen.total(), truth[phase] / truth.total()
+            print(f"{phase}: {share:.2%} of the samples, {should:.2%} of the thread's CPU time")
+            self.assertLess(abs(share - should), 0.02, phase)
+
+
+if __name__ == "__main__":
+    fnprof_e2e.main()
