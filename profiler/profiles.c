@@ -52,7 +52,8 @@ static void forget_places(struct fnp_profiles *profiles)
 int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_profiles **ret)
 {
 	FNP_CLEANUP(fnp_profiles_destroyp) struct fnp_profiles *profiles = calloc(1, sizeof(*profiles));
-	const struct fnp_symbolizer_options symbolizer = {.unit_bytes_max = UNIT_BYTES_MAX};
+	const struct fnp_symbolizer_options symbolizer = {.unit_bytes_max = UNIT_BYTES_MAX,
+							  .cache = options->cache};
 	int r;
 
 	if (!profiles)

@@ -14,6 +14,7 @@ struct fnp_profiles;
 struct fnp_profiles_options {
 	struct fnp_objects *objects;   /* not owned */
 	struct fnp_runtimes *runtimes; /* not owned */
+	struct fnp_disk_cache *cache;  /* names of the last time; NULL: none */
 	int64_t utc_offset_ns;
 	int64_t period_ns;
 };

@@ -19,6 +19,7 @@
 
 #define ENVIRONMENT_MAX (4 << 20)
 #define HELD_MAX (4 << 20)
+#define CACHE_BYTES_MAX ((uint64_t)256 << 20)
 #define PATIENCE_MS 100
 #define NEWBORN_NS 30000000 /* so long a new program maps its libraries */
 #define NEWBORN_PATIENCE_MS 2
@@ -30,6 +31,7 @@ struct fnp_watch {
 	struct fnp_objects *objects;
 	struct fnp_processes *processes;
 	struct fnp_map_events *map_events;
+	struct fnp_disk_cache *cache; /* NULL: none can be had */
 	struct fnp_spaces *spaces;
 	struct fnp_resumer *resumer;
 	struct fnp_runtimes *runtimes;
@@ -226,15 +228,19 @@ int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch *
 	if (!watch)
 		return -ENOMEM;
 	watch->options = *options;
+	(void)fnp_disk_cache_open(NULL, CACHE_BYTES_MAX, &watch->cache);
 	r = fnp_objects_create(&watch->objects);
 	r = r ?: fnp_processes_create(watch->objects, &watch->processes);
 	r = r ?: create_spaces(watch);
+	if (r == 0)
+		fnp_tables_set_cache(fnp_spaces_tables(watch->spaces), watch->cache);
 	r = r ?: fnp_map_events_create(&watch->map_events);
 	r = r ?: create_runtimes(watch);
 	r = r ?: create_probes(watch);
 	r = r ?: fnp_samples_create(watch->objects, watch->resumer, watch->runtimes, &watch->samples);
 	profiles = (struct fnp_profiles_options){.objects = watch->objects,
 						 .runtimes = watch->runtimes,
+						 .cache = watch->cache,
 						 .utc_offset_ns = options->utc_offset_ns,
 						 .period_ns = options->period_ns};
 	r = r ?: fnp_profiles_create(&profiles, &watch->profiles);
@@ -266,6 +272,7 @@ void fnp_watch_destroy(struct fnp_watch *watch)
 	fnp_resumer_destroy(watch->resumer);
 	fnp_spaces_destroy(watch->spaces);
 	fnp_map_events_destroy(watch->map_events);
+	fnp_disk_cache_unref(watch->cache);
 	fnp_processes_destroy(watch->processes);
 	fnp_objects_destroy(watch->objects);
 	fnp_vec_deinit(&watch->held);

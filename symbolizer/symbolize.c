@@ -5,6 +5,8 @@
  */
 #include "symbolizer/symbolize.h"
 
+#include <xxhash.h>
+
 #include "base/buffer.h"
 #include "base/intern.h"
 #include "base/log.h"
@@ -14,8 +16,11 @@
 #include "symbolizer/demangle.h"
 #include "symbolizer/dwarf.h"
 #include "symbolizer/go_table.h"
+#include "symbolizer/names_cache.h"
 #include "symbolizer/symbol_table.h"
 
+#define CACHE_FORMAT 1	/* counts up with every change of what is resolved, or how it is laid out */
+#define KEEP_NEW_MIN 64 /* fewer new addresses are not worth a file */
 #define STRINGS_MAX ((size_t)48 << 20)
 #define CHAINS_MAX ((size_t)1 << 17) /* frames kept an object; past that they are forgotten and found again */
 
@@ -23,12 +28,14 @@ struct fnp_symbolizer {
 	FNP_VEC(char *) roots;
 	bool no_debug_data;
 	size_t unit_bytes_max; /* 0: as it comes */
+	struct fnp_disk_cache *cache;
 	struct fnp_buffer scratch;
 };
 
 /* What is known about one object. */
 struct names {
 	struct fnp_object *debug;	/* separate debug file, or NULL */
+	bool prepared;			/* `dwarf` and `go` were looked for */
 	struct fnp_symbol_table *table; /* made when debug data alone does not answer; NULL after a failure, too */
 	bool table_tried;
 	struct fnp_dwarf *dwarf; /* NULL: no debug data */
@@ -37,13 +44,32 @@ struct names {
 	FNP_VEC(uint32_t) shown; /* by a string's number: the number of its name for people, plus 1 */
 	struct fnp_map paths;	 /* file of a unit -> number of its path */
 	struct fnp_map chains;	 /* address -> first frame in `frames` << 16 | their number */
-	FNP_VEC(struct fnp_symbol) frames;
+	fnp_symbol_vec frames;
+	/* What the disk cache had, which holds strings of frames, and under which name. */
+	struct fnp_disk_cache *cache; /* NULL: nothing is kept */
+	struct fnp_buffer kept;
+	char kept_name[FNP_DISK_CACHE_NAME_MAX];
+	size_t kept_chains;
 };
+
+/* Keeps what was resolved, when there is more of it than before. */
+static void keep_names(const struct names *names)
+{
+	fnp_autobuffer struct fnp_buffer bytes = {0};
+
+	if (!names->cache || names->chains.len < names->kept_chains + KEEP_NEW_MIN)
+		return;
+	if (fnp_names_pack(&names->chains, &names->frames, &bytes) == 0)
+		(void)fnp_disk_cache_store(names->cache, names->kept_name, bytes.data, bytes.len);
+}
 
 static void destroy_names(void *attachment)
 {
 	struct names *names = attachment;
 
+	keep_names(names);
+	fnp_disk_cache_unref(names->cache);
+	fnp_buffer_deinit(&names->kept);
 	fnp_symbol_table_destroy(names->table);
 	fnp_dwarf_destroy(names->dwarf);
 	fnp_go_table_destroy(names->go);
@@ -74,6 +100,7 @@ int fnp_symbolizer_create(const struct fnp_symbolizer_options *options, struct f
 		options = &defaults;
 	symbolizer->no_debug_data = options->no_debug_data;
 	symbolizer->unit_bytes_max = options->unit_bytes_max;
+	symbolizer->cache = fnp_disk_cache_ref(options->cache);
 	for (size_t i = 0; i <= options->debug_roots.n; i++) {
 		bool own = i == options->debug_roots.n;
 		fnp_autofree char *path = strdup(own ? "/usr/lib/debug" : options->debug_roots.paths[i]);
@@ -94,6 +121,7 @@ void fnp_symbolizer_destroy(struct fnp_symbolizer *symbolizer)
 		free(symbolizer->roots.items[i]);
 	fnp_vec_deinit(&symbolizer->roots);
 	fnp_buffer_deinit(&symbolizer->scratch);
+	fnp_disk_cache_unref(symbolizer->cache);
 	free(symbolizer);
 }
 
@@ -114,6 +142,52 @@ static struct fnp_dwarf_code code_of(const struct fnp_object *object)
 	return code;
 }
 
+/* What the names are made of: the object's own file, and its debug file's. */
+static uint64_t hash_of(const struct fnp_symbolizer *symbolizer, const struct fnp_object *object,
+			const struct fnp_object *debug)
+{
+	struct fnp_cursor own = fnp_object_bytes(object), other = debug ? fnp_object_bytes(debug) : own;
+	uint64_t numbers[] = {fnp_cursor_left(&own), fnp_cursor_left(&other), debug != NULL,
+			      symbolizer->no_debug_data};
+	uint64_t hash = XXH3_64bits_withSeed(numbers, sizeof(numbers),
+					     XXH3_64bits(fnp_object_header(object), sizeof(Elf64_Ehdr)));
+
+	return debug ? XXH3_64bits_withSeed(fnp_object_header(debug), sizeof(Elf64_Ehdr), hash) : hash;
+}
+
+/* What was resolved the last time. */
+static void load_names(const struct fnp_symbolizer *symbolizer, const struct fnp_object *object,
+		       struct names *names)
+{
+	const char *build_id = fnp_object_build_id(object);
+
+	if (!symbolizer->cache || strlen(build_id) < 16)
+		return;
+	snprintf(names->kept_name, sizeof(names->kept_name), "names-%d-%.64s-%016llx", CACHE_FORMAT, build_id,
+		 (unsigned long long)hash_of(symbolizer, object, names->debug));
+	names->cache = fnp_disk_cache_ref(symbolizer->cache);
+	if (fnp_disk_cache_load(names->cache, names->kept_name, &names->kept) == 0 &&
+	    fnp_names_unpack(names->kept.data, names->kept.len, &names->chains, &names->frames) == 0)
+		names->kept_chains = names->chains.len;
+}
+
+/* Debug data and Go's tables, when something is asked that was not asked the last time. */
+static void prepare(const struct fnp_symbolizer *symbolizer, struct fnp_object *object, struct names *names)
+{
+	struct fnp_debug_roots roots = {.paths = (const char *const *)symbolizer->roots.items,
+					.n = symbolizer->roots.len};
+
+	if (names->prepared)
+		return;
+	names->prepared = true;
+	(void)fnp_go_table_create(object, &names->go); /* most objects have none */
+	if (!symbolizer->no_debug_data)
+		(void)fnp_dwarf_create(names->debug ? names->debug : object, code_of(object), roots,
+				       &names->dwarf);
+	if (names->dwarf && symbolizer->unit_bytes_max)
+		fnp_dwarf_set_budget(names->dwarf, symbolizer->unit_bytes_max);
+}
+
 static int names_of(const struct fnp_symbolizer *symbolizer, struct fnp_object *object, struct names **ret)
 {
 	struct fnp_debug_roots roots = {.paths = (const char *const *)symbolizer->roots.items,
@@ -132,12 +206,7 @@ static int names_of(const struct fnp_symbolizer *symbolizer, struct fnp_object *
 	r = fnp_intern_create(STRINGS_MAX, &names->strings);
 	if (r < 0)
 		return r;
-	(void)fnp_go_table_create(object, &names->go); /* most objects have none */
-	if (!symbolizer->no_debug_data)
-		(void)fnp_dwarf_create(names->debug ? names->debug : object, code_of(object), roots,
-				       &names->dwarf);
-	if (names->dwarf && symbolizer->unit_bytes_max)
-		fnp_dwarf_set_budget(names->dwarf, symbolizer->unit_bytes_max);
+	load_names(symbolizer, object, names);
 	*ret = names;
 	fnp_object_set_attachment(object, TAKE_PTR(names), destroy_names);
 	return 0;
@@ -335,7 +404,9 @@ int fnp_symbolizer_resolve(struct fnp_symbolizer *symbolizer, struct fnp_object 
 	if (names->frames.len > CHAINS_MAX || names->chains.len > CHAINS_MAX) {
 		fnp_map_deinit(&names->chains);
 		names->frames.len = 0;
+		names->kept_chains = 0;
 	}
+	prepare(symbolizer, object, names);
 	uint64_t first = names->frames.len;
 	r = look_up(symbolizer, names, object, address);
 	if (r < 0 && r != -ENOENT) {

@@ -10,6 +10,7 @@
 #define FNP_SYMBOLIZER_SYMBOLIZE_H
 
 #include "symbolizer/debug_file.h"
+#include "symbolizer/disk_cache.h"
 #include "symbolizer/object.h"
 
 struct fnp_symbolizer;
@@ -22,7 +23,8 @@ struct fnp_symbolizer_options {
 	 * costs reading it again.
 	 */
 	size_t unit_bytes_max;
-	bool no_debug_data; /* names from symbol tables alone: no lines, no inlined callers */
+	struct fnp_disk_cache *cache; /* where what was resolved is kept for the next time; NULL: nowhere */
+	bool no_debug_data;	      /* names from symbol tables alone: no lines, no inlined callers */
 };
 
 /* One function at an address. Strings live as long as the object. */

@@ -9,6 +9,7 @@
 
 extern const struct fnp_command_ops fnp_command_inspect_symbols;
 
+#define CACHE_BYTES_MAX ((uint64_t)256 << 20)
 #define LINE_BYTES 256
 
 static void print_text(const char *text)
@@ -66,28 +67,51 @@ static bool parse_address(const char *text, uint64_t *ret)
 	return digits > 0;
 }
 
-static int answer_all(struct fnp_symbolizer *symbolizer, struct fnp_object *object)
+/* The answer to one line, which is no longer than LINE_BYTES when it says anything. 0 or negative. */
+static int answer_line(struct fnp_symbolizer *symbolizer, struct fnp_object *object, const char *text,
+		       size_t len)
 {
 	char line[LINE_BYTES];
+	uint64_t address;
 
-	/* Whoever writes an address may wait for its answer before the next one. */
-	while (fgets(line, sizeof(line), stdin)) {
-		uint64_t address;
-		size_t len = strcspn(line, "\r\n");
-		bool whole = line[len] || feof(stdin);
+	while (len > 0 && text[len - 1] == '\r')
+		len--;
+	if (len == 0)
+		return 0;
+	snprintf(line, sizeof(line), "%.*s", (int)FNP_MIN(len, sizeof(line) - 1), text);
+	if (len >= sizeof(line) || !parse_address(line, &address))
+		return fnp_error(-EINVAL, "\"%s\" is no hexadecimal address", line);
+	answer(symbolizer, object, address);
+	return 0;
+}
 
-		line[len] = '\0';
-		if (len == 0)
+/* Whoever writes an address may wait for its answer before the next one: all that came is answered at once. */
+static int answer_all(struct fnp_symbolizer *symbolizer, struct fnp_object *object)
+{
+	char text[65536];
+	size_t len = 0, at;
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0 && (n = read(STDIN_FILENO, text + len, sizeof(text) - len)) != 0) {
+		const char *end;
+
+		if (n < 0 && errno == EINTR)
 			continue;
-		if (!whole || !parse_address(line, &address)) {
-			fnp_error(0, "\"%s\" is no hexadecimal address", line);
+		if (n < 0)
 			return FNP_EXIT_FAILED;
-		}
-		answer(symbolizer, object, address);
+		len += (size_t)n;
+		for (at = 0; r == 0 && (end = memchr(text + at, '\n', len - at)); at = (size_t)(end - text) + 1)
+			r = answer_line(symbolizer, object, text + at, (size_t)(end - text) - at);
+		if (r == 0 && at == 0 && len == sizeof(text))
+			r = answer_line(symbolizer, object, text, len); /* no line is so long */
+		memmove(text, text + at, len - at);
+		len -= at;
 		if (fflush(stdout) != 0)
 			return FNP_EXIT_FAILED;
 	}
-	return FNP_EXIT_OK;
+	r = r ?: answer_line(symbolizer, object, text, len);
+	return r == 0 && fflush(stdout) == 0 ? FNP_EXIT_OK : FNP_EXIT_FAILED;
 }
 
 static int run(int argc, char **argv)
@@ -96,6 +120,8 @@ static int run(int argc, char **argv)
 		.command = &fnp_command_inspect_symbols, .min_arguments = 1, .max_arguments = 1};
 	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = NULL;
 	FNP_CLEANUP(fnp_symbolizer_destroyp) struct fnp_symbolizer *symbolizer = NULL;
+	FNP_CLEANUP(fnp_disk_cache_unrefp) struct fnp_disk_cache *cache = NULL;
+	struct fnp_symbolizer_options how = {0};
 	struct fnp_arguments words;
 	int status = fnp_options_parse(&options, argc, argv, &words);
 	int r;
@@ -107,7 +133,9 @@ static int run(int argc, char **argv)
 		fnp_error(r, "cannot read \"%s\" as an ELF file: %s", words.items[0], strerror(-r));
 		return FNP_EXIT_FAILED;
 	}
-	r = fnp_symbolizer_create(NULL, &symbolizer);
+	(void)fnp_disk_cache_open(NULL, CACHE_BYTES_MAX, &cache);
+	how.cache = cache;
+	r = fnp_symbolizer_create(&how, &symbolizer);
 	if (r < 0) {
 		fnp_error(r, "out of memory");
 		return FNP_EXIT_FAILED;

@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/vec.h"
-#include "symbolizer/unwind.h"
+#include "symbolizer/unwind_cache.h"
 
 #define WORKERS 2
 
@@ -52,6 +52,7 @@ struct fnp_tables {
 	struct fnp_table *published; /* as the kernel side sees it */
 	int tables_fd;
 	struct fnp_arenas *arenas;
+	struct fnp_disk_cache *cache;
 	uint64_t clock; /* of unused_since */
 	struct fnp_tables_stats stats;
 };
@@ -110,6 +111,7 @@ void fnp_tables_destroy(struct fnp_tables *tables)
 	if (tables->published)
 		munmap(tables->published, published_bytes());
 	fnp_arenas_destroy(tables->arenas);
+	fnp_disk_cache_unref(tables->cache);
 	fnp_map_deinit(&tables->by_id);
 	fnp_vec_deinit(&tables->queue);
 	fnp_vec_deinit(&tables->free_slots);
@@ -117,6 +119,12 @@ void fnp_tables_destroy(struct fnp_tables *tables)
 	pthread_cond_destroy(&tables->work);
 	pthread_cond_destroy(&tables->done);
 	free(tables);
+}
+
+void fnp_tables_set_cache(struct fnp_tables *tables, struct fnp_disk_cache *cache)
+{
+	fnp_disk_cache_unref(tables->cache);
+	tables->cache = fnp_disk_cache_ref(cache);
 }
 
 /* ---- with the lock ---- */
@@ -259,7 +267,7 @@ static void *work(void *self)
 		elf = TAKE_PTR(tables->slots[i].elf);
 		pthread_mutex_unlock(&tables->lock);
 		begin_ns = thread_cpu_ns();
-		r = elf ? fnp_unwind_build(elf, &unwind) : -ENOEXEC;
+		r = elf ? fnp_unwind_build_cached(elf, tables->cache, &unwind) : -ENOEXEC;
 		if (elf)
 			fnp_object_forget(elf); /* .eh_frame may be tens of megabytes */
 		pthread_mutex_lock(&tables->lock);

@@ -12,6 +12,7 @@
 #define FNP_PROFILER_TARGETS_TABLES_H
 
 #include "profiler/targets/arenas.h"
+#include "symbolizer/disk_cache.h"
 #include "symbolizer/object.h"
 
 #define FNP_TABLES_SLOT_NEVER (FNP_TABLES_MAX - 1) /* of what will never have a table */
@@ -34,6 +35,9 @@ struct fnp_tables_stats {
 int fnp_tables_create(int tables_fd, int arenas_fd, size_t max_bytes, struct fnp_tables **ret);
 void fnp_tables_destroy(struct fnp_tables *tables);
 FNP_DEFINE_CLEANUP(fnp_tables_destroyp, struct fnp_tables *, fnp_tables_destroy)
+
+/* Where compiled tables are kept for the next time; before the first fnp_tables_use(). */
+void fnp_tables_set_cache(struct fnp_tables *tables, struct fnp_disk_cache *cache);
 
 /*
  * The slot of an object, with one more user; compiling begins when it is new. `id` names the object for as long as the
