@@ -38,6 +38,22 @@ static bool is_table(const struct packed *p)
 	       p->n_lines - t->rules == (t->n_rules + 3U) / 4;
 }
 
+/* The rules that the rows of a block name are there. */
+static bool names_rules(const struct fnp_block *block, uint32_t n_rules)
+{
+	bool wide = block->base & FNP_BLOCK_IS_WIDE;
+	size_t n = wide ? FNP_BLOCK_WIDE : FNP_BLOCK_NARROW;
+
+	for (size_t i = 0; i < n; i++) {
+		uint16_t distance = wide ? block->wide.distance[i] : block->narrow.distance[i];
+		uint32_t rule = wide ? block->wide.rule[i] : block->narrow.rule[i];
+
+		if ((i == 0 || distance <= FNP_BLOCK_DISTANCE_MAX) && rule >= n_rules)
+			return false;
+	}
+	return true;
+}
+
 /* The page index names blocks in order, and the blocks' addresses rise. */
 static bool is_ordered(const struct fnp_table *table, const struct fnp_block *lines)
 {
@@ -53,7 +69,7 @@ static bool is_ordered(const struct fnp_table *table, const struct fnp_block *li
 	for (uint32_t i = 0; i < n_blocks; i++) {
 		uint32_t base = lines[table->blocks + i].base & ~FNP_BLOCK_IS_WIDE;
 
-		if (base < last)
+		if (base < last || !names_rules(&lines[table->blocks + i], table->n_rules))
 			return false;
 		last = base;
 	}
