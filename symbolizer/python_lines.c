@@ -104,6 +104,8 @@ uint32_t fnp_python_line(const struct fnp_python_code_info *code, uint16_t minor
 {
 	struct fnp_cursor c = fnp_cursor_of(code->table, code->table_size);
 
+	if ((uint32_t)instruction == FNP_PYTHON_NOWHERE)
+		return 0;
 	if (instruction < 0)
 		return code->first_line;
 	if (minor <= 9)

@@ -72,6 +72,7 @@ struct fnp_python_layout {
 	fnp_u8 shim_owner;    /* owners from this one on are shims */
 };
 
+#define FNP_PYTHON_NOWHERE 0x80000000U /* instead of an instruction: it is not known which one runs */
 #define FNP_PYTHON_WORDS 2 /* of a frame in a stack */
 #define FNP_PYTHON_ADDRESS_MASK ((1ULL << 57) - 1)
 

@@ -153,18 +153,11 @@ FNP_SUBPROGRAM int fnp_python_begin(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 	return 0;
 }
 
-/* Where the frame's code begins: inside the code object, or, without the interpreter lock, in the thread's own copy. */
-FNP_INLINE fnp_u64 fnp_python_first_instruction(struct fnp_walk *walk, const struct fnp_python_layout *l,
-						fnp_u64 code)
+/* Without the interpreter lock other threads than the first run copies of the code, whose place is not understood. */
+FNP_INLINE bool fnp_python_is_copy(const struct fnp_walk *walk, const struct fnp_python_layout *l)
 {
-	fnp_u32 copy;
-
-	if (!l->code_copies)
-		return code + l->code_bytes;
-	copy = fnp_python_frame_word(walk, l->frame_copy) >> (8 * (l->frame_copy & 7));
-	if (copy == 0)
-		return code + l->code_bytes;
-	return fnp_python_read(walk, fnp_python_code_word(walk, l->code_copies) + 8 + 8 * (fnp_u64)copy);
+	return l->code_copies &&
+	       (fnp_u32)(fnp_python_frame_word(walk, l->frame_copy) >> (8 * (l->frame_copy & 7))) != 0;
 }
 
 enum fnp_python_step { FNP_PYTHON_MORE, FNP_PYTHON_END, FNP_PYTHON_BROKEN, FNP_PYTHON_FULL };
@@ -199,7 +192,7 @@ FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 		return FNP_PYTHON_BROKEN;
 	instruction = fnp_python_frame_word(walk, l->frame_instruction);
 	if (l->flags & FNP_PYTHON_INSTRUCTION_POINTER)
-		instruction -= fnp_python_first_instruction(walk, l, code);
+		instruction = fnp_python_is_copy(walk, l) ? FNP_PYTHON_NOWHERE : instruction - code - l->code_bytes;
 	else if (l->flags & FNP_PYTHON_INSTRUCTION_DOUBLE)
 		instruction *= 2;
 	name = fnp_python_code_word(walk, l->code_name);
