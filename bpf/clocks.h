@@ -46,6 +46,11 @@ struct thread {
 	fnp_u8 wait;	  /* enum fnp_wait or WAIT_NONE; OFF only */
 	fnp_u8 pad[2];
 	fnp_u64 waits[FNP_WAIT_MAX]; /* as in struct fnp_clocks */
+	/* Of the off-CPU collector (off_cpu.h): */
+	fnp_u64 taken_ns;		       /* a stack was taken when it left at this time; 0: none */
+	fnp_u64 taken_delay;		       /* delay_at then */
+	fnp_u32 expected_us[FNP_WAIT_MAX + 1]; /* how long it is off, by what it waits for; 0: not known */
+	fnp_u32 pad2;
 };
 
 /* Key: global tid. */
@@ -165,6 +170,18 @@ static __always_inline void thread_mend_departure(struct fnp_target *target, str
 	thread_waited(thread, wait_of(task, (void *)bpf_task_pt_regs(task)), gone - queued);
 }
 
+/* It was off its CPU for so long; it will be so again. */
+static __always_inline void thread_expect(struct thread *thread, fnp_u64 ns)
+{
+	fnp_u32 wait = thread->wait < FNP_WAIT_MAX ? thread->wait : FNP_WAIT_MAX;
+	fnp_u64 us = ns / 1000, before = thread->expected_us[wait];
+
+	if (us > 0x3fffffff)
+		us = 0x3fffffff;
+	us = before ? (3 * before + us) / 4 : us;
+	thread->expected_us[wait] = us ? us : 1;
+}
+
 /* The thread is on this CPU now; its entry says what it was before. */
 static __always_inline void thread_arrive(struct fnp_target *target, struct thread *thread,
 					  struct task_struct *task, fnp_u64 now_ns)
@@ -172,6 +189,7 @@ static __always_inline void thread_arrive(struct fnp_target *target, struct thre
 	fnp_u64 sum = BPF_CORE_READ(task, se.sum_exec_runtime), delay = delay_of(task);
 
 	if (thread->state == THREAD_OFF) {
+		thread_expect(thread, now_ns - thread->since_ns);
 		clock_turn(target, 1, now_ns, thread->wait == WAIT_NONE ? ALL_OF_IT : delay - thread->delay_at);
 		thread_end_wait(target, thread, sum - thread->sum_at);
 	} else if (thread->state == THREAD_ON) {

@@ -5,22 +5,13 @@
  * The timer runs on idle CPUs too, so that the time since the last tick is the time that a tick stands for. A tick is
  * counted before anything else is tried; what becomes of it is counted by others (a record by its reader, a loss by
  * cause), and the two sides must agree in the end.
- *
- * The record is made in place in the walk's own memory: fixed part, user stack, then, where that ends, the kernel's
- * stack and what user space needs to go on with the walk.
  */
-#include "bpf/targets.h"
-#include "bpf/walk/walk.h"
+#include "bpf/sample.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #define WEIGHT_PERIODS_MAX 4
 #define CUT_REMEMBERED_NS 20000000 /* more than a scheduler tick */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-} samples SEC(".maps");
 
 struct tick_state {
 	fnp_u64 last_ns;
@@ -49,13 +40,6 @@ struct {
 	__uint(key_size, sizeof(fnp_u32));
 	__array(values, int(void *));
 } fnp_cpu_programs SEC(".maps") = {.values = {[0] = (void *)&fnp_tick_continued}};
-
-struct sample_head {
-	struct fnp_sample_record record;
-	struct fnp_wire_section user;
-};
-_Static_assert(sizeof(struct sample_head) == 8 * FNP_WALK_HEAD_WORDS,
-	       "the record begins where the walk leaves room");
 
 /*
  * The time since the last tick; 0 when this one is not the running thread's. A virtual CPU that sleeps gets its timer
@@ -132,90 +116,16 @@ static __always_inline struct fnp_walk *current_walk(void)
 	return bpf_map_lookup_elem(&fnp_cpu_walks, &cpu);
 }
 
-/*
- * Kernel threads have no user stack, nor has a process whose memory is gone (exit) or not yet its own (in the middle of
- * an exec the registers still belong to the old image).
- */
-static __always_inline bool has_user_stack(void)
+static __always_inline int finish(void *ctx, struct fnp_walk *walk)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	if (!BPF_CORE_READ(task, mm) || (BPF_CORE_READ(task, flags) & FNP_PF_KTHREAD))
-		return false;
-	return !bpf_core_field_exists(task->in_execve) || !BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
-}
-
-static __always_inline void head_fill(struct fnp_walk *walk, struct fnp_target *target, fnp_u32 pid,
-				      fnp_u64 now_ns)
-{
-	struct sample_head *head = (void *)walk->head;
-
-	if (!target->process)
-		target->process = process_of((void *)bpf_get_current_task());
-	head->record.head.type = FNP_RECORD_SAMPLE;
-	head->record.head.time_ns = now_ns;
-	head->record.head.pid = pid;
-	head->record.head.tid = current_tid();
-	head->record.head.process = target->process;
-	head->record.head.seq = target->seq;
-	head->record.cpu = bpf_get_smp_processor_id();
-	bpf_get_current_comm(head->record.comm, sizeof(head->record.comm));
-}
-
-/* The kernel's stack as a section at words[at]; the number of words. */
-static __always_inline fnp_u32 put_kernel_stack(void *ctx, struct fnp_walk *walk, fnp_u32 at)
-{
-	struct fnp_wire_section *section = (void *)&walk->words[at & (2 * FNP_USER_WORDS_MAX - 1)];
-	long n;
-
-	if (at > FNP_USER_WORDS_MAX)
-		return 0;
-	n = bpf_get_stack(ctx, section + 1, FNP_KERNEL_FRAMES_MAX * 8, 0);
-	section->type = FNP_SECTION_KERNEL_STACK;
-	section->truncated = n == FNP_KERNEL_FRAMES_MAX * 8;
-	section->size = n > 0 ? n : 0;
-	return 1 + section->size / 8;
-}
-
-static __always_inline void send(struct fnp_walk *walk, fnp_u32 pid, fnp_u32 size)
-{
-	const struct sample_head *head = (void *)walk->head;
-	fnp_u64 flags = BPF_RB_NO_WAKEUP;
+	fnp_u32 pid = ((struct sample_head *)walk->head)->record.head.pid;
 	struct fnp_target *target;
 
-	if (fnp_walk_hotspot_news(walk, head->record.head.process, head->record.head.time_ns) ||
-	    bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&samples, BPF_RB_RING_SIZE) / 4)
-		flags = BPF_RB_FORCE_WAKEUP;
-	if (bpf_ringbuf_output(&samples, walk->head, size, flags) == 0)
-		return;
+	if (sample_finish(ctx, walk) == 0)
+		return 0;
 	target = bpf_map_lookup_elem(&targets, &pid);
 	if (target)
 		__sync_fetch_and_add(&target->lost[FNP_LOSS_RING_FULL], 1);
-}
-
-/* The walk is over: everything behind the user stack, and off it goes. */
-static __always_inline int finish(void *ctx, struct fnp_walk *walk)
-{
-	struct sample_head *head = (void *)walk->head;
-	fnp_u32 words = walk->n_words, resume, python, names, size;
-
-	head->user.type = FNP_SECTION_USER_STACK;
-	head->user.truncated = 0;
-	head->user.size = 8 * words;
-	head->record.truncation = walk->truncation;
-	words += put_kernel_stack(ctx, walk, words);
-	resume = fnp_walk_resume(walk, words);
-	words += resume;
-	python = fnp_walk_python_resume(walk, words);
-	words += python;
-	names = fnp_walk_python_names(walk, words, head->record.head.process);
-	words += names;
-	head->record.head.n_sections = 2 + (resume != 0) + (python != 0) + (names != 0);
-	size = sizeof(*head) + 8 * words;
-	if (size > sizeof(walk->head) + sizeof(walk->words))
-		size = sizeof(walk->head) + sizeof(walk->words); /* cannot be; the verifier wants to see it */
-	head->record.head.size = size;
-	send(walk, head->record.head.pid, size);
 	return 0;
 }
 
@@ -235,7 +145,7 @@ int fnp_tick(struct bpf_perf_event_data *ctx)
 	walk = current_walk();
 	if (!walk)
 		return 0;
-	head_fill(walk, target, pid, now_ns);
+	sample_begin(walk, target, pid, now_ns);
 	((struct sample_head *)walk->head)->record.weight_ns = weight_ns;
 	if (!has_user_stack()) {
 		walk->n_words = walk->truncation = walk->resumable = 0;

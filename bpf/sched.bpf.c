@@ -5,11 +5,12 @@
  *
  * tp_btf, because programs on perf-attached tracepoints make the perf_event program of their CPU miss its ticks.
  */
-#include "bpf/targets.h"
+#include "bpf/off_cpu.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-static __always_inline void switch_out(struct on_cpu *slot, struct task_struct *prev, fnp_u32 wait,
+/* True when its stack is to be taken. */
+static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *prev, fnp_u32 wait,
 				       fnp_u64 now_ns)
 {
 	fnp_u32 pid = slot->pid, slot_tid = slot->tid, tid = prev->pid;
@@ -20,7 +21,7 @@ static __always_inline void switch_out(struct on_cpu *slot, struct task_struct *
 	slot->pid = 0;
 	slot_note_stolen(slot, prev);
 	if (!target)
-		return;
+		return false;
 	__sync_fetch_and_sub(&target->running, 1);
 	thread = bpf_map_lookup_elem(&threads, &tid);
 	/* Another thread leaves than the one that came: its own time is made up for when it is seen again. */
@@ -30,8 +31,11 @@ static __always_inline void switch_out(struct on_cpu *slot, struct task_struct *
 		if (thread)
 			thread->charged = sum;
 	}
-	if (thread && thread->pid == pid)
-		thread_leave(target, thread, sum, BPF_CORE_READ(prev, sched_info.run_delay), wait, now_ns);
+	if (!thread || thread->pid != pid)
+		return false;
+	thread_leave(target, thread, sum, BPF_CORE_READ(prev, sched_info.run_delay), wait, now_ns);
+	return (target->flags & FNP_TARGET_SAMPLED) && !(prev->__state & FNP_TASK_DEAD) &&
+	       off_cpu_choose(thread, now_ns);
 }
 
 /* A thread leaves for the last time, seen or not when it came. */
@@ -49,29 +53,16 @@ static __always_inline void bury(struct task_struct *prev)
 		__sync_fetch_and_add(&target->deads, 1);
 }
 
-SEC("tp_btf/sched_switch")
-int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *prev, struct task_struct *next,
+				      fnp_u64 now_ns)
 {
-	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
 	struct fnp_target *target;
-	fnp_u64 now_ns = 0;
+	struct thread *thread;
 	fnp_u32 pid;
 
-	if (!slot)
-		return 0;
-	if (slot->pid) {
-		fnp_u32 wait = WAIT_NONE;
-
-		if (!preempt && prev->__state)
-			wait = wait_of(prev, (void *)bpf_task_pt_regs(prev));
-		now_ns = bpf_ktime_get_ns();
-		switch_out(slot, prev, wait, now_ns);
-	}
-	if (prev->__state & FNP_TASK_DEAD)
-		bury(prev);
 	slot->tid = 0;
 	if (next->pid == 0)
-		return 0;
+		return;
 	pid = pid_of(next);
 	target = bpf_map_lookup_elem(&targets, &pid);
 	if (target && (target->flags & FNP_TARGET_WAIT_EXEC))
@@ -81,7 +72,34 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 		slot_note(slot, next, now_ns ? now_ns : bpf_ktime_get_ns());
 		slot->from_idle = prev->pid == 0;
 	}
-	if (target)
-		slot_claim(slot, target, pid, next);
+	if (!target)
+		return;
+	thread = slot_claim(slot, target, pid, next);
+	if (thread && thread->taken_ns)
+		off_cpu_end(target, thread, pid, tid_of(next));
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	fnp_u64 now_ns = 0;
+	bool take = false;
+
+	if (!slot)
+		return 0;
+	if (slot->pid) {
+		fnp_u32 wait = WAIT_NONE;
+
+		if (!preempt && prev->__state)
+			wait = wait_of(prev, (void *)bpf_task_pt_regs(prev));
+		now_ns = bpf_ktime_get_ns();
+		take = switch_out(slot, prev, wait, now_ns);
+	}
+	if (prev->__state & FNP_TASK_DEAD)
+		bury(prev);
+	switch_in(slot, prev, next, now_ns);
+	if (take)
+		bpf_tail_call(ctx, &off_cpu_entry, 0);
 	return 0;
 }

@@ -35,7 +35,8 @@ struct on_cpu {
 	fnp_u64 stolen_at_in;
 	fnp_u64 stolen_seen; /* of this CPU's time, by its host, up to the last look */
 	fnp_u64 stolen_ns;   /* of it, from watched threads; the sampler takes it off the weights */
-	fnp_u64 from_idle;   /* the CPU was idle before; with this, a cache line each */
+	fnp_u32 from_idle;   /* the CPU was idle before */
+	fnp_u32 pad;	     /* a cache line each */
 };
 
 /* Set by user space before the programs are loaded. */
@@ -116,6 +117,28 @@ static __always_inline struct on_cpu *slot_of_cpu(fnp_u32 cpu)
 	return bpf_map_lookup_elem(&on_cpus, &cpu);
 }
 
+/* An entry that says nothing yet; entries are too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, fnp_u32);
+	__type(value, struct thread);
+} blank_thread SEC(".maps");
+
+static __always_inline struct thread *thread_add(fnp_u32 global_tid, fnp_u32 pid)
+{
+	fnp_u32 zero = 0;
+	struct thread *blank = bpf_map_lookup_elem(&blank_thread, &zero), *thread;
+
+	if (!blank)
+		return NULL;
+	bpf_map_update_elem(&threads, &global_tid, blank, BPF_ANY);
+	thread = bpf_map_lookup_elem(&threads, &global_tid);
+	if (thread)
+		thread->pid = pid;
+	return thread;
+}
+
 /* A thread that we see for the first time has been charged up to `sum`. NULL: there are too many. */
 static __always_inline struct thread *thread_meet(fnp_u32 global_tid, fnp_u32 pid, fnp_u64 sum)
 {
@@ -123,24 +146,31 @@ static __always_inline struct thread *thread_meet(fnp_u32 global_tid, fnp_u32 pi
 
 	if (thread)
 		return thread;
-	struct thread fresh = {.charged = sum, .sum_at = sum, .pid = pid};
-	bpf_map_update_elem(&threads, &global_tid, &fresh, BPF_ANY);
-	return bpf_map_lookup_elem(&threads, &global_tid);
+	thread = thread_add(global_tid, pid);
+	if (thread)
+		thread->charged = thread->sum_at = sum;
+	return thread;
 }
 
-/* A thread that is being born: charged from 0, and it inherits its creator's waits (struct fnp_clocks). */
+/*
+ * A thread that is being born: charged from 0, and it inherits its creator's waits (struct fnp_clocks). Without `target`
+ * it is the first of its process, whose clocks begin when it runs.
+ */
 static __always_inline void thread_bear(fnp_u32 global_tid, fnp_u32 pid, struct fnp_target *target,
 					fnp_u64 now_ns)
 {
 	fnp_u32 creator_tid = bpf_get_current_pid_tgid();
-	struct thread *creator = bpf_map_lookup_elem(&threads, &creator_tid);
-	struct thread fresh = {.since_ns = now_ns, .pid = pid, .state = THREAD_OFF, .wait = WAIT_NONE};
+	struct thread *thread = thread_add(global_tid, pid), *creator;
 
-	if (!target)
-		fresh.state = THREAD_NEW; /* of a new process: its clocks begin when it runs */
-	else if (creator)
-		__builtin_memcpy(fresh.waits, creator->waits, sizeof(fresh.waits));
-	bpf_map_update_elem(&threads, &global_tid, &fresh, BPF_ANY);
+	if (!thread || !target)
+		return;
+	thread->since_ns = now_ns;
+	thread->clock_at = target->run_queue_ns;
+	thread->wait = WAIT_NONE;
+	thread->state = THREAD_OFF;
+	creator = bpf_map_lookup_elem(&threads, &creator_tid);
+	if (creator)
+		__builtin_memcpy(thread->waits, creator->waits, sizeof(thread->waits));
 }
 
 /* The thread was charged up to `sum`; what it used unseen since it was last charged is charged now. */
@@ -190,9 +220,9 @@ static __always_inline void slot_note(struct on_cpu *slot, struct task_struct *t
 	slot->tid = BPF_CORE_READ(task, pid);
 }
 
-/* The noted thread is one of this process. */
-static __always_inline void slot_claim(struct on_cpu *slot, struct fnp_target *target, fnp_u32 pid,
-				       struct task_struct *task)
+/* The noted thread is one of this process; its entry, or NULL. */
+static __always_inline struct thread *slot_claim(struct on_cpu *slot, struct fnp_target *target, fnp_u32 pid,
+						 struct task_struct *task)
 {
 	struct thread *thread = thread_meet(slot->tid, pid, slot->sum_at_in);
 
@@ -203,6 +233,7 @@ static __always_inline void slot_claim(struct on_cpu *slot, struct fnp_target *t
 	slot->charged = slot->sum_at_in;
 	slot->pid = pid;
 	__sync_fetch_and_add(&target->running, 1);
+	return thread;
 }
 
 /* What the thread of a slot has spent, as far as it can be known while it runs. */

@@ -106,6 +106,8 @@ enum fnp_record_type {
 	FNP_RECORD_EXIT = 4,
 	FNP_RECORD_SOCKET = 5,
 	FNP_RECORD_PROBE = 6,
+	FNP_RECORD_OFF_CPU = 7,
+	FNP_RECORD_OFF_CPU_END = 8,
 };
 
 /*
@@ -168,12 +170,30 @@ struct fnp_resume {
 	fnp_u64 regs[FNP_RESUME_REGS]; /* as in struct fnp_walk; of meaning when `leaf` */
 };
 
+/*
+ * Of a tick (SAMPLE), or of a thread that leaves its CPU (OFF_CPU). Not every time that a thread is off its CPU is taken:
+ * one that was expected to last `expected_us` was taken with the probability expected_us / period_us, and stands for
+ * as much more. For how long it was stands in an OFF_CPU_END record of the same thread.
+ */
 struct fnp_sample_record {
-	struct fnp_record head;
-	fnp_u64 weight_ns; /* since this CPU's last tick, at most 4 periods */
-	fnp_u32 cpu;
+	struct fnp_record head; /* of OFF_CPU: time_ns is when it left */
+	union {
+		fnp_u64 weight_ns; /* SAMPLE: since this CPU's last tick, at most 4 periods */
+		struct {
+			fnp_u32 expected_us; /* OFF_CPU; 0: it was taken for certain */
+			fnp_u32 period_us;
+		};
+	};
+	fnp_u32 cpu;		 /* of OFF_CPU: enum fnp_wait, or FNP_WAIT_MAX: it was pushed */
 	fnp_u32 truncation;	 /* enum fnp_truncation_cause of the user stack */
 	char comm[FNP_COMM_MAX]; /* of the thread; NUL-padded */
+};
+
+/* The thread is back. Both records are in the ring of samples, in this order. */
+struct fnp_off_cpu_end_record {
+	struct fnp_record head;
+	fnp_u64 begin_ns;  /* time_ns of the OFF_CPU record */
+	fnp_u64 queued_ns; /* the last part of it, in a run queue */
 };
 
 /* CPU time as it stood when an event happened, in ns of sum_exec_runtime. */
@@ -309,6 +329,7 @@ _Static_assert(sizeof(struct fnp_exec_record) == 80, "wire");
 _Static_assert(sizeof(struct fnp_exit_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
 _Static_assert(sizeof(struct fnp_probe_record) == 160, "wire");
+_Static_assert(sizeof(struct fnp_off_cpu_end_record) == 56, "wire");
 _Static_assert(sizeof(struct fnp_clocks) == 200, "wire");
 _Static_assert(sizeof(struct fnp_target) == 176, "wire");
 _Static_assert(sizeof(struct fnp_resume) == 328, "wire");

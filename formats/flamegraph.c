@@ -219,8 +219,10 @@ static int encode(const struct fnp_profile *profile, struct fnp_buffer *ret)
 
 	if (r == 0)
 		r = add_root(&e);
-	for (size_t i = 0; r == 0 && i < profile->samples.len; i++)
-		r = add_sample(&e, &profile->samples.items[i]);
+	for (size_t i = 0; r == 0 && i < profile->samples.len; i++) {
+		if (fnp_profile_sample_counts(profile, &profile->samples.items[i]))
+			r = add_sample(&e, &profile->samples.items[i]);
+	}
 	if (r == 0)
 		r = lay_out(&e);
 	if (r < 0)

@@ -211,8 +211,10 @@ static int encode(const struct fnp_profile *profile, struct fnp_buffer *ret)
 	e.pieces = calloc(profile->locations.len + 1, sizeof(*e.pieces));
 	if (!e.pieces)
 		return -ENOMEM;
-	for (size_t i = 0; r == 0 && i < profile->samples.len; i++)
-		r = add_sample(&e, &profile->samples.items[i]);
+	for (size_t i = 0; r == 0 && i < profile->samples.len; i++) {
+		if (fnp_profile_sample_counts(profile, &profile->samples.items[i]))
+			r = add_sample(&e, &profile->samples.items[i]);
+	}
 	return r < 0 ? r : put_lines(&e, ret);
 }
 

@@ -537,6 +537,17 @@ int fnp_profile_add_common_label(struct fnp_profile *profile, const struct fnp_p
 	return fnp_vec_push(&profile->common_labels, *label);
 }
 
+bool fnp_profile_sample_counts(const struct fnp_profile *profile, const struct fnp_profile_sample *sample)
+{
+	if (sample->values[profile->default_value] != 0 || sample->values[0] != 0)
+		return true;
+	for (uint32_t i = 1; i < profile->n_value_types; i++) {
+		if (sample->values[i] != 0)
+			return false;
+	}
+	return true;
+}
+
 int64_t fnp_profile_sum(const struct fnp_profile *profile, uint32_t value_type)
 {
 	int64_t sum = 0;

@@ -162,6 +162,9 @@ int fnp_profile_add_time(struct fnp_profile *profile, const struct fnp_profile_t
 /* A label on every sample. Text labels have unit FNP_LABEL_TEXT. One value a key: a second one is -EEXIST. */
 int fnp_profile_add_common_label(struct fnp_profile *profile, const struct fnp_profile_label *label);
 
+/* False of a sample that has further values alone, such as time off a CPU: what shows the default value leaves it out. */
+bool fnp_profile_sample_counts(const struct fnp_profile *profile, const struct fnp_profile_sample *sample);
+
 /* The sum of one value type over all samples; saturates. */
 int64_t fnp_profile_sum(const struct fnp_profile *profile, uint32_t value_type);
 

@@ -367,13 +367,32 @@ static int list_locations(struct fnp_profiles *profiles, const struct fnp_frame 
 	return r;
 }
 
+#define SWITCH_FRAMES_MAX 8
+
+/* The kernel's frames above schedule(), our own program's among them, say nothing of why a thread left its CPU. */
+static size_t frames_of_switch(struct fnp_profiles *profiles, const struct fnp_frame *frames, size_t n)
+{
+	struct fnp_kernel_symbol symbol;
+
+	for (size_t i = 0; i < FNP_MIN(n, (size_t)SWITCH_FRAMES_MAX) && frames[i].kind == FNP_FRAME_KERNEL;
+	     i++) {
+		if (fnp_kallsyms_find(profiles->kallsyms, frames[i].address, &symbol) == 0 &&
+		    strcmp(symbol.name, "__schedule") == 0)
+			return i + 1;
+	}
+	return 0;
+}
+
 static int add_stack(struct fnp_profiles *profiles, const struct fnp_row_stack *one, uint32_t thread_key)
 {
 	struct fnp_profile_label label = {.key = thread_key, .unit = FNP_LABEL_TEXT};
-	const int64_t values[FNP_PROFILE_VALUES_MAX] = {one->count, (int64_t)one->weight_ns};
+	const int64_t values[FNP_PROFILE_VALUES_MAX] = {one->count, (int64_t)one->weight_ns,
+							(int64_t)one->off_cpu_ns, (int64_t)one->run_queue_ns};
 	size_t bytes;
 	const struct fnp_frame *frames = fnp_intern_get(profiles->epoch->stacks, one->stack, &bytes);
-	int r = list_locations(profiles, frames, bytes / sizeof(*frames));
+	size_t n = bytes / sizeof(*frames);
+	size_t skip = one->off_cpu_ns + one->run_queue_ns ? frames_of_switch(profiles, frames, n) : 0;
+	int r = list_locations(profiles, frames + skip, n - skip);
 
 	r = r
 		    ?: fnp_profile_add_string(profiles->profile,
@@ -445,7 +464,7 @@ int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 		       const struct fnp_process *process, struct fnp_profile **ret)
 {
 	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
-	uint32_t thread_key;
+	uint32_t thread_key, number;
 	int r = fnp_profile_create(&profile);
 
 	if (r < 0)
@@ -463,6 +482,8 @@ int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 						    : "program");
 	r = r ?: add_labels(profile, row);
 	r = r ?: fnp_profile_add_string(profile, "thread", &thread_key);
+	r = r ?: fnp_profile_add_value_type(profile, "off_cpu", "nanoseconds", &number);
+	r = r ?: fnp_profile_add_value_type(profile, "run_queue", "nanoseconds", &number);
 	profiles->samples.len = 0;
 	for (size_t i = 0; r == 0 && i < row->stacks.len; i++)
 		r = add_stack(profiles, &row->stacks.items[i], thread_key);

@@ -12,6 +12,7 @@ size_t fnp_record_fixed_size(enum fnp_record_type type)
 {
 	switch (type) {
 	case FNP_RECORD_SAMPLE:
+	case FNP_RECORD_OFF_CPU:
 		return sizeof(struct fnp_sample_record);
 	case FNP_RECORD_FORK:
 		return sizeof(struct fnp_fork_record);
@@ -21,6 +22,8 @@ size_t fnp_record_fixed_size(enum fnp_record_type type)
 		return sizeof(struct fnp_exit_record);
 	case FNP_RECORD_SOCKET:
 		return sizeof(struct fnp_socket_record);
+	case FNP_RECORD_OFF_CPU_END:
+		return sizeof(struct fnp_off_cpu_end_record);
 	case FNP_RECORD_PROBE:
 		return sizeof(struct fnp_probe_record);
 	}
@@ -87,10 +90,16 @@ struct fnp_record_part fnp_record_nth_section(const struct fnp_record *record, e
 	return (struct fnp_record_part){0};
 }
 
+bool fnp_record_is_event(const struct fnp_record *record)
+{
+	return record->type != FNP_RECORD_SAMPLE && record->type != FNP_RECORD_PROBE &&
+	       record->type != FNP_RECORD_OFF_CPU && record->type != FNP_RECORD_OFF_CPU_END;
+}
+
 const struct fnp_cpu_times *fnp_record_cpu_times(const struct fnp_record *record)
 {
 	/* In every event they stand right after the head. */
-	if (record->type == FNP_RECORD_SAMPLE || record->type == FNP_RECORD_PROBE)
+	if (!fnp_record_is_event(record))
 		return NULL;
 	return &((const struct fnp_exit_record *)(const void *)record)->cpu;
 }

@@ -37,6 +37,9 @@ struct fnp_record_part fnp_record_nth_section(const struct fnp_record *record, e
 /* Bytes before the sections of a record of this type; 0 for a type that is not known. */
 size_t fnp_record_fixed_size(enum fnp_record_type type);
 
+/* True of records that have a number of their own, and CPU times; the others carry that of the event before them. */
+bool fnp_record_is_event(const struct fnp_record *record);
+
 /* The CPU times of a checked event; NULL for a sample or a probe. */
 const struct fnp_cpu_times *fnp_record_cpu_times(const struct fnp_record *record);
 

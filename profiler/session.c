@@ -124,6 +124,17 @@ static uint64_t ticks_missed(struct session *s)
 	return sum;
 }
 
+static struct fnp_off_cpu_counts off_cpu_counts(struct session *s)
+{
+	struct fnp_off_cpu_counts sum = {0};
+
+	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+		if (s->collectors[i] && fnp_collectors[i]->off_cpu)
+			fnp_collectors[i]->off_cpu(s->collectors[i], &sum);
+	}
+	return sum;
+}
+
 /* ---- life ---- */
 
 /* What came after the last look at the signals must not kill us once they are let through again. */
@@ -324,6 +335,7 @@ static void loop(struct session *s)
 static int finish(struct session *s)
 {
 	struct fnp_summary summary = {.start_ns = s->start_ns, .rate_hz = s->options->rate_hz};
+	struct fnp_off_cpu_counts off_cpu;
 	struct fnp_watch_totals totals;
 	uint64_t now_ns = fnp_clock_ns();
 	struct rusage usage;
@@ -335,6 +347,10 @@ static int finish(struct session *s)
 	summary.ticks = totals.ticks;
 	memcpy(summary.losses, totals.losses, sizeof(summary.losses));
 	summary.ticks_missed = ticks_missed(s);
+	off_cpu = off_cpu_counts(s);
+	summary.off_cpu_times = off_cpu.times;
+	summary.off_cpu_stacks = off_cpu.stacks;
+	summary.off_cpu_refused = off_cpu.refused + totals.off_cpu_lost;
 	summary.events_lost = totals.events_lost;
 	getrusage(RUSAGE_SELF, &usage);
 	summary.cost.agent_cpu_ns = fnp_clock_own_cpu_ns();

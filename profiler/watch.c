@@ -467,18 +467,40 @@ static void give_sample(struct fnp_watch *watch, const struct fnp_sample_record 
 	fnp_invocations_loss(watch->invocations, record->head.pid, record->head.process, cause, 1);
 }
 
+static void give_off_cpu(struct fnp_watch *watch, const struct fnp_sample_record *record)
+{
+	struct fnp_process *process = fnp_processes_find(watch->processes, record->head.pid);
+	struct fnp_sample_stack stack;
+
+	if (process && fnp_samples_take(watch->samples, record, process, &stack) == 0)
+		fnp_invocations_off_cpu(watch->invocations, record, stack.one,
+					fnp_samples_epoch(watch->samples));
+}
+
+static void give_stack(struct fnp_watch *watch, const struct fnp_record *head)
+{
+	if (head->type == FNP_RECORD_OFF_CPU_END)
+		fnp_invocations_off_cpu_end(watch->invocations, (const struct fnp_off_cpu_end_record *)head);
+	else if (head->type == FNP_RECORD_OFF_CPU)
+		give_off_cpu(watch, (const struct fnp_sample_record *)head);
+	else
+		give_sample(watch, (const struct fnp_sample_record *)head);
+}
+
 static void take_sample(void *self, const void *data, size_t size)
 {
 	struct fnp_watch *watch = self;
 	const struct fnp_record *head;
 
-	if (fnp_record_check(data, size, &head) < 0 || head->type != FNP_RECORD_SAMPLE) {
+	if (fnp_record_check(data, size, &head) < 0 ||
+	    (head->type != FNP_RECORD_SAMPLE && head->type != FNP_RECORD_OFF_CPU &&
+	     head->type != FNP_RECORD_OFF_CPU_END)) {
 		watch->totals.losses[FNP_LOSS_BAD_RECORD]++;
 		return;
 	}
 	if (head->time_ns <= watch->now_ns || watch->held.len * 8 > HELD_MAX ||
 	    fnp_vec_append(&watch->held, (const uint64_t *)data, head->size / 8) < 0)
-		give_sample(watch, (const struct fnp_sample_record *)head);
+		give_stack(watch, head);
 }
 
 static void give_held(struct fnp_watch *watch)
@@ -486,7 +508,7 @@ static void give_held(struct fnp_watch *watch)
 	for (size_t i = 0; i < watch->held.len;) {
 		const struct fnp_record *head = (const struct fnp_record *)&watch->held.items[i];
 
-		give_sample(watch, (const struct fnp_sample_record *)head);
+		give_stack(watch, head);
 		i += head->size / 8;
 	}
 	watch->held.len = 0;
@@ -665,6 +687,7 @@ int fnp_watch_finish(struct fnp_watch *watch, uint64_t now_ns, struct fnp_watch_
 	for (int cause = 0; cause < FNP_LOSS_MAX; cause++)
 		watch->totals.losses[cause] += counters.losses[cause];
 	watch->totals.events_lost += counters.events_lost;
+	watch->totals.off_cpu_lost = counters.off_cpu_lost;
 	*ret = watch->totals;
 	return r;
 }

@@ -17,6 +17,14 @@
 		(skeleton)->rodata->n_cpus = fnp_kernel_n_cpus(kernel);                                      \
 	} while (0)
 
+/* Switches on the walkers of an object that takes stacks. */
+#define fnp_collector_configure_walks(skeleton)                                                              \
+	do {                                                                                                 \
+		(skeleton)->rodata->fnp_walk_python_on = true;                                               \
+		(skeleton)->rodata->fnp_walk_hotspot_on = true;                                              \
+		(skeleton)->rodata->fnp_walk_v8_on = true;                                                   \
+	} while (0)
+
 /* Prepares, loads and adopts an object; says what the verifier or the kernel refused. */
 int fnp_collector_load(struct fnp_kernel *kernel, struct bpf_object_skeleton *skeleton, const char *name);
 

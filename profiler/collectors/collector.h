@@ -19,6 +19,13 @@
 
 #include "profiler/collectors/kernel.h"
 
+/* What became of the times that watched threads left their CPU. */
+struct fnp_off_cpu_counts {
+	uint64_t times; /* that one left */
+	uint64_t stacks; /* taken; the rest was left out by chance, in proportion to how short it was expected to be */
+	uint64_t refused; /* chosen, but the budget or the ring was full */
+};
+
 struct fnp_collector_ops {
 	const char *name;
 	const char *description; /* one line, for people */
@@ -31,6 +38,8 @@ struct fnp_collector_ops {
 	void (*close)(void *state);
 	/* Ticks that never came, so far; NULL: none to tell. */
 	uint64_t (*ticks_missed)(void *state);
+	/* Adds to `ret`; NULL: nothing to tell. */
+	void (*off_cpu)(void *state, struct fnp_off_cpu_counts *ret);
 };
 
 /* All collectors in the order in which they are loaded, ended by NULL. */

@@ -126,9 +126,7 @@ static int cpu_load(struct fnp_kernel *kernel, void **ret)
 	r = state->skeleton ? 0 : -errno;
 	if (r == 0) {
 		fnp_collector_configure(kernel, state->skeleton);
-		state->skeleton->rodata->fnp_walk_python_on = true;
-		state->skeleton->rodata->fnp_walk_hotspot_on = true;
-		state->skeleton->rodata->fnp_walk_v8_on = true;
+		fnp_collector_configure_walks(state->skeleton);
 		r = fnp_collector_load(kernel, state->skeleton->skeleton, "cpu");
 	}
 	if (r < 0)

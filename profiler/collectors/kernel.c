@@ -106,7 +106,8 @@ uint32_t fnp_kernel_own_pid_ns(const struct fnp_kernel *kernel)
 /* Maps whose size depends on the machine or on the options; 0: as the object says. */
 static uint32_t entries_of(const struct fnp_kernel *kernel, const char *name)
 {
-	static const char *const one_a_cpu[] = {"on_cpus", "fnp_cpu_walks", "exec_scratch", "socket_scratch"};
+	static const char *const one_a_cpu[] = {"on_cpus", "fnp_cpu_walks", "fnp_off_cpu_walks",
+						"exec_scratch", "socket_scratch"};
 
 	if (strcmp(name, "events") == 0)
 		return (uint32_t)kernel->options.events_ring_bytes;

@@ -5,6 +5,7 @@
 #include "bpf/sched.skel.h"
 #include "profiler/collectors/attach.h"
 #include "profiler/collectors/collector.h"
+#include "profiler/collectors/offcpu.h"
 
 static int sched_load(struct fnp_kernel *kernel, void **ret)
 {
@@ -15,6 +16,7 @@ static int sched_load(struct fnp_kernel *kernel, void **ret)
 		return -errno;
 	fnp_collector_configure(kernel, skeleton);
 	skeleton->rodata->watch_every_exec = fnp_kernel_options(kernel)->watch_every_exec;
+	skeleton->rodata->off_cpu_budget = fnp_off_cpu_budget(fnp_kernel_options(kernel)->rate_hz);
 	r = fnp_collector_load(kernel, skeleton->skeleton, "sched");
 	if (r < 0)
 		fnp_bpf_sched__destroy(skeleton);

@@ -219,7 +219,10 @@ void fnp_engine_end(struct fnp_invocations *engine, struct invocation *one, cons
 	one->row->duration_ns = end->time_ns > one->begin.time_ns ? end->time_ns - one->begin.time_ns : 0;
 	one->row->has_post_cpu = one->end_seq != UINT64_MAX;
 	fnp_engine_make_ledger(process, &one->begin, end, one->row);
-	if (!process->dead)
+	one->handler_tid = process->dead || engine->finishing
+				   ? (process->handler_tid ? process->handler_tid : one->begin.tid)
+				   : end->tid;
+	if (!process->dead && !engine->finishing)
 		fnp_engine_note_handler(process, end->tid);
 	move_to_ended(process, one);
 	engine->counters.active--;
@@ -303,6 +306,7 @@ void fnp_engine_close_invocation(struct fnp_invocations *engine, struct invocati
 	if (one == process->ended.items[process->ended.len - 1])
 		charge_until_now(engine, process);
 	take_from_pool(one);
+	fnp_engine_take_off_cpu(engine, process, one);
 	if (one->users > 0)
 		release_users(engine, one);
 	row = TAKE_PTR(one->row);

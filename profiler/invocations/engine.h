@@ -11,6 +11,7 @@
  *	attribute.c	which row a sample belongs to; samples that must wait
  *	streams.c	connections, and what their messages mean
  *	timeline.c	what processes tell of themselves, into rows
+ *	off_cpu.c	times that threads were off their CPU, into rows
  *	order.c		events of one process in the order of their numbers
  *
  * Three rules that hold between calls:
@@ -35,6 +36,7 @@
 #define FNP_ENGINE_HELD_MAX 16384  /* samples that wait */
 #define FNP_ENGINE_QUEUE_MAX 64	   /* events of one process that wait for an earlier one */
 #define FNP_ENGINE_THREADS_MAX 1024
+#define FNP_ENGINE_OFF_MAX 20000 /* times off a CPU of one process that are open, or that wait for a row */
 
 #define FNP_ENGINE_LATE_NS (100 * 1000000ULL)  /* what has not come after so long is lost */
 #define FNP_ENGINE_GRACE_NS (200 * 1000000ULL) /* from a row's end to its closing: other CPUs' late records */
@@ -58,6 +60,17 @@ struct invocation {
 	bool certain;	      /* the thread that received it answered it, and nothing else meanwhile */
 	bool doubtful;	      /* events of its process were lost since it began */
 	uint32_t users;	      /* exec: processes that work for it, itself included */
+	uint32_t handler_tid; /* of an ended one: the thread that handled it, as far as is known */
+};
+
+/* A thread was off its CPU. */
+struct off_time {
+	struct fnp_row_stack one;
+	struct fnp_stack_epoch *epoch;
+	uint64_t begin_ns, end_ns;	 /* end 0: it still is */
+	uint64_t queued_ns;		 /* the last part of it, in a run queue */
+	uint32_t expected_us, period_us; /* as in struct fnp_sample_record */
+	uint32_t wait;			 /* enum fnp_wait, or FNP_WAIT_MAX: it was pushed */
 };
 
 struct phase {
@@ -114,6 +127,8 @@ struct process {
 	uint64_t pool_ns;		       /* CPU time while several were active, not yet given to one */
 	FNP_VEC(struct thread_origin) threads; /* a ring of the newest */
 	size_t next_thread;
+	struct fnp_map off_open;	   /* by thread, struct off_time *, owned */
+	FNP_VEC(struct off_time) off_done; /* that wait for the rows of invocations */
 	unsigned int n_pending; /* connections on which a begin or an end may still be dated back */
 };
 
@@ -232,6 +247,13 @@ void fnp_engine_make_ledger(const struct process *process, const struct fnp_mome
 void fnp_engine_note_handler(struct process *process, uint32_t tid);
 /* A thread exits; kept when it is the one that would have answered. */
 void fnp_engine_note_exit(struct process *process, const struct fnp_moment *moment);
+
+/* ---- off_cpu.c ---- */
+/* An ended invocation is about to close: its times off the CPU go into its row. */
+void fnp_engine_take_off_cpu(struct fnp_invocations *engine, struct process *process, struct invocation *one);
+/* What no row wants any more goes. */
+void fnp_engine_prune_off_cpu(struct process *process);
+void fnp_engine_drop_off_cpu(struct process *process);
 
 /* ---- streams.c ---- */
 void fnp_engine_socket_event(struct fnp_invocations *engine, struct process *process,

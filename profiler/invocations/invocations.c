@@ -190,7 +190,7 @@ int fnp_invocations_event(struct fnp_invocations *engine, const struct fnp_recor
 {
 	struct process *process = fnp_engine_find(engine, record->pid, record->process);
 
-	if (record->type == FNP_RECORD_SAMPLE || record->type == FNP_RECORD_PROBE)
+	if (!fnp_record_is_event(record))
 		return -EINVAL;
 	if (!process && record->type == FNP_RECORD_EXEC)
 		process = fnp_engine_add(engine, record->pid, record->process, record->time_ns);

@@ -114,6 +114,17 @@ typedef void fnp_row_stack_fn(void *self, struct fnp_row_stack *one);
 void fnp_invocations_each_stack(struct fnp_invocations *engine, struct fnp_stack_epoch *next,
 				fnp_row_stack_fn *visit, void *self);
 
+/*
+ * A thread left its CPU, with this stack; and it is back. Both checked, in the order of their ring. Times that find no
+ * row, room or memory are counted in off_cpu_lost.
+ */
+void fnp_invocations_off_cpu(struct fnp_invocations *engine, const struct fnp_sample_record *record,
+			     struct fnp_row_stack one, struct fnp_stack_epoch *epoch);
+void fnp_invocations_off_cpu_end(struct fnp_invocations *engine, const struct fnp_off_cpu_end_record *record);
+
+/* "sleep", "lock", ...; of FNP_WAIT_MAX and above "run_queue". */
+const char *fnp_wait_name(uint32_t wait);
+
 /* `n` ticks of this process became no sample. They stand in the row that is active now. */
 void fnp_invocations_loss(struct fnp_invocations *engine, uint32_t pid, uint64_t process,
 			  enum fnp_loss_cause cause, uint64_t n);
@@ -167,6 +178,8 @@ struct fnp_invocations_counters {
 	uint64_t rows_failed;	  /* rows that the sink refused */
 	uint64_t row_events;	  /* that stand in rows */
 	uint64_t row_events_lost; /* that found no row, no room or no memory */
+	uint64_t off_cpu_ns;	  /* of times off a CPU that had a stack, with what they stand for */
+	uint64_t off_cpu_lost;	  /* such times that found no room */
 	uint64_t active;	  /* invocations that are active now */
 	uint64_t processes;	  /* watched now */
 };

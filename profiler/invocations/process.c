@@ -507,6 +507,8 @@ void fnp_engine_close_due(struct fnp_invocations *engine, struct process *proces
 		else
 			i++;
 	}
+	if (process->off_done.len > 0)
+		fnp_engine_prune_off_cpu(process);
 	for (size_t i = 0; i < process->phases.len;) {
 		struct phase *phase = &process->phases.items[i];
 
@@ -523,6 +525,7 @@ void fnp_engine_free_process(struct fnp_invocations *engine, struct process *pro
 {
 	fnp_engine_forget_streams(engine, process);
 	fnp_engine_drop_queue(process);
+	fnp_engine_drop_off_cpu(process);
 	for (size_t i = 0; i < process->phases.len; i++)
 		fnp_row_destroy(process->phases.items[i].row);
 	fnp_row_destroy(process->shared);

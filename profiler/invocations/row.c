@@ -120,6 +120,17 @@ int fnp_row_add_sample(struct fnp_row *row, const struct fnp_row_stack *one, enu
 	return 0;
 }
 
+int fnp_row_add_off_cpu(struct fnp_row *row, const struct fnp_row_stack *one)
+{
+	struct fnp_row_stack *have = find(row, one);
+
+	if (!have)
+		return append(row, one);
+	have->off_cpu_ns += one->off_cpu_ns;
+	have->run_queue_ns += one->run_queue_ns;
+	return 0;
+}
+
 void fnp_row_add_time(struct fnp_row *row, uint64_t t_ns)
 {
 	const struct fnp_row_time time = {.t_ns = t_ns, .at = row->newest};
@@ -184,10 +195,8 @@ void fnp_row_sort_events(struct fnp_row *row)
 const char *fnp_event_how_name(enum fnp_event_how how)
 {
 	static const char *const names[FNP_EVENT_HOWS] = {
-		[FNP_EVENT_USDT] = "usdt",
-		[FNP_EVENT_UPROBE] = "uprobe",
-		[FNP_EVENT_SAMPLES] = "samples",
-		[FNP_EVENT_WRITE] = "write",
+		[FNP_EVENT_USDT] = "usdt",   [FNP_EVENT_UPROBE] = "uprobe", [FNP_EVENT_SAMPLES] = "samples",
+		[FNP_EVENT_WRITE] = "write", [FNP_EVENT_SCHED] = "sched",
 	};
 	return names[how];
 }

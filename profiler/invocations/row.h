@@ -52,6 +52,7 @@ struct fnp_row_stack {
 	uint32_t tid;
 	uint32_t count; /* samples */
 	uint64_t weight_ns;
+	uint64_t off_cpu_ns, run_queue_ns; /* that it was off its CPU with this stack, and then waited for one */
 };
 
 /* When one sample was taken, in rows that have a begin and an end of their own. */
@@ -68,6 +69,7 @@ enum fnp_event_how {
 	FNP_EVENT_UPROBE,
 	FNP_EVENT_SAMPLES,
 	FNP_EVENT_WRITE, /* a marked write of the program */
+	FNP_EVENT_SCHED, /* the kernel's switches */
 	FNP_EVENT_HOWS,
 };
 
@@ -153,6 +155,9 @@ int fnp_row_add_event(struct fnp_row *row, const struct fnp_row_event *event);
 void fnp_row_sort_events(struct fnp_row *row);
 
 const char *fnp_event_how_name(enum fnp_event_how how);
+/* Adds a stack that took time off a CPU; it counts as no sample. 0 or -ENOMEM (then nothing changed). */
+int fnp_row_add_off_cpu(struct fnp_row *row, const struct fnp_row_stack *one);
+
 const char *fnp_row_kind_name(enum fnp_row_kind kind);
 const char *fnp_outcome_name(enum fnp_outcome outcome); /* NULL for FNP_OUTCOME_UNKNOWN */
 

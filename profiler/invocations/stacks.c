@@ -34,14 +34,31 @@ static void visit_process(const struct walk *walk, const struct process *process
 		visit_row(walk, process->owner->row);
 }
 
+static void visit_off_time(const struct walk *walk, struct off_time *time)
+{
+	walk->visit(walk->self, &time->one);
+	if (walk->next)
+		time->epoch = walk->next;
+}
+
+static void visit_off_cpu(const struct walk *walk, struct process *process)
+{
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&process->off_open, s));)
+		visit_off_time(walk, (struct off_time *)(uintptr_t)s->value);
+	for (size_t i = 0; i < process->off_done.len; i++)
+		visit_off_time(walk, &process->off_done.items[i]);
+}
+
 void fnp_invocations_each_stack(struct fnp_invocations *engine, struct fnp_stack_epoch *next,
 				fnp_row_stack_fn *visit, void *self)
 {
 	const struct walk walk = {.next = next, .visit = visit, .self = self};
 
 	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&engine->processes, s));) {
-		for (struct process *p = (struct process *)(uintptr_t)s->value; p; p = p->older)
+		for (struct process *p = (struct process *)(uintptr_t)s->value; p; p = p->older) {
 			visit_process(&walk, p);
+			visit_off_cpu(&walk, p);
+		}
 	}
 	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&engine->serials, s));)
 		visit_row(&walk, ((struct invocation *)(uintptr_t)s->value)->row);

@@ -115,6 +115,19 @@ static json_t *processes_of(const struct fnp_summary_counts *counts)
 	return TAKE_PTR(array);
 }
 
+static json_t *off_cpu_of(const struct fnp_summary *summary)
+{
+	json_auto_t *object = json_object();
+	int r = object ? 0 : -1;
+
+	r = r ?: set_u64(object, "times", summary->off_cpu_times);
+	r = r ?: set_u64(object, "stacks", summary->off_cpu_stacks);
+	r = r ?: set_u64(object, "refused", summary->off_cpu_refused);
+	if (r < 0)
+		return NULL;
+	return TAKE_PTR(object);
+}
+
 static int set_head(json_t *root, const struct fnp_summary *summary, const struct fnp_summary_counts *counts)
 {
 	char start[FNP_CLOCK_TEXT_MAX];
@@ -143,6 +156,7 @@ int fnp_summary_encode(const struct fnp_summary *summary, const struct fnp_summa
 	r = r ?: json_object_set_new(root, "losses", losses_of(summary, counts));
 	r = r ?: set_u64(root, "ticks_missed", summary->ticks_missed);
 	r = r ?: set_u64(root, "events_lost", summary->events_lost);
+	r = r ?: json_object_set_new(root, "off_cpu", off_cpu_of(summary));
 	r = r ?: json_object_set_new(root, "truncated", truncated_of(counts));
 	r = r ?: json_object_set_new(root, "cost", cost_of(&summary->cost));
 	r = r ?: json_object_set_new(root, "processes", processes_of(counts));

@@ -25,6 +25,9 @@ struct fnp_summary {
 	uint64_t losses[FNP_LOSS_MAX]; /* ticks; ticks = samples of all rows + losses */
 	uint64_t ticks_missed;	       /* that never came: throttling, steal */
 	uint64_t events_lost;	       /* lost records that are no ticks */
+	uint64_t off_cpu_times;	       /* that watched threads left a CPU */
+	uint64_t off_cpu_stacks;       /* of these, taken with a stack */
+	uint64_t off_cpu_refused;      /* chosen, but there was no room */
 	struct fnp_summary_cost cost;
 };
 

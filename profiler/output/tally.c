@@ -131,7 +131,7 @@ int fnp_tally_add_profile(struct fnp_tally *tally, const struct fnp_profile *pro
 		uint64_t ns = (uint64_t)sample->values[profile->default_value];
 		const struct fnp_profile_location *leaf;
 
-		if (sample->n_locations == 0)
+		if (sample->n_locations == 0 || !fnp_profile_sample_counts(profile, sample))
 			continue;
 		tally->n_samples_seen++;
 		leaf = &profile->locations.items[profile->stacks.items[sample->first_location]];

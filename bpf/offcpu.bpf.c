@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Stacks of threads that leave their CPU, by the same walkers as the sampler's. sched.bpf.c chooses which (off_cpu.h) and
+ * comes here by a tail call at its end, so that nobody else pays for it.
+ */
+#include "bpf/off_cpu.h"
+#include "bpf/sample.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+FNP_WALK_MAP(fnp_off_cpu_walks);
+
+int fnp_off_cpu_continued(unsigned long long *ctx);
+
+/* A deep stack is walked by several programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(fnp_u32));
+	__array(values, int(void *));
+} fnp_off_cpu_programs SEC(".maps") = {.values = {[0] = (void *)&fnp_off_cpu_continued}};
+
+static __always_inline struct fnp_walk *current_walk(void)
+{
+	fnp_u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&fnp_off_cpu_walks, &cpu);
+}
+
+static __always_inline int finish(void *ctx, struct fnp_walk *walk)
+{
+	fnp_u32 tid = bpf_get_current_pid_tgid();
+	struct thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	struct off_cpu_budget *budget = off_cpu_budget_here();
+	bool sent = sample_finish(ctx, walk) == 0;
+
+	if (!thread || !budget)
+		return 0;
+	if (!sent) {
+		budget->refused++;
+		return 0;
+	}
+	budget->stacks++;
+	thread->taken_ns = thread->since_ns;
+	thread->taken_delay = thread->delay_at;
+	return 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(fnp_off_cpu)
+{
+	fnp_u32 tid = bpf_get_current_pid_tgid();
+	struct thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	struct off_cpu_budget *budget = off_cpu_budget_here();
+	struct fnp_walk *walk = current_walk();
+	struct fnp_sample_record *record;
+	struct fnp_target *target;
+	fnp_u32 pid, wait;
+
+	if (!thread || !budget || !walk || thread->state != THREAD_OFF)
+		return 0;
+	pid = thread->pid;
+	target = bpf_map_lookup_elem(&targets, &pid);
+	if (!target)
+		return 0;
+	sample_begin(walk, target, pid, thread->since_ns);
+	wait = thread->wait < FNP_WAIT_MAX ? thread->wait : FNP_WAIT_MAX;
+	record = &((struct sample_head *)walk->head)->record;
+	record->head.type = FNP_RECORD_OFF_CPU;
+	record->cpu = wait;
+	record->expected_us = off_cpu_expected(thread);
+	record->period_us = budget->period_us;
+	if (record->expected_us >= record->period_us)
+		record->expected_us = 0;
+	if (!has_user_stack()) {
+		walk->n_words = walk->truncation = walk->resumable = 0;
+		return finish(ctx, walk);
+	}
+	fnp_walk_begin(walk, pid);
+	if (fnp_walk_run(walk))
+		bpf_tail_call(ctx, &fnp_off_cpu_programs, 0);
+	fnp_walk_end(walk);
+	return finish(ctx, walk);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(fnp_off_cpu_continued)
+{
+	struct fnp_walk *walk = current_walk();
+
+	if (!walk)
+		return 0;
+	if (fnp_walk_run(walk))
+		bpf_tail_call(ctx, &fnp_off_cpu_programs, 0);
+	fnp_walk_end(walk);
+	return finish(ctx, walk);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Times that threads were off their CPU, with the stack that they left it with, put into rows.
+ *
+ * Two records make one time: the thread leaves, and it is back. A time that is over goes at once to the row of a program
+ * that serves nothing, and to an exec invocation's. In an instance it waits until the rows of its invocations close,
+ * because only then is it known which thread handled which: of that thread's times each row gets what lies between
+ * its begin and its end, of other threads' those that lie there whole. So threads of a pool that wait for work
+ * before and after are left out, and what they waited for in the midst of the work is in.
+ *
+ * A time that was taken by chance stands for more (wire.h). What it stands for is bounded by the period: one that was
+ * expected to be short and became long counts as what it was.
+ */
+#include <errno.h>
+
+#include "profiler/invocations/engine.h"
+
+#define EVENT_NS 1000000 /* from so long on a time is an event of its row's timeline, too */
+
+const char *fnp_wait_name(uint32_t wait)
+{
+	static const char *const names[] = {
+#define FNP_X_WAIT_NAME(n, name, text) [FNP_WAIT_##name] = (text),
+		FNP_WAITS(FNP_X_WAIT_NAME)
+#undef FNP_X_WAIT_NAME
+	};
+
+	return wait < FNP_WAIT_MAX ? names[wait] : "run_queue";
+}
+
+void fnp_invocations_off_cpu(struct fnp_invocations *engine, const struct fnp_sample_record *record,
+			     struct fnp_row_stack one, struct fnp_stack_epoch *epoch)
+{
+	struct process *process = fnp_engine_find(engine, record->head.pid, record->head.process);
+	struct off_time *time;
+
+	if (!process || process->unwanted)
+		return;
+	time = fnp_map_find_ptr(&process->off_open, record->head.tid);
+	if (!time) {
+		if (process->off_open.len >= FNP_ENGINE_OFF_MAX || !(time = calloc(1, sizeof(*time)))) {
+			engine->counters.off_cpu_lost++;
+			return;
+		}
+		if (fnp_map_set_ptr(&process->off_open, record->head.tid, time) < 0) {
+			engine->counters.off_cpu_lost++;
+			free(time);
+			return;
+		}
+	}
+	*time = (struct off_time){.one = one,
+				  .epoch = epoch,
+				  .begin_ns = record->head.time_ns,
+				  .expected_us = record->expected_us,
+				  .period_us = record->period_us,
+				  .wait = record->cpu};
+	time->one.tid = record->head.tid;
+	time->one.count = 0;
+	time->one.weight_ns = 0;
+}
+
+/* What a time stands for; not less than it was. */
+static uint64_t stands_for(const struct off_time *time)
+{
+	uint64_t ns = time->end_ns - time->begin_ns, period_ns = (uint64_t)time->period_us * 1000;
+
+	if (time->expected_us == 0 || ns >= period_ns)
+		return ns;
+	return FNP_MAX(ns,
+		       (uint64_t)FNP_MIN((double)ns * time->period_us / time->expected_us, (double)period_ns));
+}
+
+static uint64_t overlap(uint64_t begin, uint64_t end, uint64_t from, uint64_t to)
+{
+	begin = FNP_MAX(begin, from);
+	end = FNP_MIN(end, to);
+	return end > begin ? end - begin : 0;
+}
+
+static void add_event(struct fnp_row *row, const struct off_time *time, uint64_t begin_ns, uint64_t ns)
+{
+	char name[16];
+	struct fnp_row_event event = {.t_ns = begin_ns,
+				      .duration_ns = ns,
+				      .tid = time->one.tid,
+				      .how = FNP_EVENT_SCHED,
+				      .what = "off_cpu",
+				      .name = name};
+
+	snprintf(name, sizeof(name), "%s", fnp_wait_name(time->wait));
+	fnp_row_add_event(row, &event); /* one that finds no room is counted there */
+}
+
+/* The part of a time that lies in [from_ns, to_ns) of the row. */
+static void add_part(struct fnp_invocations *engine, struct fnp_row *row, const struct off_time *time,
+		     uint64_t from_ns, uint64_t to_ns)
+{
+	uint64_t end_ns = time->end_ns ? time->end_ns : to_ns;
+	uint64_t queued_from_ns = end_ns - FNP_MIN(time->queued_ns, end_ns - time->begin_ns);
+	uint64_t off_ns = overlap(time->begin_ns, queued_from_ns, from_ns, to_ns);
+	uint64_t queued_ns = overlap(queued_from_ns, end_ns, from_ns, to_ns);
+	uint64_t whole_ns = end_ns - time->begin_ns;
+	double factor = time->end_ns && whole_ns ? (double)stands_for(time) / (double)whole_ns : 1;
+	struct fnp_row_stack one = time->one;
+
+	if (off_ns + queued_ns == 0)
+		return;
+	one.off_cpu_ns = (uint64_t)((double)off_ns * factor);
+	one.run_queue_ns = (uint64_t)((double)queued_ns * factor);
+	if ((row->epoch && row->epoch != time->epoch) || fnp_row_add_off_cpu(row, &one) < 0) {
+		engine->counters.off_cpu_lost++;
+		return;
+	}
+	row->epoch = time->epoch;
+	if (off_ns + queued_ns >= EVENT_NS)
+		add_event(row, time, FNP_MAX(time->begin_ns, from_ns), off_ns + queued_ns);
+}
+
+/* The row to which all times of this process go, and since when; NULL: they wait. */
+static struct fnp_row *row_at_once(const struct process *process)
+{
+	if (process->owner)
+		return process->owner->process == process ? process->owner->row : NULL;
+	return process->instance ? NULL : process->own;
+}
+
+void fnp_invocations_off_cpu_end(struct fnp_invocations *engine, const struct fnp_off_cpu_end_record *record)
+{
+	struct process *process = fnp_engine_find(engine, record->head.pid, record->head.process);
+	fnp_autofree struct off_time *time = process ? fnp_map_find_ptr(&process->off_open, record->head.tid)
+						     : NULL;
+	struct fnp_row *row;
+
+	if (!time)
+		return;
+	fnp_map_remove(&process->off_open, record->head.tid);
+	if (time->begin_ns != record->begin_ns || record->head.time_ns < time->begin_ns)
+		return;
+	time->end_ns = record->head.time_ns;
+	time->queued_ns = record->queued_ns;
+	engine->counters.off_cpu_ns += stands_for(time);
+	row = row_at_once(process);
+	if (row)
+		add_part(engine, row, time, row->start_ns, UINT64_MAX);
+	else if (process->off_done.len >= FNP_ENGINE_OFF_MAX || fnp_vec_push(&process->off_done, *time) < 0)
+		engine->counters.off_cpu_lost++;
+}
+
+void fnp_engine_take_off_cpu(struct fnp_invocations *engine, struct process *process, struct invocation *one)
+{
+	uint64_t from_ns = one->begin.time_ns, to_ns = one->end.time_ns;
+	const struct off_time *open = fnp_map_find_ptr(&process->off_open, one->handler_tid);
+
+	if (process->owner || to_ns <= from_ns)
+		return;
+	for (size_t i = 0; i < process->off_done.len; i++) {
+		const struct off_time *time = &process->off_done.items[i];
+
+		if (time->one.tid == one->handler_tid || (time->begin_ns >= from_ns && time->end_ns <= to_ns))
+			add_part(engine, one->row, time, from_ns, to_ns);
+	}
+	if (open && open->begin_ns < to_ns)
+		add_part(engine, one->row, open, from_ns, to_ns);
+}
+
+void fnp_engine_prune_off_cpu(struct process *process)
+{
+	uint64_t oldest_ns = UINT64_MAX;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < process->active.len; i++)
+		oldest_ns = FNP_MIN(oldest_ns, process->active.items[i]->begin.time_ns);
+	for (size_t i = 0; i < process->ended.len; i++)
+		oldest_ns = FNP_MIN(oldest_ns, process->ended.items[i]->begin.time_ns);
+	/* The begin of an invocation may still be on its way. */
+	if (oldest_ns == UINT64_MAX)
+		oldest_ns = process->last.time_ns;
+	for (size_t i = 0; i < process->off_done.len; i++) {
+		if (process->off_done.items[i].end_ns > oldest_ns)
+			process->off_done.items[kept++] = process->off_done.items[i];
+	}
+	process->off_done.len = kept;
+}
+
+void fnp_engine_drop_off_cpu(struct process *process)
+{
+	for (struct fnp_map_slot *slot = NULL; (slot = fnp_map_next(&process->off_open, slot));)
+		free((void *)(uintptr_t)slot->value);
+	fnp_map_deinit(&process->off_open);
+	fnp_vec_deinit(&process->off_done);
+}
