@@ -73,7 +73,7 @@ struct fnp_python_layout {
 };
 
 #define FNP_PYTHON_NOWHERE 0x80000000U /* instead of an instruction: it is not known which one runs */
-#define FNP_PYTHON_WORDS 2 /* of a frame in a stack */
+#define FNP_PYTHON_WORDS 2	       /* of a frame in a stack */
 #define FNP_PYTHON_ADDRESS_MASK ((1ULL << 57) - 1)
 
 #define FNP_PYTHON_LAYOUTS_MAX 64

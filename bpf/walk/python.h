@@ -192,7 +192,8 @@ FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 		return FNP_PYTHON_BROKEN;
 	instruction = fnp_python_frame_word(walk, l->frame_instruction);
 	if (l->flags & FNP_PYTHON_INSTRUCTION_POINTER)
-		instruction = fnp_python_is_copy(walk, l) ? FNP_PYTHON_NOWHERE : instruction - code - l->code_bytes;
+		instruction = fnp_python_is_copy(walk, l) ? FNP_PYTHON_NOWHERE
+							  : instruction - code - l->code_bytes;
 	else if (l->flags & FNP_PYTHON_INSTRUCTION_DOUBLE)
 		instruction *= 2;
 	name = fnp_python_code_word(walk, l->code_name);

@@ -243,6 +243,8 @@ const struct thread_origin *fnp_engine_origin_of(const struct process *process, 
 /* The ledger of a row whose duration stands; nothing where the kernel side's clocks were not given. */
 void fnp_engine_make_ledger(const struct process *process, const struct fnp_moment *begin,
 			    const struct fnp_moment *end, struct fnp_row *row);
+/* A row that closes: the collections that its runtime told of get their line. Without any, it stays unknown. */
+void fnp_engine_ledger_gc(struct fnp_row *row);
 /* This thread answered. */
 void fnp_engine_note_handler(struct process *process, uint32_t tid);
 /* A thread exits; kept when it is the one that would have answered. */

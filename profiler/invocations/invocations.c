@@ -296,6 +296,7 @@ void fnp_engine_close_row(struct fnp_invocations *engine, struct process *proces
 	}
 	name_row(engine, process, row);
 	fnp_row_sort_events(row);
+	fnp_engine_ledger_gc(row);
 	if (!row->id || !row->function) {
 		engine->counters.rows_failed++;
 		fnp_row_destroy(row);

@@ -85,3 +85,21 @@ void fnp_ledger_between(const struct fnp_ledger_span *span, struct fnp_ledger *r
 	fit(&ledger, span->duration_ns);
 	*ret = ledger;
 }
+
+void fnp_ledger_take_gc(struct fnp_ledger *ledger, uint64_t gc_ns)
+{
+	static const enum fnp_ledger_line hidden[] = {FNP_LEDGER_ON_CPU,     FNP_LEDGER_RUN_QUEUE,
+						      FNP_LEDGER_STOLEN,     FNP_LEDGER_LOCK,
+						      FNP_LEDGER_PAGE_FAULT, FNP_LEDGER_OTHER};
+
+	if (!ledger->known)
+		return;
+	ledger->has_gc = true;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(hidden); i++) {
+		uint64_t ns = FNP_MIN(gc_ns, ledger->ns[hidden[i]]);
+
+		ledger->ns[hidden[i]] -= ns;
+		ledger->ns[FNP_LEDGER_GC] += ns;
+		gc_ns -= ns;
+	}
+}

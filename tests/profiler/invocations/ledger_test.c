@@ -126,6 +126,32 @@ static void clocks_that_went_back_count_as_nothing(void **state)
 	assert_int_equal(sum_of(&ledger), 7);
 }
 
+static void collections_come_out_of_what_they_hide(void **state)
+{
+	struct fnp_clocks begin = begin_clocks(), end = end_clocks();
+	struct fnp_ledger_span span = {.begin = &begin,
+				       .end = &end,
+				       .waits_begin = begin.own,
+				       .waits_end = end.own,
+				       .duration_ns = 100 * MS};
+	struct fnp_ledger ledger = {0};
+
+	(void)state;
+	fnp_ledger_take_gc(&ledger, MS);
+	assert_false(ledger.has_gc);
+	fnp_ledger_between(&span, &ledger);
+	fnp_ledger_take_gc(&ledger, 10 * MS);
+	assert_true(ledger.has_gc);
+	assert_int_equal(ledger.ns[FNP_LEDGER_GC], 10 * MS);
+	assert_int_equal(ledger.ns[FNP_LEDGER_ON_CPU], 0);
+	assert_int_equal(ledger.ns[FNP_LEDGER_RUN_QUEUE], MS);
+	assert_int_equal(sum_of(&ledger), 100 * MS);
+	/* More than there is to hide is not made up. */
+	fnp_ledger_take_gc(&ledger, 1000 * MS);
+	assert_int_equal(sum_of(&ledger), 100 * MS);
+	assert_int_equal(ledger.ns[FNP_LEDGER_SLEEP], 50 * MS);
+}
+
 static void every_line_has_its_name(void **state)
 {
 	(void)state;
@@ -142,6 +168,7 @@ int main(void)
 		cmocka_unit_test(without_a_thread_quiet_time_is_async_or_unknown),
 		cmocka_unit_test(clocks_that_are_ahead_or_behind_still_sum_to_the_duration),
 		cmocka_unit_test(clocks_that_went_back_count_as_nothing),
+		cmocka_unit_test(collections_come_out_of_what_they_hide),
 		cmocka_unit_test(every_line_has_its_name),
 	};
 
