@@ -10,8 +10,10 @@ const D = {
 	frame: null, // typed arrays by frame number
 	nodes: null, // {n, parent, frame, depth, first, child}
 	groups: [],  // {kind, function, rows: how many, members: the listed ones, graph}
-	rows: [],    // {n, chunk, offset, group, ...the line of the index}
+	rows: [],    // {n, chunk, offset, group, storyChunk, storyOffset, ...the line of the index}
 	chunks: [],  // base64 texts of single graphs
+	texts: [],   // strings of timelines
+	stories: [], // base64 texts of timelines
 };
 
 async function inflate(base64) {
@@ -146,8 +148,8 @@ function readRows(data) {
 	for (const line of new TextDecoder().decode(data).split("\n")) {
 		if (!line)
 			continue;
-		const [chunk, offset, group, row] = JSON.parse(line);
-		rows.push(Object.assign(Object.create(null), row, {n: rows.length, chunk, offset, group}));
+		const [chunk, offset, group, storyChunk, storyOffset, row] = JSON.parse(line);
+		rows.push(Object.assign(Object.create(null), row, {n: rows.length, chunk, offset, group, storyChunk, storyOffset}));
 	}
 	return rows;
 }
@@ -165,6 +167,8 @@ async function load() {
 	D.groups = D.head.groups.map((group) => ({...group, members: [], graph: readGraph(sums)}));
 	D.rows = readRows(await takeTable("rows"));
 	D.chunks = takeBlocks("graphs");
+	D.texts = readStrings(await takeTable("texts"));
+	D.stories = takeBlocks("stories");
 	for (const row of D.rows) {
 		row.has = row.chunk === NO_SAMPLES || (row.chunk >= 0 && row.chunk < D.chunks.length);
 		D.groups[row.group].members.push(row);
@@ -175,13 +179,14 @@ async function load() {
 const chunkCache = new Map();
 const CHUNKS_KEPT = 96;
 
-async function chunkBytes(n) {
-	let kept = chunkCache.get(n);
+async function chunkBytes(chunks, n) {
+	const key = (chunks === D.chunks ? "graph " : "story ") + n;
+	let kept = chunkCache.get(key);
 	if (kept === undefined) {
-		kept = inflate(D.chunks[n]);
+		kept = inflate(chunks[n]);
 		if (chunkCache.size >= CHUNKS_KEPT)
 			chunkCache.delete(chunkCache.keys().next().value);
-		chunkCache.set(n, kept);
+		chunkCache.set(key, kept);
 	}
 	return kept;
 }
@@ -192,5 +197,5 @@ async function graphOf(row) {
 		return null;
 	if (row.chunk < 0)
 		return {nodes: new Int32Array(0), values: D.types.map(() => new Float64Array(0))};
-	return readGraph(new Reader(await chunkBytes(row.chunk), row.offset));
+	return readGraph(new Reader(await chunkBytes(D.chunks, row.chunk), row.offset));
 }

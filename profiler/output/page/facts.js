@@ -52,7 +52,7 @@ function fileLink(path) {
 		return mono(clean(path));
 	const name = parts[parts.length - 1];
 	return el("a", {href: "./" + parts.map(encodeURIComponent).join("/"), title: clean(path)},
-		clean(name.slice(name.indexOf(".") + 1).includes("folded") ? "folded stacks" : "pprof"));
+		name.endsWith(".folded") ? "folded stacks" : name.endsWith(".events.jsonl") ? "events" : "pprof");
 }
 
 function initLink(row) {
@@ -62,19 +62,6 @@ function initLink(row) {
 	const link = el("button", {type: "button", className: "link"}, clean(init.id));
 	link.addEventListener("click", () => selectRow(init, true));
 	return link;
-}
-
-// Where wall time went: any numbers of nanoseconds under names, longest first.
-function ledgerOf(row) {
-	if (!row.ledger || typeof row.ledger !== "object")
-		return null;
-	const parts = Object.entries(row.ledger).filter(([, v]) => isNumber(v) && v > 0).sort((a, b) => b[1] - a[1]);
-	const whole = Math.max(row.duration_ns || 0, parts.reduce((sum, [, v]) => sum + v, 0)) || 1;
-	return el("div", {className: "ledger"}, el("h3", {}, "Where its time went"), ...parts.map(([key, v]) => {
-		const bar = el("i", {});
-		bar.style.width = 100 * v / whole + "%";
-		return el("div", {}, bar, el("span", {}, clean(key).replace(/_ns$/, "").replaceAll("_", " ")), el("b", {}, duration(v)));
-	}));
 }
 
 function rowFacts(row) {
@@ -158,26 +145,33 @@ function hottest() {
 	}));
 }
 
+// What a row's own events come to; of a cold invocation what its init did, too.
+function storyTables() {
+	const {story, initStory} = shown || {};
+	const tables = story ? [...(S.row.kind === "init" ? startTables(story) : []), eventTable(story)] : [];
+	if (initStory)
+		tables.push(...startTables(initStory));
+	return tables;
+}
+
 function showFacts() {
 	const parts = [];
 	if (S.scope === "row" && S.row) {
-		parts.push(el("h3", {}, S.row.kind === "invocation" ? "This invocation" : "This row"), factList(rowFacts(S.row)));
-		const ledger = ledgerOf(S.row);
-		if (ledger)
-			parts.splice(1, 0, ledger);
+		parts.push(ledgerTable(), ...storyTables(), el("h3", {}, S.row.kind === "invocation" ? "This invocation" : "This row"), factList(rowFacts(S.row)));
 	} else if (S.scope === "sets" && S.a.size + S.b.size > 0) {
 		const names = S.preset ? PRESETS[S.preset] : {a: "A", b: "B"};
+		parts.push(ledgerTable());
 		if (S.a.size)
 			parts.push(el("h3", {}, el("i", {className: "set a"}), names.a), factList(setFacts(S.a)));
 		if (S.b.size)
 			parts.push(el("h3", {}, el("i", {className: "set b"}), names.b), factList(setFacts(S.b)));
 	} else if (S.scope === "listed") {
-		parts.push(el("h3", {}, "Listed rows"), factList(setFacts(L.rows)));
+		parts.push(ledgerTable(), el("h3", {}, "Listed rows"), factList(setFacts(L.rows)));
 	} else {
-		parts.push(el("h3", {}, "This recording"), factList(recordingFacts()));
+		parts.push(ledgerTable(), el("h3", {}, "This recording"), factList(recordingFacts()));
 	}
-	// Of one row its facts are wanted first, of many where their time went.
-	const top = hottest();
-	$("facts").replaceChildren(...(S.scope === "row" ? [...parts, top] : [top, ...parts]).filter(Boolean));
+	// Of one row its facts are wanted first, of many what was hot in them.
+	const top = hottest(), ledger = S.scope === "row" ? [] : [parts.shift()];
+	$("facts").replaceChildren(...(S.scope === "row" ? [...parts, top] : [...ledger, top, ...parts]).filter(Boolean));
 	$("facts").scrollTop = 0;
 }

@@ -228,8 +228,9 @@ function showSums(shown) {
 	setBasis();
 	G.levels = layOut(G.weight);
 	G.hover = -1;
-	$("empty").hidden = G.levels.length > 0;
-	stage.hidden = G.levels.length === 0;
+	const timeline = S.view === "timeline" && S.scope === "row";
+	$("empty").hidden = timeline || G.levels.length > 0;
+	stage.hidden = timeline || G.levels.length === 0;
 	G.from = 0;
 	G.to = G.weight[0] || 1;
 	G.zoom = 0;
@@ -465,6 +466,11 @@ function showTip(node, x, y) {
 		...(node === 0 ? [] : whereOf(frame).map((text) => el("div", {className: "where"}, text))),
 		...(tags.length ? [el("div", {className: "tags"}, ...tags)] : []),
 		el("dl", {}, ...tipRows(node).flatMap(([key, value]) => [el("dt", {}, key), el("dd", {}, value)])));
+	placeTip(x, y);
+}
+
+function placeTip(x, y) {
+	const tip = $("tip");
 	tip.hidden = false;
 	const box = tip.getBoundingClientRect();
 	const left = Math.min(x + 14, innerWidth - box.width - 10);

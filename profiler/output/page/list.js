@@ -150,6 +150,7 @@ function selectRow(row, byHand) {
 	S.row = row;
 	S.scope = "row";
 	S.zoom = 0;
+	S.at = S.time = "";
 	L.cursor = L.rows.indexOf(row);
 	redrawList();
 	showGraph();

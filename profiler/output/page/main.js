@@ -3,6 +3,7 @@
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let shown = null, showing = 0;
+const VALUE_NAMES = Object.assign(Object.create(null), {samples: "samples", cpu: "CPU time", off_cpu: "off CPU", run_queue: "run queue"});
 
 function segments(id, choices, key, changed) {
 	for (const [value, label, title] of choices) {
@@ -23,16 +24,36 @@ function showSegments(id, value, allowed) {
 }
 
 function showControls() {
-	showSegments("view", S.view);
+	showSegments("view", S.scope !== "row" && S.view === "timeline" ? "flame" : S.view, (value) => value !== "timeline" || S.scope === "row");
 	showSegments("scope", S.scope, (value) => value === "row" ? S.row !== null
 		: value === "sets" ? S.a.size + S.b.size > 0 : value === "listed" ? L.rows.length > 0 : true);
 	const both = S.scope === "sets" && S.a.size > 0 && S.b.size > 0;
 	$("basis").hidden = $("swap").hidden = !both;
 	$("basis").value = S.basis;
 	$("value").value = String(S.value);
+	$("value").hidden = D.types.length < 2 || (S.scope === "row" && S.view === "timeline");
 	$("search").value = S.q;
 	$("compare").value = S.preset;
 	showLegend(both);
+}
+
+// What the colours of the timeline mean, of what is there.
+function timelineLegend() {
+	const items = [], seen = new Set();
+	const swatch = (key, [label, color]) => {
+		if (seen.has(label))
+			return;
+		seen.add(label);
+		const dot = el("i", {className: "dot"});
+		dot.style.background = color;
+		items.push(el("span", {}, dot, label));
+	};
+	for (const lane of T.lanes) {
+		lane.spans.forEach((event) => swatch(event.what, spanLook(event.what)));
+		lane.states.forEach((event) => swatch(event.cause, ledgerLook(event.what === "on_cpu" ? "on_cpu" : event.cause || "other")));
+	}
+	$("legend").replaceChildren(...items.slice(0, 16), el("span", {className: "keys"}, el("kbd", {}, "\u2190\u2191\u2193\u2192"), " move ",
+		el("kbd", {}, "Enter"), " open ", el("kbd", {}, "+"), el("kbd", {}, "\u2212"), " zoom"));
 }
 
 function showLegend(both) {
@@ -87,6 +108,8 @@ function whyEmpty() {
 		return ["Nothing was recorded", "No process was watched while this recording ran, so it has no rows."];
 	if (S.scope === "row" && S.row && !S.row.has)
 		return ["No graph here", ""];
+	if (!["samples", "cpu"].includes(D.types[S.value].type))
+		return ["Nothing here", "These rows have none of this value."];
 	if (S.scope === "row" && S.row)
 		return ["No samples", "No timer tick met this row on a CPU: it was short, or it waited. Its facts are exact all the same."];
 	return ["No samples", "No timer tick met these rows on a CPU."];
@@ -99,6 +122,8 @@ async function showGraph() {
 	let next;
 	try {
 		next = await graphOfScope(L.rows);
+		const init = S.scope === "row" && S.row.cold === true ? initOf(S.row) : null;
+		next.initStory = init && await storyOf(init);
 	} catch (error) {
 		trouble(error);
 		return;
@@ -106,6 +131,10 @@ async function showGraph() {
 	if (turn !== showing)
 		return;
 	shown = next;
+	showLedgerBars();
+	showTimeline(S.scope === "row" ? S.row : null, shown.story);
+	if (!$("timeline").hidden)
+		timelineLegend();
 	$("title").textContent = shown.title.slice(0, 200);
 	$("subtitle").textContent = shown.subtitle.slice(0, 200);
 	showSums(shown);
@@ -156,6 +185,7 @@ function chooseTheme(name) {
 		if (G.weight)
 			showFacts();
 		redraw();
+		redrawLanes();
 	}
 }
 
@@ -256,6 +286,7 @@ function listen() {
 	addEventListener("popstate", showState);
 	addEventListener("hashchange", showState);
 	listenToGraph();
+	listenToLanes();
 	listenToList();
 	listenToSplit();
 }
@@ -289,13 +320,13 @@ async function start() {
 			showGraph();
 			saveState(true);
 		});
-	segments("view", [["flame", "Flame", "callers below"], ["icicle", "Icicle", "callers above"]], "view", () => {
-		showControls();
-		layStage(false);
+	segments("view", [["flame", "Flame", "callers below"], ["icicle", "Icicle", "callers above"],
+		["timeline", "Timeline", "when it was, of one row"]], "view", () => {
+		showGraph();
 		saveState(false);
 	});
 	D.types.forEach((type, i) => $("value").append(el("option", {value: String(i), textContent:
-		i === 0 ? "samples" : type.type === "cpu" ? "CPU time" : type.type.replaceAll("_", " ")})));
+		VALUE_NAMES[type.type] ?? type.type.replaceAll("_", " ")})));
 	makeListHead();
 	makeFilters();
 	showRecording();

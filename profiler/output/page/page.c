@@ -11,32 +11,27 @@
 #include <fcntl.h>
 
 #include "base/file.h"
-#include "profiler/output/page/blocks.h"
+#include "profiler/output/page/pieces.h"
 #include "profiler/output/page/recording.h"
 #include "profiler/output/page/rows.h"
 #include "profiler/output/page/template.h"
+#include "profiler/output/page/timeline.h"
 #include "profiler/output/page/tree.h"
 
-#define PIECE_BYTES (256u << 10)	/* of rows or graphs that are deflated together */
 #define GRAPHS_DEFLATED_MAX (20u << 20) /* kept until the size of the tables is known */
 #define ROWS_DEFLATED_MAX (12u << 20)
+#define STORIES_DEFLATED_MAX (6u << 20)
 #define ROW_TEXT_MAX (16u << 10) /* longer lines are listed with their main facts only */
 #define GROUPS_MAX 4096
 
 /* What stands in the place of a row's chunk number when it has no graph; page/data.js reads these. */
 enum { NO_SAMPLES = -1, UNREADABLE = -2, LEFT_OUT = -3 };
 
-struct piece {
-	size_t end;	       /* in the deflated bytes */
-	uint64_t items, empty; /* rows or graphs; rows without samples */
-};
-
-/* Deflated pieces, one after the other. */
-struct pieces {
-	struct fnp_buffer raw; /* not deflated yet */
-	uint64_t raw_items, raw_empty;
-	struct fnp_buffer deflated;
-	FNP_VEC(struct piece) ends;
+/* Where a row's own data stands: numbers of pieces and places in them, or one of the above. */
+struct place {
+	int64_t chunk, offset; /* its graph */
+	int64_t story_chunk, story_offset;
+	uint32_t group;
 };
 
 struct page {
@@ -47,16 +42,10 @@ struct page {
 	struct fnp_page_tree tree;
 	struct fnp_intern *groups; /* kind, NUL, function */
 	FNP_VEC(uint64_t) group_rows;
-	struct pieces list, graphs;
+	struct fnp_page_timelines timelines;
+	struct fnp_page_pieces list, graphs, stories; /* stories: timelines of rows */
 	struct fnp_page_counts counts;
 };
-
-static void pieces_deinit(struct pieces *pieces)
-{
-	fnp_buffer_deinit(&pieces->raw);
-	fnp_buffer_deinit(&pieces->deflated);
-	fnp_vec_deinit(&pieces->ends);
-}
 
 static void page_deinit(struct page *page)
 {
@@ -65,30 +54,10 @@ static void page_deinit(struct page *page)
 	fnp_page_tree_deinit(&page->tree);
 	fnp_intern_destroy(page->groups);
 	fnp_vec_deinit(&page->group_rows);
-	pieces_deinit(&page->list);
-	pieces_deinit(&page->graphs);
-}
-
-static int pieces_flush(struct page *page, struct pieces *pieces)
-{
-	int r = pieces->raw.error;
-
-	if (r < 0 || pieces->raw.len == 0)
-		return r;
-	r = fnp_page_deflate(&page->out, pieces->raw.data, pieces->raw.len, &pieces->deflated);
-	if (r == 0)
-		r = fnp_vec_push(&pieces->ends,
-				 (struct piece){pieces->deflated.len, pieces->raw_items, pieces->raw_empty});
-	pieces->raw.len = 0;
-	pieces->raw_items = pieces->raw_empty = 0;
-	return r;
-}
-
-/* One more item stands in `raw`. */
-static int pieces_next(struct page *page, struct pieces *pieces)
-{
-	pieces->raw_items++;
-	return pieces->raw.len >= PIECE_BYTES ? pieces_flush(page, pieces) : 0;
+	fnp_page_timelines_deinit(&page->timelines);
+	fnp_page_pieces_deinit(&page->list);
+	fnp_page_pieces_deinit(&page->graphs);
+	fnp_page_pieces_deinit(&page->stories);
 }
 
 /* The row's group; past GROUPS_MAX functions all others of a kind are one, whose function is "". */
@@ -121,31 +90,74 @@ static int group_of(struct page *page, const json_t *row, uint32_t *ret)
 	return 0;
 }
 
-/* Adds the row's samples to the tree, and its own graph to the open chunk while there is room. `ret`: its chunk. */
-static int add_samples(struct page *page, const json_t *row, uint32_t group, int64_t *ret)
+/* The row's profile; NULL with `ret_chunk` saying why. */
+static int read_profile(struct page *page, const json_t *row, struct fnp_profile **ret, int64_t *ret_chunk)
 {
-	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
 	const char *path = json_string_value(json_object_get(row, "pprof"));
-	struct fnp_buffer *graph = NULL;
-	int r = path ? fnp_page_profile_read(page->dirfd, path, &profile) : -ENOENT;
+	int r = path ? fnp_page_profile_read(page->dirfd, path, ret) : -ENOENT;
 
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0) {
 		page->counts.unreadable++;
-		*ret = UNREADABLE;
+		*ret_chunk = UNREADABLE;
 		return 0;
 	}
-	*ret = NO_SAMPLES;
-	if (profile->samples.len == 0)
+	*ret_chunk = (*ret)->samples.len ? LEFT_OUT : NO_SAMPLES;
+	return 0;
+}
+
+/* Adds the samples to the tree, and the row's own graph to the open chunk while there is room. */
+static int add_samples(struct page *page, const struct fnp_profile *profile, uint32_t group, struct place *place)
+{
+	struct fnp_buffer *graph = NULL;
+
+	if (!profile || profile->samples.len == 0)
 		return 0;
-	*ret = LEFT_OUT;
 	if (page->list.deflated.len < ROWS_DEFLATED_MAX &&
 	    page->graphs.deflated.len < FNP_MIN((size_t)GRAPHS_DEFLATED_MAX, page->max_bytes)) {
 		graph = &page->graphs.raw;
-		*ret = (int64_t)page->graphs.ends.len;
+		place->chunk = (int64_t)page->graphs.ends.len;
+		place->offset = (int64_t)graph->len;
 	}
 	return fnp_page_tree_add(&page->tree, group, profile, graph);
+}
+
+static uint64_t number(const json_t *row, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(row, key));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/* Adds what the row has of a timeline, while there is room. */
+static int add_story(struct page *page, const json_t *row, const struct fnp_profile *profile,
+		     struct place *place)
+{
+	const struct fnp_page_timeline_row told = {
+		.events = json_string_value(json_object_get(row, "events")),
+		.start_ns = number(row, "start_ns"),
+		.profile = profile,
+		.nodes = page->tree.sample_nodes.items,
+	};
+	size_t before = page->stories.raw.len;
+	bool any = false;
+	int r;
+
+	place->story_chunk = NO_SAMPLES;
+	if (!told.events && (!profile || profile->times.len == 0))
+		return 0;
+	place->story_chunk = LEFT_OUT;
+	if (page->list.deflated.len >= ROWS_DEFLATED_MAX || page->stories.deflated.len >= STORIES_DEFLATED_MAX)
+		return 0;
+	r = fnp_page_timeline_add(&page->timelines, &told, &page->stories.raw, &any);
+	if (r < 0)
+		return r;
+	place->story_chunk = any ? (int64_t)page->stories.ends.len : NO_SAMPLES;
+	place->story_offset = (int64_t)before;
+	if (!any)
+		page->stories.raw.len = before;
+	return 0;
 }
 
 /* Main facts of a row whose line is too long for the list. */
@@ -166,8 +178,8 @@ static json_t *shorten(const json_t *row)
 	return ret;
 }
 
-/* A line of the list: [chunk, offset in it, group, row]. */
-static int list_row(struct page *page, const json_t *row, const int64_t place[static 3])
+/* A line of the list: [chunk, offset in it, group, chunk and offset of its timeline, row]. */
+static int list_row(struct page *page, const json_t *row, const struct place *place)
 {
 	struct fnp_buffer *b = &page->list.raw;
 	char *text = json_dumps(row, JSON_COMPACT);
@@ -180,29 +192,30 @@ static int list_row(struct page *page, const json_t *row, const int64_t place[st
 	}
 	if (!text)
 		return -ENOMEM;
-	fnp_buffer_printf(b, "[%lld,%lld,%lld,", (long long)place[0], (long long)place[1], (long long)place[2]);
+	fnp_buffer_printf(b, "[%lld,%lld,%u,%lld,%lld,", (long long)place->chunk, (long long)place->offset,
+			  place->group, (long long)place->story_chunk, (long long)place->story_offset);
 	fnp_buffer_text(b, text);
 	fnp_buffer_text(b, "]\n");
 	free(text);
-	page->list.raw_empty += place[0] == NO_SAMPLES;
-	return pieces_next(page, &page->list);
+	page->list.raw_empty += place->chunk == NO_SAMPLES;
+	return fnp_page_pieces_next(&page->list, &page->out);
 }
 
 static int add_row(struct page *page, const json_t *row)
 {
-	int64_t place[3] = {0, (int64_t)page->graphs.raw.len, 0};
-	uint32_t group = 0;
-	int r = group_of(page, row, &group);
+	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
+	struct place place = {0};
+	int r = group_of(page, row, &place.group);
 
-	if (r == 0)
-		r = add_samples(page, row, group, &place[0]);
-	if (r < 0)
-		return r;
-	place[2] = group;
-	if (page->list.deflated.len < ROWS_DEFLATED_MAX)
-		r = list_row(page, row, place);
-	if (r == 0 && place[0] >= 0)
-		r = pieces_next(page, &page->graphs);
+	r = r ?: read_profile(page, row, &profile, &place.chunk);
+	r = r ?: add_samples(page, profile, place.group, &place);
+	r = r ?: add_story(page, row, profile, &place);
+	if (r == 0 && page->list.deflated.len < ROWS_DEFLATED_MAX)
+		r = list_row(page, row, &place);
+	if (r == 0 && place.chunk >= 0)
+		r = fnp_page_pieces_next(&page->graphs, &page->out);
+	if (r == 0 && place.story_chunk >= 0)
+		r = fnp_page_pieces_next(&page->stories, &page->out);
 	return r;
 }
 
@@ -230,8 +243,9 @@ static int read_recording(struct page *page)
 		if (r < 0)
 			return r;
 	}
-	r = pieces_flush(page, &page->list);
-	return r < 0 ? r : pieces_flush(page, &page->graphs);
+	r = fnp_page_pieces_flush(&page->list, &page->out);
+	r = r ?: fnp_page_pieces_flush(&page->graphs, &page->out);
+	return r ?: fnp_page_pieces_flush(&page->stories, &page->out);
 }
 
 static json_t *text_of(const char *text, size_t len)
@@ -306,22 +320,6 @@ static int write_sums(struct page *page)
 	return r;
 }
 
-/* Writes pieces until they take more than `room`; returns how many. */
-static size_t write_pieces(struct page *page, const char *name, const struct pieces *pieces, size_t room)
-{
-	size_t begin = 0, i;
-
-	for (i = 0; i < pieces->ends.len; i++) {
-		size_t len = pieces->ends.items[i].end - begin, bytes = fnp_page_block_bytes(len);
-		if (bytes > room)
-			break;
-		fnp_page_out_block(&page->out, name, pieces->deflated.data + begin, len);
-		begin = pieces->ends.items[i].end;
-		room -= bytes;
-	}
-	return i;
-}
-
 /* What is left of the page, but for the table of contents and the script, which come last. */
 static size_t room_left(const struct page *page)
 {
@@ -331,24 +329,36 @@ static size_t room_left(const struct page *page)
 }
 
 /*
- * The list and the single graphs share what the tables left of the page's size: the list may have
- * three quarters, and what the graphs do not need. Returns how many pieces of graphs were written.
+ * List, single graphs and timelines share what the tables left of the page's size: the list may have three quarters,
+ * and what the others do not need; timelines a quarter of the rest, and what the graphs do not need. Returns how many
+ * pieces of graphs were written.
  */
 static size_t write_rows(struct page *page)
 {
-	size_t all_graphs = page->graphs.deflated.len / 3 * 4 + page->graphs.ends.len * fnp_page_block_bytes(3);
+	size_t graphs = fnp_page_pieces_bytes(&page->graphs), stories = fnp_page_pieces_bytes(&page->stories);
 	size_t room = room_left(page);
-	size_t n = write_pieces(page, "rows", &page->list, room - FNP_MIN(all_graphs, room / 4));
+	size_t n = fnp_page_pieces_write(&page->list, &page->out, "rows",
+					 room - FNP_MIN(graphs + stories, room / 4));
 
 	for (size_t i = 0; i < n; i++) {
 		page->counts.listed += page->list.ends.items[i].items;
 		page->counts.singles += page->list.ends.items[i].empty;
 	}
-	n = write_pieces(page, "graphs", &page->graphs, room_left(page));
+	room = room_left(page);
+	n = fnp_page_pieces_write(&page->graphs, &page->out, "graphs", room - FNP_MIN(stories, room / 4));
 	for (size_t i = 0; i < n; i++)
 		page->counts.singles += page->graphs.ends.items[i].items;
 	page->counts.singles = FNP_MIN(page->counts.singles, page->counts.listed);
+	fnp_page_pieces_write(&page->stories, &page->out, "stories", room_left(page));
 	return n;
+}
+
+static void write_texts(struct page *page)
+{
+	fnp_autobuffer struct fnp_buffer b = {0};
+
+	fnp_page_timelines_encode_texts(&page->timelines, &b);
+	fnp_page_out_table(&page->out, "texts", &b);
 }
 
 static int write_page(struct page *page)
@@ -359,6 +369,7 @@ static int write_page(struct page *page)
 	write_table(page, "strings", fnp_page_tree_encode_strings);
 	write_table(page, "frames", fnp_page_tree_encode_frames);
 	write_table(page, "nodes", fnp_page_tree_encode_nodes);
+	write_texts(page);
 	r = write_sums(page);
 	if (r < 0)
 		return r;
@@ -375,6 +386,8 @@ static int make(struct page *page, FILE *file)
 		r = fnp_page_tree_init(&page->tree);
 	if (r == 0)
 		r = fnp_intern_create(0, &page->groups);
+	if (r == 0)
+		r = fnp_page_timelines_init(&page->timelines, page->dirfd);
 	if (r == 0)
 		r = read_recording(page);
 	if (r == 0)

@@ -3,7 +3,7 @@
 
 const S = {
 	view: "flame", scope: "all", row: null, a: new Set(), b: new Set(), preset: "", zoom: 0, q: "", value: 1,
-	basis: "mean", sort: "duration_ns", down: true, filter: "", fn: "", outcome: "", cold: "", kinds: null,
+	basis: "mean", mark: "", at: "", time: "", sort: "duration_ns", down: true, filter: "", fn: "", outcome: "", cold: "", kinds: null,
 };
 
 const isOwnText = (v) => typeof v === "string" && v !== "";
@@ -100,7 +100,10 @@ function applyPreset(name) {
 async function graphOfScope(listed) {
 	if (S.scope === "row" && S.row) {
 		const title = isOwnText(S.row.function) ? clean(S.row.function) : "?";
-		return {title, subtitle: clean(S.row.id), a: await sumRows([S.row]), b: null};
+		const story = await storyOf(S.row);
+		const marked = S.mark !== "" && story && marksOf(story).has(S.mark);
+		return {title, subtitle: clean(S.row.id) + (marked ? ` in ${S.mark}` : ""), story, b: null,
+			a: marked ? await sumOfMark(S.row, story, S.mark) : await sumRows([S.row])};
 	}
 	if (S.scope === "listed")
 		return {title: "Listed", subtitle: many(listed.length, "row"), a: await sumRows(listed), b: null};

@@ -50,6 +50,13 @@ function stateText() {
 		put("a", packRows(S.a), "");
 		put("b", packRows(S.b), "");
 	}
+	if (S.scope === "row") {
+		put("mark", S.mark, "");
+		if (S.view === "timeline") {
+			put("at", S.at, "");
+			put("time", S.time, "");
+		}
+	}
 	put("zoom", S.zoom ? String(S.zoom) : "", "");
 	put("q", S.q, "");
 	put("value", D.types[S.value].name, D.types[valueAtFirst()].name);
@@ -70,11 +77,14 @@ function readState() {
 	const p = new URLSearchParams(location.hash.slice(1));
 	const get = (key, plain) => p.get(key) ?? plain;
 	const oneOf = (key, values) => values.includes(p.get(key)) ? p.get(key) : values[0];
-	S.view = oneOf("view", ["flame", "icicle"]);
+	S.view = oneOf("view", ["flame", "icicle", "timeline"]);
 	S.scope = oneOf("show", ["all", "listed", "row", "sets"]);
 	S.row = unpackRow(get("row", ""));
 	if (S.scope === "row" && !S.row)
 		S.scope = "all";
+	S.mark = get("mark", "");
+	S.at = get("at", "");
+	S.time = get("time", "");
 	const value = D.types.findIndex((type) => type.name === p.get("value"));
 	S.value = value >= 0 ? value : valueAtFirst();
 	S.basis = oneOf("basis", ["mean", "share"]);

@@ -58,6 +58,7 @@ void fnp_page_tree_deinit(struct fnp_page_tree *tree)
 	fnp_pairs_deinit(&tree->sum_keys);
 	fnp_vec_deinit(&tree->sums);
 	fnp_vec_deinit(&tree->line_frames);
+	fnp_vec_deinit(&tree->sample_nodes);
 	*tree = (struct fnp_page_tree){0};
 }
 
@@ -244,8 +245,11 @@ int fnp_page_tree_add(struct fnp_page_tree *tree, uint32_t group, const struct f
 
 	if (r == 0)
 		r = add_frames(tree, profile);
+	if (r == 0)
+		r = fnp_vec_reserve(&tree->sample_nodes, profile->samples.len);
 	if (r < 0)
 		return r;
+	tree->sample_nodes.len = 0;
 	uint32_t n_values = fnp_intern_count(tree->value_types);
 	if (ret) {
 		fnp_page_varint(ret, n_values);
@@ -266,6 +270,7 @@ int fnp_page_tree_add(struct fnp_page_tree *tree, uint32_t group, const struct f
 			r = add_sum(tree, (struct fnp_pair){group, node}, values, &sum_cut);
 		if (r < 0)
 			return r;
+		tree->sample_nodes.items[tree->sample_nodes.len++] = node;
 		if (cut || sum_cut)
 			tree->cut += (uint64_t)values[0];
 		if (!ret)

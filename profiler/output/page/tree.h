@@ -43,6 +43,7 @@ struct fnp_page_tree {
 	FNP_VEC(struct fnp_page_sum) sums;    /* by number in sum_keys */
 	uint64_t cut;			      /* samples whose stack ends early because a table was full */
 	FNP_VEC(uint32_t) line_frames;	      /* scratch: frame of each line of the profile being added */
+	FNP_VEC(uint32_t) sample_nodes;	      /* of the profile that was added last, by its samples */
 };
 
 int fnp_page_tree_init(struct fnp_page_tree *tree);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a recording out of nothing, for tests of the page: index.jsonl, summary.json, profiles/.
 
-usage: recording.py DIR [--invocations N] [--functions N] [--samples N] [--kind real|wide|empty|hostile] [--seed N]
+usage: recording.py DIR [--invocations N] [--functions N] [--samples N] [--distinct N] [--plain] [--waits] [--kind real|wide|empty|hostile] [--seed N]
 
 real     a web shop's functions in Python, Node.js and Java over native and kernel code; a few slow ones that wait
          for a retry, errors, cold starts, rows of every kind, rows without samples
@@ -54,7 +54,7 @@ class Profile:
 
     def __init__(self):
         self.strings, self.mappings, self.functions, self.locations = {"": 0}, {}, {}, {}
-        self.samples, self.times = {}, {}
+        self.samples, self.times, self.waits, self.encoded = {}, {}, False, None  # bytes, once it is written: a copy has the first one's labels
         self.mapping("/usr/bin/python3.12")
 
     def number(self, table, key):
@@ -87,13 +87,16 @@ class Profile:
         self.times = {ids: told.times(rng, count, tid + (i % 5 == 4), duration_ns) for i, (ids, (count, _)) in enumerate(self.samples.items())}
 
     def encode(self, duration_ns, labels):
-        for text in ("samples", "count", "cpu", "nanoseconds", *labels, *labels.values()):
+        more = ("off_cpu", "run_queue") if self.waits else ()
+        comment = "#fnprof.times " + "".join(f"{i} {' '.join(map(str, self.times[ids]))}|" for i, ids in enumerate(self.samples, 1) if self.times.get(ids))
+        for text in (*([comment] if self.times else ()), "samples", "count", "cpu", "nanoseconds", *more, *labels, *labels.values()):
             self.string(text)
         s = self.strings
         out = [field(1, field(1, s["samples"]) + field(2, s["count"])), field(1, field(1, s["cpu"]) + field(2, s["nanoseconds"]))]
+        out += [field(1, field(1, s[name]) + field(2, s["nanoseconds"])) for name in more]
         label = b"".join(field(3, field(1, s[k]) + field(2, s[v])) for k, v in labels.items())
         for ids, (count, weight) in self.samples.items():
-            out.append(field(2, packed(1, ids) + packed(2, (count, weight)) + label + packed(1001, self.times.get(ids))))
+            out.append(field(2, packed(1, ids) + packed(2, (count, weight, *((weight * 3, weight // 5) if more else ()))) + label))
         for i, name in enumerate(self.mappings):
             out.append(field(3, field(1, i + 1) + field(2, (i + 1) << 32) + field(3, (i + 2) << 32) + field(5, s[name]) + field(7, 1)))
         for (frame, inlined), i in self.locations.items():
@@ -104,6 +107,7 @@ class Profile:
             out.append(field(5, field(1, i) + field(2, s[name]) + field(3, s[name]) + field(4, s[file])))
         out += [field(6, t) for t in self.strings]
         out[len(out) - len(self.strings)] = varint(6 << 3 | 2) + b"\0"
+        out += [field(13, s[comment])] if self.times else []
         out += [field(9, int(START_UTC * 1e9)), field(10, duration_ns),
                 field(11, field(1, s["cpu"]) + field(2, s["nanoseconds"])), field(12, 10101010), field(14, s["cpu"])]
         return gzip.compress(b"".join(out), 1, mtime=0)
@@ -138,8 +142,10 @@ class Recording:
         base = f"profiles/f{hash_of(row['function']) % 1000}/{n}"
         path = self.folder / (base + ".pb.gz")
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(raw if raw is not None else profile.encode(row["duration_ns"], {"function": row["function"][:200], "request_id": row["id"][:200]}))
-        (self.folder / (base + ".folded")).write_bytes(profile.folded())
+        if raw is None and not profile.encoded:
+            profile.encoded = profile.encode(row["duration_ns"], {"function": row["function"][:200], "request_id": row["id"][:200], "thread": "main"})
+            (self.folder / (base + ".folded")).write_bytes(profile.folded())
+        path.write_bytes(raw if raw is not None else profile.encoded)
         samples = sum(c for c, _ in profile.samples.values())
         sampled = sum(w for _, w in profile.samples.values())
         kind = "exact" if row["kind"] == "invocation" else "none"
@@ -296,10 +302,22 @@ def draw(rng, profile, paths, n):
         profile.add(stack, 10_101_010 + rng.randrange(-900_000, 900_000))
 
 
+def draw_invocation(rng, shape, samples):
+    usual, slow = shape(rng)
+    is_slow = rng.random() < 0.05
+    n = max(0, int(rng.lognormvariate(0, 0.7) * samples))
+    profile = Profile()
+    draw(rng, profile, usual, n)
+    if is_slow:
+        draw(rng, profile, slow, n * 2 + 12)
+    profile.ns = sum(w for _, w in profile.samples.values())
+    return profile, is_slow
+
+
 def real(recording, args, rng):
     shapes = [("thumbnails", thumbnails, "python3.12"), ("checkout", checkout, "node24"), ("monthly-report", report, "jvm21")]
     many = args.functions > 3
-    now, pids = 0, {}
+    now, pids, pool = 0, {}, {}
     for i in range(args.invocations):
         name, shape, runtime = shapes[rng.choices((0, 1, 2), (6, 8, 2))[0]] if not many else (f"function-{i % args.functions:06d}", *shapes[i % 3][1:])
         pid = 4100 + hash_of(name) % 50 + rng.randrange(2) * 100
@@ -316,14 +334,13 @@ def real(recording, args, rng):
             base["cold"] = True
         else:
             base["cold"] = False
-        usual, slow = shape(rng)
-        is_slow = rng.random() < 0.05
-        n = max(0, int(rng.lognormvariate(0, 0.7) * args.samples))
-        profile = Profile()
-        draw(rng, profile, usual, n)
-        if is_slow:
-            draw(rng, profile, slow, n * 2 + 12)
-        total = sum(w for _, w in profile.samples.values())
+        if len(pool.setdefault(name, [])) < args.distinct:
+            pool[name].append(draw_invocation(rng, shape, args.samples))
+            profile, is_slow = pool[name][-1]
+        else:
+            profile, is_slow = rng.choice(pool[name])
+        total = profile.ns
+        profile.waits = args.waits
         duration = int(total * rng.uniform(1.02, 1.3) + rng.uniform(0.6, 9) * 1e6)
         outcome = "timeout" if is_slow and rng.random() < 0.1 else rng.choices(("ok", "error"), (97, 3))[0]
         row = {"kind": "invocation", "id": str(uuid.UUID(int=rng.getrandbits(128), version=4)), "function": name, "start_ns": START_NS + now,
@@ -335,10 +352,11 @@ def real(recording, args, rng):
         events = []
         if i % 7 == 3:
             row.pop("runtime")
-        else:
+        elif not args.plain:
             row["ledger"] = told.ledger(rng, row, total, is_slow)
             events = told.row_events(rng, row, i % 5 == 0)
-            profile.set_times(rng, pid, duration)
+            if not profile.times:
+                profile.set_times(rng, pid, duration)
         recording.add(profile, row, events=events)
         now += max(1_000_000, duration // 2)
     for pid, init in pids.items():
@@ -372,7 +390,10 @@ def hostile(recording, args, rng):
         plain = name.replace("\0", "?")
         profile.add([native("main"), native(plain, plain, 3, "/lib/" + plain), python(plain, plain, 4)], 10_000_000 + i)
         recording.add(profile, {"kind": "invocation", "id": name + "#id", "function": name, "version": name, "trace_id": name, "outcome": name if i % 2 else "ok", "pid": i,
-                                "runtime": name, "start_ns": START_NS + i * 10**8, "duration_ns": 10**7 * (i + 1)})
+                                "runtime": name, "start_ns": START_NS + i * 10**8, "duration_ns": 10**7 * (i + 1),
+                                "ledger": {plain: 10**6, "on_cpu": -5, "lock": "many", "__proto__": 7} if i % 3 else [name]},
+                      events=told.lines(told.event(START_NS + i * 10**8 + j * 10**6, 10**6 * j, j % 3, what, plain, plain, plain)
+                                        for j, what in enumerate(("mark", "gc", "off_cpu", plain, "__proto__"))) + "{\n[]\nnull\n" + "z" * 20_000 + "\n")
     profile = Profile()
     profile.add([native("inside")], 10_000_000)
     recording.add(profile, {"kind": "invocation", "id": "../../etc/passwd", "function": "../..", "pid": 1, "start_ns": START_NS, "duration_ns": 5})
@@ -390,6 +411,9 @@ def main():
     parser.add_argument("--invocations", type=int, default=300)
     parser.add_argument("--functions", type=int, default=3)
     parser.add_argument("--samples", type=int, default=12, help="of a usual invocation")
+    parser.add_argument("--plain", action="store_true", help="no ledgers, events and times of samples")
+    parser.add_argument("--waits", action="store_true", help="with values off_cpu (three times cpu) and run_queue (a fifth)")
+    parser.add_argument("--distinct", type=int, default=1 << 30, help="profiles of a function; more invocations have copies")
     parser.add_argument("--kind", default="real", choices=("real", "wide", "empty", "hostile"))
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

@@ -96,10 +96,6 @@ def lines(events):
     return "".join(json.dumps(e, separators=(",", ":")) + "\n" for e in events)
 
 
-def zigzag(n):
-    return n << 1 if n >= 0 else (-n << 1) - 1
-
-
 def times(rng, n, tid, duration_ns):
-    """Pairs of thread and time since the row's begin, as a pprof file of ours holds them for one sample."""
-    return [v for t in sorted(rng.randrange(max(1, duration_ns)) for _ in range(n)) for v in (tid, zigzag(t))]
+    """Pairs of thread and time since the row's begin, as our pprof files hold them for one sample (formats/pprof_fields.h)."""
+    return [v for t in sorted(rng.randrange(max(1, duration_ns)) for _ in range(n)) for v in (tid, t)]

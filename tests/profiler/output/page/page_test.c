@@ -157,7 +157,7 @@ static void rows_and_names_are_in_the_tables(void **state)
 	assert_int_equal(counts.singles, 2);
 	assert_int_equal(counts.unreadable, 0);
 	unpack("rows");
-	assert_memory_equal(unpacked.data, "[0,0,0,{\"kind\":\"invocation\",\"id\":\"one\"", 38);
+	assert_memory_equal(unpacked.data, "[0,0,0,-1,0,{\"kind\":\"invocation\",\"id\":\"one\"", 43);
 	assert_non_null(strstr((char *)unpacked.data, "\n[-1,"));
 	unpack("strings");
 	assert_non_null(memmem(unpacked.data, unpacked.len, "\7compute", 8));
@@ -266,7 +266,8 @@ static void single_graphs_that_do_not_fit_are_left_out_and_the_sum_is_whole(void
 	assert_int_equal(unpack("graphs"), (size_t)head_number("chunks"));
 	/* The slowest row comes first, so it is in. */
 	unpack("rows");
-	assert_non_null(strstr((char *)unpacked.data, "[0,0,0,{\"kind\":\"invocation\",\"id\":\"row-0\""));
+	assert_non_null(
+		strstr((char *)unpacked.data, "[0,0,0,-1,0,{\"kind\":\"invocation\",\"id\":\"row-0\""));
 	/* Number of types, of entries; then the first entry is the group's own place and has nothing. */
 	unpack("sums");
 	assert_int_equal(unpacked.data[0], 2);
