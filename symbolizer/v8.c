@@ -89,7 +89,7 @@ static int attach(const struct fnp_runtime_process *process, const struct fnp_ru
 	runtime->object = match->object;
 	runtime->bias = match->bias;
 	runtime->is_remapped = true;
-	r = fnp_v8_tables_read(match->object, &runtime->view.tables);
+	r = fnp_v8_tables_read(match->object, match->id.major, &runtime->view.tables);
 	r = r ?: fnp_v8_layout_read(&runtime->view.tables, &runtime->view.layout);
 	if (r == -EOPNOTSUPP)
 		fnp_warning_once(
@@ -279,6 +279,28 @@ static int name_scopes(struct fnp_runtime *runtime, const uint64_t *words, uint6
 	return r;
 }
 
+/* Compiled code that is gone: what was inlined there cannot be told any more, and that is said. */
+static int name_gone(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+{
+	FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
+	int r = read_function(runtime, words, &function);
+
+	if (r < 0)
+		return r;
+	FNP_CLEANUP(known_destroyp) struct known *known = create(words, 2);
+	if (!known)
+		return -ENOMEM;
+	set_tier(FNP_V8_TIER_OTHER, known);
+	if (asprintf(&known->lines[0].name, "[v8+0x%lx]", words[2] & ADDRESS_MASK) < 0) {
+		known->lines[0].name = NULL;
+		return -ENOMEM;
+	}
+	r = set_line(runtime, &function, -1, &known->lines[1]);
+	if (r == 0)
+		*ret = TAKE_PTR(known);
+	return r;
+}
+
 static int name_compiled(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
 	const struct fnp_v8_code *code = &runtime->code;
@@ -287,11 +309,12 @@ static int name_compiled(struct fnp_runtime *runtime, const uint64_t *words, str
 
 	if (r == -ENOMEM)
 		return r;
-	if (r == 0 && code->n) {
-		r = name_scopes(runtime, words, words[1], ret);
-		return r == -ENOENT ? name_function(runtime, words, FNP_V8_TIER_OTHER, ret) : r;
-	}
-	return name_function(runtime, words, r == 0 ? code->tier : FNP_V8_TIER_OTHER, ret);
+	if (r < 0)
+		return name_gone(runtime, words, ret);
+	if (code->n == 0)
+		return name_function(runtime, words, code->tier, ret);
+	r = name_scopes(runtime, words, words[1], ret);
+	return r == -ENOENT ? name_function(runtime, words, FNP_V8_TIER_OTHER, ret) : r;
 }
 
 static int name_text(const uint64_t *words, const char *name, const char *mapping, enum fnp_runtime_tier tier,

@@ -99,6 +99,7 @@ struct fnp_v8_tables {
 	uint16_t stream_start; /* bytes from the object's address to its first instruction */
 	uint16_t bytecode_positions;
 	uint16_t type_stream;
+	uint16_t position_shift; /* of distances in tables of positions: from 14 on their lowest bit is a flag */
 	/* Addresses as the file counts them; 0: not known. */
 	uint64_t builtins, builtins_size, trampoline, trampoline_end;
 };
@@ -109,7 +110,7 @@ static inline bool fnp_v8_has(const struct fnp_v8_tables *t, enum fnp_v8_constan
 }
 
 /* -EOPNOTSUPP: something that is needed is not published. */
-int fnp_v8_tables_read(const struct fnp_object *object, struct fnp_v8_tables *ret);
+int fnp_v8_tables_read(const struct fnp_object *object, uint16_t node_major, struct fnp_v8_tables *ret);
 
 /* What the walker is told that does not depend on the process. -EOPNOTSUPP: constants that cannot be. */
 int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret);
@@ -226,7 +227,7 @@ struct fnp_v8_position {
 	int32_t inlined; /* number of the inlining; -1: not inlined */
 };
 
-/* Reads the next entry; `state` begins as zeros, `raw` too. 0, -ENODATA at the end, -EBADMSG. */
-int fnp_v8_position_next(struct fnp_cursor *c, uint64_t *raw, struct fnp_v8_position *state);
+/* Reads the next entry; `shift` is position_shift, `state` begins as zeros, `raw` too. 0, -ENODATA at the end, -EBADMSG. */
+int fnp_v8_position_next(struct fnp_cursor *c, unsigned shift, uint64_t *raw, struct fnp_v8_position *state);
 
 #endif

@@ -135,7 +135,7 @@ static void set_position(uint64_t raw, struct fnp_v8_position *position)
 	position->inlined = (int32_t)(raw >> 31 & 0xffff) - 1;
 }
 
-int fnp_v8_position_next(struct fnp_cursor *c, uint64_t *raw, struct fnp_v8_position *state)
+int fnp_v8_position_next(struct fnp_cursor *c, unsigned shift, uint64_t *raw, struct fnp_v8_position *state)
 {
 	int64_t code, source;
 	int r;
@@ -147,7 +147,7 @@ int fnp_v8_position_next(struct fnp_cursor *c, uint64_t *raw, struct fnp_v8_posi
 	if (r < 0)
 		return r;
 	/* A negative distance marks what is no statement. */
-	state->code += (uint32_t)(code >= 0 ? code : -(code + 1));
+	state->code += (uint32_t)(code >= 0 ? code : -(code + 1)) >> shift;
 	*raw += (uint64_t)source;
 	set_position(*raw, state);
 	return 0;
@@ -187,7 +187,8 @@ static int find_position(const struct fnp_v8_view *view, uint64_t table, uint32_
 	if (r < 0)
 		return r;
 	struct fnp_cursor c = fnp_cursor_of(bytes, size);
-	while ((r = fnp_v8_position_next(&c, &raw, &next)) == 0 && next.code <= offset)
+	while ((r = fnp_v8_position_next(&c, view->tables.position_shift, &raw, &next)) == 0 &&
+	       next.code <= offset)
 		found = next;
 	if (r < 0 && r != -ENODATA)
 		return -ESRCH;

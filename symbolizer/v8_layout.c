@@ -128,7 +128,7 @@ static int find_shape(struct fnp_v8_tables *t)
 	return 0;
 }
 
-int fnp_v8_tables_read(const struct fnp_object *object, struct fnp_v8_tables *ret)
+int fnp_v8_tables_read(const struct fnp_object *object, uint16_t node_major, struct fnp_v8_tables *ret)
 {
 	static const enum fnp_v8_constant needed[] = {
 		FNP_V8_MAP_TYPE,	 FNP_V8_FUNCTION_SHARED, FNP_V8_SHARED_NAME,
@@ -147,6 +147,10 @@ int fnp_v8_tables_read(const struct fnp_object *object, struct fnp_v8_tables *re
 	/* Electron and Deno keep pointers in 32 bits. */
 	if (t.values[FNP_V8_TAGGED_SIZE] != 8 || t.values[FNP_V8_SMI_SHIFT] != 31)
 		return -EOPNOTSUPP;
+	/* Nothing that is published tells of this change, and where between these two it came is not known. */
+	if (node_major == 25)
+		return -EOPNOTSUPP;
+	t.position_shift = node_major >= 26;
 	find_builtins(object, &t);
 	int r = find_shape(&t);
 	if (r == 0)

@@ -138,7 +138,9 @@ FNP_SUBPROGRAM int fnp_v8_leaf_edges(struct fnp_walk *walk, fnp_u32 layout, fnp_
 	    (fnp_v8_bytes(walk, 0) & 0xffffffff) == 0xe5894855) {
 		if (fnp_walk_load(walk, walk->sp, &pc))
 			return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
-		return fnp_v8_leaf_over(walk, builtin, pc, walk->sp + 8, walk->fp);
+		/* Regular expressions have subroutines, whose return addresses are none. */
+		if (fnp_native_find_mapping(walk, pc) == 0)
+			return fnp_v8_leaf_over(walk, builtin, pc, walk->sp + 8, walk->fp);
 	}
 	if (walk->fp < walk->sp || (walk->fp & 7))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);

@@ -257,17 +257,22 @@ static void positions_are_read_with_their_inlining(void **state FNP_UNUSED)
 	struct fnp_v8_position position = {0};
 	uint64_t raw = 0;
 
-	assert_int_equal(fnp_v8_position_next(&c, &raw, &position), 0);
+	assert_int_equal(fnp_v8_position_next(&c, 0, &raw, &position), 0);
 	assert_int_equal(position.code, 12);
 	assert_int_equal(position.source, 13);
 	assert_int_equal(position.inlined, -1);
-	assert_int_equal(fnp_v8_position_next(&c, &raw, &position), 0);
+	assert_int_equal(fnp_v8_position_next(&c, 0, &raw, &position), 0);
 	assert_int_equal(position.code, 26);
 	assert_int_equal(position.source, 40);
 	assert_int_equal(position.inlined, 2);
-	assert_int_equal(fnp_v8_position_next(&c, &raw, &position), -ENODATA);
+	assert_int_equal(fnp_v8_position_next(&c, 0, &raw, &position), -ENODATA);
+	c = fnp_cursor_of(table, sizeof(table));
+	position = (struct fnp_v8_position){0};
+	raw = 0;
+	assert_int_equal(fnp_v8_position_next(&c, 1, &raw, &position), 0);
+	assert_int_equal(position.code, 6);
 	c = fnp_cursor_of("\x80", 1);
-	assert_true(fnp_v8_position_next(&c, &raw, &position) < 0);
+	assert_true(fnp_v8_position_next(&c, 0, &raw, &position) < 0);
 }
 
 int main(void)
