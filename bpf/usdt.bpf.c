@@ -255,8 +255,7 @@ static __always_inline void begin_record(struct pt_regs *regs, struct fnp_target
 	record->ip = ip_of(regs);
 }
 
-SEC("uprobe")
-int fnp_probe(struct pt_regs *regs)
+static __always_inline int take_hit(struct pt_regs *regs)
 {
 	fnp_u32 pid, key = bpf_get_attach_cookie(regs), used = 0;
 	fnp_u64 *hits = bpf_map_lookup_elem(&probe_hits, &key);
@@ -291,4 +290,17 @@ int fnp_probe(struct pt_regs *regs)
 	send(target, scratch, used);
 	__sync_lock_test_and_set(&scratch->busy, 0);
 	return 0;
+}
+
+/* The same twice: kernels from 6.6 on attach many places at once, to a program that is loaded for that. */
+SEC("uprobe")
+int fnp_probe(struct pt_regs *regs)
+{
+	return take_hit(regs);
+}
+
+SEC("uprobe")
+int fnp_probe_many(struct pt_regs *regs)
+{
+	return take_hit(regs);
 }

@@ -142,30 +142,49 @@ static int check(const struct fnp_probe_plan *plan, const struct fnp_planned_pro
 	return 0;
 }
 
-static void attach(struct fnp_probes *probes, struct fnp_probe_plan *plan, uint32_t index, int fd)
+static void take_result(struct fnp_probes *probes, struct fnp_probe_plan *plan, uint32_t index,
+			const struct fnp_usdt_place_of *place)
 {
 	const struct fnp_planned_probe *probe = &plan->probes.items[index];
-	struct fnp_usdt_where where = {.offset = probe->offset, .semaphore_offset = probe->semaphore_offset};
-	char path[64], text[256];
-	uint32_t number;
-	int r = check(plan, probe, fd);
+	const char *file = fnp_object_base_name(plan->object);
+	char text[256];
 
-	if (r < 0)
+	if (place->error < 0 && probe->asked >= 0)
+		fnp_error(place->error, "cannot put the probe %s on %s: %s", label(probe, text), file,
+			  strerror(-place->error));
+	else if (place->error < 0)
+		fnp_debug("cannot put the probe %s on %s: %s", label(probe, text), file,
+			  strerror(-place->error));
+	if (place->error < 0)
 		return;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	where.path = path;
-	r = fnp_usdt_attach(probes->options.usdt, &where, &probe->spec, &number);
-	if (r < 0 && probe->asked >= 0)
-		fnp_error(r, "cannot put the probe %s on %s: %s", label(probe, text),
-			  fnp_object_base_name(plan->object), strerror(-r));
-	else if (r < 0)
-		fnp_debug("cannot put the probe %s on %s: %s", label(probe, text),
-			  fnp_object_base_name(plan->object), strerror(-r));
-	if (r < 0)
-		return;
-	probes->sitting[number] = (struct sitting){.plan = plan, .probe = index};
+	probes->sitting[place->number] = (struct sitting){.plan = plan, .probe = index};
 	if (probe->asked >= 0)
 		probes->met[probe->asked]++;
+}
+
+static void attach(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd)
+{
+	fnp_autofree struct fnp_usdt_place_of *places = calloc(plan->probes.len, sizeof(*places));
+	fnp_autofree uint32_t *indices = calloc(plan->probes.len, sizeof(*indices));
+	char path[64];
+	uint32_t n = 0;
+
+	if (!places || !indices)
+		return;
+	for (uint32_t i = 0; i < plan->probes.len; i++) {
+		const struct fnp_planned_probe *probe = &plan->probes.items[i];
+
+		if (check(plan, probe, fd) < 0)
+			continue;
+		indices[n] = i;
+		places[n++] = (struct fnp_usdt_place_of){.offset = probe->offset,
+							 .semaphore_offset = probe->semaphore_offset,
+							 .spec = &probe->spec};
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fnp_usdt_attach(probes->options.usdt, path, places, n);
+	for (uint32_t i = 0; i < n; i++)
+		take_result(probes, plan, indices[i], &places[i]);
 }
 
 /* Puts a plan's probes on the file behind `fd`, once an inode. */
@@ -185,8 +204,7 @@ static void attach_plan(struct fnp_probes *probes, struct fnp_probe_plan *plan, 
 	}
 	if (fnp_map_set(&probes->inodes, key, 1) < 0)
 		return;
-	for (uint32_t i = 0; i < plan->probes.len; i++)
-		attach(probes, plan, i, fd);
+	attach(probes, plan, fd);
 }
 
 static uint64_t key_of(const struct fnp_process *process, uint32_t object)
@@ -207,21 +225,44 @@ static bool is_new(struct fnp_probes *probes, const struct fnp_process *process,
 	return true;
 }
 
+/*
+ * The kernel's own link to what is mapped: whatever stands at the path now may be another file. Of a process that is
+ * gone already the file at the path, when it has the same build id; its code is compared in any case.
+ */
+static int open_mapped(const struct fnp_process *process, const struct fnp_mapping *mapping,
+		       const struct fnp_target_object *object)
+{
+	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *there = NULL;
+	fnp_autoclose int fd = -1;
+	char path[96];
+	int own;
+
+	snprintf(path, sizeof(path), "/proc/%u/map_files/%lx-%lx", process->pid, mapping->start, mapping->end);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0)
+		return TAKE_FD(fd);
+	if (!object->build_id[0])
+		return -ESRCH;
+	fd = open(object->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	own = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (own < 0 || fnp_object_open_fd(own, object->path, &there) < 0 ||
+	    strcmp(fnp_object_build_id(there), object->build_id) != 0)
+		return -ESTALE;
+	return TAKE_FD(fd);
+}
+
 static void update_mapping(struct fnp_probes *probes, const struct fnp_process *process,
 			   const struct fnp_mapping *mapping)
 {
 	const struct fnp_target_object *object = fnp_objects_get(probes->options.objects, mapping->object);
 	struct fnp_probe_plan *plan;
-	char path[96];
 
 	if (!object || !object->elf || !is_new(probes, process, mapping->object))
 		return;
 	plan = plan_of(probes, object->elf);
 	if (!plan || plan->probes.len == 0)
 		return;
-	/* The kernel's own link to what is mapped: whatever stands at the path now is another file. */
-	snprintf(path, sizeof(path), "/proc/%u/map_files/%lx-%lx", process->pid, mapping->start, mapping->end);
-	fnp_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fnp_autoclose int fd = open_mapped(process, mapping, object);
 	if (fd >= 0)
 		attach_plan(probes, plan, fd);
 	else
@@ -230,7 +271,7 @@ static void update_mapping(struct fnp_probes *probes, const struct fnp_process *
 
 void fnp_probes_update(struct fnp_probes *probes, struct fnp_process *process)
 {
-	if (!probes->options.usdt || process->exited)
+	if (!probes->options.usdt)
 		return;
 	for (size_t i = 0; i < process->mappings.len; i++) {
 		const struct fnp_mapping *mapping = &process->mappings.items[i];
@@ -362,8 +403,9 @@ static void tend_one(struct fnp_probes *probes, uint32_t number, uint64_t passed
 	one->busy = a_second > HITS_A_SECOND_MAX ? one->busy + 1 : 0;
 	if (probe->asked >= 0 || one->busy < BUSY_SECONDS)
 		return;
-	fnp_warning("the probe %s of %s was hit %lu times a second and was taken away; --usdt keeps it",
-		    label(probe, text), fnp_object_base_name(one->plan->object), a_second);
+	fnp_warning(
+		"the probe %s was hit %lu times a second: the probes of %s were taken away; --usdt keeps one",
+		label(probe, text), a_second, fnp_object_base_name(one->plan->object));
 	fnp_usdt_detach(probes->options.usdt, number);
 	/* Its plan stays: records of it may still be on the way. The number is given to nobody else. */
 	one->busy = 0;

@@ -12,7 +12,7 @@
 #include "base/vec.h"
 #include "profiler/features.h"
 
-#define PROBES_RING_BYTES (1 << 20)
+#define PROBES_RING_BYTES (2 << 20)
 #define INITIAL_PID_NS 0xEFFFFFFCU /* PROC_PID_INIT_INO */
 
 struct shared_map {

@@ -19,23 +19,29 @@ struct fnp_usdt;
 /* The collector's, once it is loaded; NULL: it is not, and there are no probes. */
 struct fnp_usdt *fnp_usdt_of(struct fnp_kernel *kernel);
 
-struct fnp_usdt_where {
-	const char *path;	   /* opened by the kernel during the call; a link below /proc will do */
+/* One of several places of a file. */
+struct fnp_usdt_place_of {
 	uint64_t offset;	   /* in the file */
 	uint64_t semaphore_offset; /* in the file; 0: none */
+	const struct fnp_probe_spec *spec;
+	int error;	 /* result: 0 or -errno of the kernel */
+	uint32_t number; /* result: which its records bear as `spec` */
 };
 
 /*
- * Puts a probe there. `ret` is its number, which its records bear as `spec`, until it is detached. -ENOSPC when there
- * are FNP_PROBE_SPECS_MAX of them, -errno of the kernel: it cannot be put there. Says nothing.
+ * Puts probes on a file: at once where the kernel can (6.6), because to take them away one by one takes it a tenth of a
+ * second each; else one by one. `path` is opened by the kernel during the call; a link below /proc will do. Each place
+ * has its own result; -ENOSPC when there are FNP_PROBE_SPECS_MAX of them. Says nothing.
  */
-int fnp_usdt_attach(struct fnp_usdt *usdt, const struct fnp_usdt_where *where,
-		    const struct fnp_probe_spec *spec, uint32_t *ret);
+void fnp_usdt_attach(struct fnp_usdt *usdt, const char *path, struct fnp_usdt_place_of *places, size_t n);
 
 /* Tells the kernel side to read other things there. */
 void fnp_usdt_change(struct fnp_usdt *usdt, uint32_t number, const struct fnp_probe_spec *spec);
 
-/* Takes a probe away. Its number is given to no other, because records of it may be on the way. */
+/*
+ * Takes a probe away, and with it those that were put on the file at once. Numbers are given to no other, because
+ * records may be on the way.
+ */
 void fnp_usdt_detach(struct fnp_usdt *usdt, uint32_t number);
 
 /* How often a probe was hit so far, by any process. */

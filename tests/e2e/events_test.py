@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runtimes' own events against what the runtimes say of themselves: collections exactly by number and within 5 % by
+time, imports and classes by name.
+
+usage: events_test.py RUNTIME (python3.11 is Debian's; nodeN, javaN)
+"""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import fnprof_e2e as e2e
+import prepare
+
+NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "python3.11"
+
+PYTHON = """
+import gc, json, sys, time
+told, began = [], []
+def note(phase, info):
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    if phase == "start":
+        began.append(now)
+    else:
+        told.append((info["generation"], began.pop(), now))
+gc.callbacks.append(note)
+sys.audit("fnprof.begin", "filling")
+kept = [[i] for i in range(300000)]
+sys.audit("fnprof.end", "filling")
+gc.collect()
+gc.callbacks.clear()
+import decimal, xml.dom.minidom
+sys.audit("fnprof.mark", "done")
+json.dump({"gc": told, "modules": sorted(sys.modules)}, open(sys.argv[1], "w"))
+"""
+
+NODE = """
+let kept = [];
+for (let i = 0; i < 3000000; i++) { const o = {a: i, b: [i]}; if (i % 20 == 0) kept.push(o); }
+kept = null;
+global.gc();
+"""
+
+JAVA = """
+public class Fill {
+    static volatile Object sink;
+    public static void main(String[] arguments) throws Exception {
+        var kept = new java.util.ArrayList<byte[]>();
+        for (int i = 0; i < 400000; i++) { byte[] b = new byte[1024]; sink = b; if (i % 40 == 0) kept.add(b); }
+        System.gc();
+        Class.forName("java.util.concurrent.ConcurrentSkipListMap");
+    }
+}
+"""
+
+
+class Events(e2e.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fnprof-events-"))
+        self.addCleanup(lambda: subprocess.run(["rm", "-rf", self.folder], check=True))
+
+    def record(self, cmd):
+        """What was told, by kind; standard output."""
+        with e2e.Recording(cmd=cmd, cwd=self.folder, live=False) as recording:
+            self.assertEqual(recording.wait(), 0, recording.stderr)
+            self.assert_directory_is_whole(recording, pprof=False)
+            events = [event for row in recording.rows if "events" in row
+                      for event in e2e.read_lines(recording.dir / row["events"])]
+            for row in recording.rows:
+                self.assertNotIn("events_lost", row)
+        by_kind = {}
+        for event in sorted(events, key=lambda one: one["t_ns"]):
+            by_kind.setdefault(event["what"], []).append(event)
+        return by_kind, recording.stdout
+
+    def compare_pauses(self, events, truth_ms):
+        self.assertEqual(len(events), len(truth_ms))
+        ours = sum(event["duration_ns"] for event in events) / 1e6
+        print(f"{NAME}: {len(events)} collections, {ours:.1f} ms; it says {sum(truth_ms):.1f} ms")
+        self.assert_near(ours, sum(truth_ms), 0.05, "time of collections in ms", slack=0.05 * len(truth_ms))
+
+    @e2e.unittest.skipUnless(NAME.startswith("python"), "Python's")
+    def test_python(self):
+        program = "/usr/bin/python3.11"
+        if not os.path.exists(program):
+            raise e2e.Skip("Debian's Python 3.11, which has probes, is not here")
+        (self.folder / "fill.py").write_text(PYTHON)
+        events, _ = self.record([program, "fill.py", "truth.json"])
+        truth = json.loads((self.folder / "truth.json").read_text())
+        first, last = truth["gc"][0][1], truth["gc"][-1][2]
+        # The callbacks stand inside of the probes; those before they were set and after are not compared.
+        inside = [one for one in events["gc"]
+                  if one["t_ns"] + one["duration_ns"] >= first and one["t_ns"] <= last]
+        self.assertEqual([one["name"] for one in inside], [f"generation {one[0]}" for one in truth["gc"]])
+        self.compare_pauses(inside, [(end - begin) / 1e6 for _, begin, end in truth["gc"]])
+        imported = {one["name"] for one in events["import"] if "cause" not in one}
+        for module in ("decimal", "xml", "xml.dom", "xml.dom.minidom", "json", "encodings"):
+            self.assertIn(module, imported)
+        self.assertLessEqual(imported - {"sitecustomize", "usercustomize"}, set(truth["modules"]))
+        self.assertEqual([(one["name"], one["duration_ns"] > 0) for one in events["mark"]],
+                         [("filling", True), ("done", False)])
+        self.assertEqual({one["how"] for kind in events.values() for one in kind}, {"usdt"})
+
+    @e2e.unittest.skipUnless(NAME.startswith("node"), "Node's")
+    def test_node(self):
+        program = prepare.node(NAME[len("node"):]).argv[0]
+        (self.folder / "fill.js").write_text(NODE)
+        events, said = self.record([program, "--trace-gc", "--expose-gc", "fill.js"])
+        lines = [line for line in said.splitlines() if re.match(r"\[\d+:0x[0-9a-f]+\] +\d+ ms: ", line)]
+        truth = [float(re.search(r"MB, (?:pooled: [\d.]+ MB, )?([\d.]+) / ", line).group(1)) for line in lines]
+        self.compare_pauses(events["gc"], truth)
+        for event, line in zip(events["gc"], lines):
+            self.assertEqual(event["name"] == "Scavenge", "Scavenge" in line, line)
+            self.assertIn(event["cause"], line)
+            self.assertEqual(event["how"], "uprobe")
+
+    @e2e.unittest.skipUnless(NAME.startswith("java"), "the JVM's")
+    def test_java(self):
+        java = prepare.find_java(NAME[len("java"):])
+        (self.folder / "Fill.java").write_text(JAVA)
+        subprocess.run([os.path.join(os.path.dirname(os.path.realpath(java)), "javac"), "Fill.java"],
+                       cwd=self.folder, check=True)
+        events, said = self.record([java, "-Xmx64m", "-XX:+UseG1GC", "-Xlog:gc:file=gc.log",
+                                    "-Xlog:class+load:file=class.log", "-XX:+PrintCompilation", "Fill"])
+        pauses = re.findall(r"(Pause .*) \d+M->\d+M\(\d+M\) ([\d.]+)ms", (self.folder / "gc.log").read_text())
+        self.compare_pauses(events["gc"], [float(ms) for _, ms in pauses])
+        # Where the JVM tells its cause is known once it was looked at, a tenth of a second after its start.
+        for event, (cause, _) in zip(events["gc"], pauses):
+            self.assertIn(event.get("cause", cause), cause)
+        self.assertIn("System.gc()", [event.get("cause") for event in events["gc"]])
+        loaded = {re.sub(r"[/+]0x.*", "", name) for name in
+                  re.findall(r" (\S+) source:", (self.folder / "class.log").read_text())}
+        self.assertEqual({event["name"] for event in events["class_load"]}, loaded)
+        compiled = re.findall(r"^\s*\d+\s+\d+ [ %s!b]{4,6}\s+\d\s+(\S+) ", said, re.M)
+        print(f"{NAME}: {len(events['jit'])} compilations, {len(compiled)} lines of -XX:+PrintCompilation")
+
+
+if __name__ == "__main__":
+    e2e.main()
