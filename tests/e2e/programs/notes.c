@@ -76,8 +76,9 @@ void sell_here(uint64_t rounds)
 }
 
 #define MANY(n)                                                                                              \
-	__asm__ volatile("mov $" TEXT(n) ", %%rax\n" NOTE("many" TEXT(n), "0", "8@%%rax")::: "rax", "memor"  \
-												    "y");
+	__asm__ volatile("mov $" TEXT(n) ", %%rax\n" NOTE("many" TEXT(n), "0", "8@%%rax")::                  \
+				 : "rax", "memor"                                                            \
+					  "y");
 #define MANY_10(t)                                                                                           \
 	MANY(t##0)                                                                                           \
 	MANY(t##1) MANY(t##2) MANY(t##3) MANY(t##4) MANY(t##5) MANY(t##6) MANY(t##7) MANY(t##8) MANY(t##9)
@@ -85,9 +86,10 @@ void sell_here(uint64_t rounds)
 static void sell_many(void)
 {
 	MANY_10()
-	MANY_10(1) MANY_10(2) MANY_10(3) MANY_10(4) MANY_10(5) MANY_10(6) MANY_10(7) MANY_10(8) MANY_10(9)
-		MANY_10(10) MANY_10(11) MANY_10(12) MANY_10(13) MANY_10(14) MANY_10(15) MANY_10(16)
-			MANY_10(17) MANY_10(18) MANY_10(19)
+	MANY_10(1)
+	MANY_10(2) MANY_10(3) MANY_10(4) MANY_10(5) MANY_10(6) MANY_10(7) MANY_10(8) MANY_10(9) MANY_10(10)
+		MANY_10(11) MANY_10(12) MANY_10(13) MANY_10(14) MANY_10(15) MANY_10(16) MANY_10(17)
+			MANY_10(18) MANY_10(19)
 }
 
 static void watch(void)
