@@ -86,20 +86,30 @@ void fnp_ledger_between(const struct fnp_ledger_span *span, struct fnp_ledger *r
 	*ret = ledger;
 }
 
+/* Up to `ns` out of one line. */
+static uint64_t take(struct fnp_ledger *ledger, enum fnp_ledger_line line, uint64_t ns)
+{
+	ns = FNP_MIN(ns, ledger->ns[line]);
+	ledger->ns[line] -= ns;
+	ledger->ns[FNP_LEDGER_GC] += ns;
+	return ns;
+}
+
 void fnp_ledger_take_gc(struct fnp_ledger *ledger, uint64_t gc_ns)
 {
-	static const enum fnp_ledger_line hidden[] = {FNP_LEDGER_ON_CPU,     FNP_LEDGER_RUN_QUEUE,
-						      FNP_LEDGER_STOLEN,     FNP_LEDGER_LOCK,
+	static const enum fnp_ledger_line hidden[] = {FNP_LEDGER_STOLEN,     FNP_LEDGER_RUN_QUEUE,
+						      FNP_LEDGER_ON_CPU,     FNP_LEDGER_LOCK,
 						      FNP_LEDGER_PAGE_FAULT, FNP_LEDGER_OTHER};
+	uint64_t busy_ns = ledger->ns[FNP_LEDGER_ON_CPU] + ledger->ns[FNP_LEDGER_RUN_QUEUE] +
+			   ledger->ns[FNP_LEDGER_STOLEN];
+	double share = busy_ns > gc_ns ? (double)gc_ns / (double)busy_ns : 1;
 
 	if (!ledger->known)
 		return;
 	ledger->has_gc = true;
-	for (size_t i = 0; i < FNP_ARRAY_SIZE(hidden); i++) {
-		uint64_t ns = FNP_MIN(gc_ns, ledger->ns[hidden[i]]);
-
-		ledger->ns[hidden[i]] -= ns;
-		ledger->ns[FNP_LEDGER_GC] += ns;
-		gc_ns -= ns;
-	}
+	for (size_t i = 0; i < 2; i++)
+		gc_ns -= take(ledger, hidden[i],
+			      FNP_MIN((uint64_t)((double)ledger->ns[hidden[i]] * share), gc_ns));
+	for (size_t i = 2; i < FNP_ARRAY_SIZE(hidden); i++)
+		gc_ns -= take(ledger, hidden[i], gc_ns);
 }

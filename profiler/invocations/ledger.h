@@ -66,7 +66,7 @@ void fnp_ledger_between(const struct fnp_ledger_span *span, struct fnp_ledger *r
 
 /*
  * Collections of `gc_ns` in all stopped the row, or ran in it: they come out of the lines that they hide. A collection
- * computes, on the thread or beside the threads that it stops, so on_cpu gives first.
+ * computes, on the thread or beside the threads that it stops: on_cpu, stolen and run_queue give in proportion, then lock.
  */
 void fnp_ledger_take_gc(struct fnp_ledger *ledger, uint64_t gc_ns);
 
