@@ -298,7 +298,7 @@ int fnp_unwind_build(const struct fnp_object *object, struct fnp_unwind **ret)
 	put_in_order(object, &b.eh);
 	r = fnp_rows_init(&b.rows, first_address(&b));
 	r = r ?: compile(&b);
-	r = r ?: fnp_known_overlay(object, &b.rows);
+	r = r ?: fnp_known_overlay(object, &b.eh, &b.rows);
 	before = b.rows.rows.len;
 	r = r ?: fnp_unwind_code_fill(object, &b.rows);
 	/* Nothing was described and nothing understood. */

@@ -3,9 +3,10 @@
 
 #include <errno.h>
 
+#include "symbolizer/unwind_handover.h"
+
 #define PLT_ENTRY 16
 #define SIGNAL_SEARCH_MAX (4U << 20)
-#define HANDOVER_MAX 0xb0 /* bytes of code between the call that hands over and the jump away */
 #define SAVED(fp, ra) ((fp) | (ra) << 4)
 
 static const struct fnp_rule root = {.cfa_kind = FNP_CFA_REG,
@@ -332,71 +333,14 @@ static int overlay_v8_push_registers(const struct fnp_object *object, struct fnp
 				&by_frame_pointer);
 }
 
-/* Where the second last of the calls before `end` begins, among those that stay in the function's own object. */
-static size_t last_calls(const uint8_t *code, size_t end)
-{
-	size_t low = end > HANDOVER_MAX ? end - HANDOVER_MAX : 0, n = 0;
-
-	for (size_t at = end; at-- > low;) {
-		int32_t distance;
-
-		if (code[at] != 0xe8 || end - at < 5)
-			continue;
-		memcpy(&distance, code + at + 1, sizeof(distance));
-		if (distance > -(1 << 20) && distance < 1 << 20 && ++n == 2)
-			return at;
-	}
-	return low;
-}
-
-/*
- * Where the C++ runtime hands over to a landing pad: it writes the registers of the frame that it goes to over those
- * that its own frame saved, the return address among them, before it leaves. From the call that does it on, what
- * stands on the stack is not this frame's caller.
- */
-static int overlay_handover(const struct fnp_object *object, struct fnp_rows *rows, const char *name)
-{
-	static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
-	static const uint8_t leaves[][10] = {
-		{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0x59, 0xff, 0xe1}, /* with shadow stacks */
-		{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0xc3},
-	};
-	static const size_t sizes[] = {10, 8};
-	struct fnp_object_symbol symbol;
-	const uint8_t *code, *leave;
-	int r = 0;
-
-	if (fnp_object_find_symbol(object, name, &symbol) < 0 || symbol.size == 0 || symbol.size > 65536 ||
-	    fnp_object_read_address(object, symbol.address, symbol.size, &code) < 0)
-		return 0;
-	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(leaves); i++) {
-		leave = memmem(code, symbol.size, leaves[i], sizes[i]);
-		if (leave)
-			r = fnp_rows_overlay(rows, symbol.address + last_calls(code, (size_t)(leave - code)),
-					     symbol.address + (uint64_t)(leave - code) + sizes[i], &unknown);
-	}
-	return r;
-}
-
-static int overlay_handovers(const struct fnp_object *object, struct fnp_rows *rows)
-{
-	static const char *const names[] = {"_Unwind_RaiseException", "_Unwind_Resume",
-					    "_Unwind_ForcedUnwind", "_Unwind_Resume_or_Rethrow"};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(names); i++)
-		r = overlay_handover(object, rows, names[i]);
-	return r;
-}
-
-int fnp_known_overlay(const struct fnp_object *object, struct fnp_rows *rows)
+int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
 {
 	int r;
 
 	if (fnp_object_header(object)->e_machine != EM_X86_64)
 		return 0;
 	r = overlay_signal_returns(object, rows);
-	r = r ?: overlay_handovers(object, rows);
+	r = r ?: fnp_handover_overlay(object, cfi, rows);
 	r = r ?: overlay_go(object, rows);
 	r = r ?: overlay_v8_builtins(object, rows);
 	return r ?: overlay_v8_push_registers(object, rows);

@@ -6,7 +6,7 @@
  *   the program's entry point, where the first thread begins
  *   return from a signal, recognised by its instructions: musl and Go have no entry, or one without the signal
  *   V8's builtins, which keep frame pointers
- *   where the C++ runtime hands over to a landing pad
+ *   where the C++ runtime hands over to a landing pad (unwind_handover.h)
  *   where Go's goroutines and threads begin, and where Go changes stacks to call the vdso
  *
  * The first two become entries among the object's others; the rest is put over the rows that the file's entries give.
@@ -24,7 +24,7 @@
  */
 int fnp_known_add_entries(const struct fnp_object *object, struct fnp_cfi *cfi, const struct fnp_cfi *other);
 
-/* Puts what is known better over the rows of the file's entries. 0 or -ENOMEM. */
-int fnp_known_overlay(const struct fnp_object *object, struct fnp_rows *rows);
+/* Puts what is known better over the rows of the file's entries, which `cfi` has, sorted. 0 or -ENOMEM. */
+int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows);
 
 #endif

@@ -238,6 +238,11 @@ FNP_INLINE int fnp_native_cfa(struct fnp_walk *walk, const struct fnp_rule *rule
 	case FNP_CFA_PLT:
 		*ret = walk->sp + rule->cfa_offset + ((walk->pc & 15) >= 11 ? 8 : 0);
 		return 0;
+	case FNP_CFA_WHILE:
+		if (fnp_walk_reg(walk, rule->cfa_reg, &base) || base >= (fnp_u64)rule->fp_offset)
+			return FNP_TRUNCATION_EXPRESSION;
+		*ret = walk->sp + rule->cfa_offset;
+		return 0;
 	}
 	return FNP_TRUNCATION_EXPRESSION;
 }

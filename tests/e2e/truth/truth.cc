@@ -38,7 +38,7 @@ struct square : shape {
 	NOINLINE double area(int depth) const override
 	{
 		std::string guard(40, 'x');
-		sink += leaf(3000);
+		sink += leaf(50);
 		if (depth == 0)
 			throw std::runtime_error("deep enough");
 		return side * side + area(depth - 1) + guard.size();
