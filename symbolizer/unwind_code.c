@@ -50,6 +50,22 @@ static bool is_padding(const struct fnp_x86 *x, const uint8_t *code)
 	       (x->map == 1 && x->opcode == 0x1f) || (code[0] == 0 && code[1] == 0);
 }
 
+/* The size of what assemblers fill with most: 0f 1f under any number of prefixes 66 and 2e. 0: something else. */
+static size_t long_nop(const uint8_t *code, uint64_t size)
+{
+	size_t at = 0;
+	uint8_t modrm;
+
+	while (at < 11 && at + 3 < size && (code[at] == 0x66 || code[at] == 0x2e))
+		at++;
+	if (at + 3 >= size || code[at] != 0x0f || code[at + 1] != 0x1f)
+		return 0;
+	modrm = code[at + 2];
+	at += modrm >> 6 == 0 ? 3 : modrm >> 6 == 1 ? 4 : 7;
+	at += (modrm & 7) == 4;
+	return modrm >> 6 == 3 || (modrm & 0xc7) == 5 || at > size || at > 15 ? 0 : at;
+}
+
 /* The first address from `at` on that is no padding; `end` when all is. */
 static uint64_t skip_padding(const struct filler *f, uint64_t at, uint64_t end)
 {
@@ -59,6 +75,9 @@ static uint64_t skip_padding(const struct filler *f, uint64_t at, uint64_t end)
 	if (at >= end || fnp_object_read_address(f->object, at, end - at, &code) < 0)
 		return end;
 	for (size_t size; at < end; at += size, code += size) {
+		size = code[0] == 0x90 || code[0] == 0xcc ? 1 : long_nop(code, end - at);
+		if (size > 0)
+			continue;
 		size = fnp_x86_decode(code, end - at, &x) < 0 ? 0 : x.size;
 		if (size < 2 ? code[0] != 0x90 && code[0] != 0xcc && code[0] != 0 : !is_padding(&x, code))
 			break;
@@ -146,7 +165,59 @@ static int find_gaps(struct filler *f)
 
 /* ---- functions ---- */
 
-static int add_symbols(struct filler *f, const struct fnp_symbol_source *source)
+/* The number of gaps that begin at or before an address. */
+static size_t gaps_up_to(const struct filler *f, uint64_t address)
+{
+	size_t low = 0, high = f->gaps.len;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (f->gaps.items[middle].start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool in_gap(const struct filler *f, uint64_t address)
+{
+	size_t i = gaps_up_to(f, address);
+
+	return i > 0 && address < f->gaps.items[i - 1].end;
+}
+
+static void merge(struct function *into, const struct function *other)
+{
+	into->size = FNP_MAX(into->size, other->size);
+	into->returns = FNP_MAX(into->returns, other->returns);
+}
+
+/* Of the symbols between two gaps, the last (whose code may reach into the gap) and the first (where it ends). */
+struct between {
+	struct function first, last;
+	bool any;
+};
+
+static int add_symbol(struct filler *f, struct between *between, const struct function *function)
+{
+	size_t i = gaps_up_to(f, function->start);
+
+	if (i > 0 && function->start < f->gaps.items[i - 1].end)
+		return fnp_vec_push(&f->functions, *function);
+	between += i;
+	if (!between->any || function->start < between->first.start)
+		between->first = *function;
+	if (!between->any || function->start > between->last.start)
+		between->last = *function;
+	else if (function->start == between->last.start)
+		merge(&between->last, function);
+	between->any = true;
+	return 0;
+}
+
+static int add_symbols(struct filler *f, const struct fnp_symbol_source *source, struct between *between)
 {
 	for (size_t i = 0; i < source->n_symbols; i++) {
 		struct function function;
@@ -160,16 +231,10 @@ static int add_symbols(struct filler *f, const struct fnp_symbol_source *source)
 		    !(type == STT_FUNC || type == STT_GNU_IFUNC ||
 		      (type == STT_NOTYPE && ELF64_ST_BIND(symbol.st_info) == STB_GLOBAL)))
 			continue;
-		if (fnp_vec_push(&f->functions, function) < 0)
+		if (add_symbol(f, between, &function) < 0)
 			return -ENOMEM;
 	}
 	return 0;
-}
-
-static void merge(struct function *into, const struct function *other)
-{
-	into->size = FNP_MAX(into->size, other->size);
-	into->returns = FNP_MAX(into->returns, other->returns);
 }
 
 /* Sorted, each start once; of several sizes the largest. */
@@ -190,15 +255,23 @@ static void put_in_order(struct filler *f)
 	f->functions.len = n;
 }
 
+/* Those in gaps and next to them: the others are described, and there may be very many. */
 static int find_functions(struct filler *f)
 {
+	fnp_autofree struct between *between = calloc(f->gaps.len + 1, sizeof(*between));
 	struct fnp_symbol_source source;
-	int r = 0;
+	int r = between ? 0 : -ENOMEM;
 
-	if (fnp_symbol_source_symtab(f->object, &source) == 0)
-		r = add_symbols(f, &source);
+	if (r == 0 && fnp_symbol_source_symtab(f->object, &source) == 0)
+		r = add_symbols(f, &source, between);
 	if (r == 0 && fnp_symbol_source_dynsym(f->object, &source) == 0)
-		r = add_symbols(f, &source);
+		r = add_symbols(f, &source, between);
+	for (size_t i = 0; r == 0 && i <= f->gaps.len; i++) {
+		if (between[i].any)
+			r = fnp_vec_push(&f->functions, between[i].first);
+		if (r == 0 && between[i].any)
+			r = fnp_vec_push(&f->functions, between[i].last);
+	}
 	put_in_order(f);
 	return r;
 }
@@ -306,21 +379,6 @@ static int follow_gap(struct filler *f, const struct gap *gap)
 	return r;
 }
 
-static bool in_gap(const struct filler *f, uint64_t address)
-{
-	size_t low = 0, high = f->gaps.len;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (f->gaps.items[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low > 0 && address < f->gaps.items[low - 1].end;
-}
-
 /* What a compiler lets a function begin with that calls others: endbr64, push, sub rsp. */
 static bool is_prologue(const struct filler *f, uint64_t address)
 {
@@ -356,7 +414,8 @@ static int take_found(struct filler *f, size_t *ret)
 			return -ENOMEM;
 	}
 	f->found.calls.len = f->found.pointers.len = 0;
-	put_in_order(f);
+	if (f->functions.len > before)
+		put_in_order(f);
 	*ret = f->functions.len - before;
 	return 0;
 }
