@@ -262,6 +262,31 @@ static int overlay_go_preemption(const struct fnp_object *object, struct fnp_row
 }
 
 /*
+ * A new thread comes out of the system call of runtime.clone on a stack that nobody called from, and what happens to
+ * lie above is no return address. Up to the jump that tells it from its parent, nothing does; behind, the thread begins.
+ */
+static int overlay_go_clone(const struct fnp_object *object, struct fnp_rows *rows)
+{
+	static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
+	static const uint8_t syscall[] = {0x0f, 0x05, 0x48, 0x83, 0xf8, 0x00, 0x74}; /* cmp $0, rax; je */
+	struct fnp_object_symbol symbol;
+	const uint8_t *code, *at;
+	uint64_t returned, child;
+	int r;
+
+	if (!find_go_function(object, "runtime.clone", &symbol) ||
+	    fnp_object_read_address(object, symbol.address, symbol.size, &code) < 0)
+		return 0;
+	at = memmem(code, symbol.size, syscall, sizeof(syscall));
+	if (!at || (size_t)(at - code) > symbol.size - sizeof(syscall) - 1 || at[sizeof(syscall)] > 0x7f)
+		return 0;
+	returned = symbol.address + (uint64_t)(at - code) + 2;
+	child = returned + sizeof(syscall) - 1 + at[sizeof(syscall)];
+	r = fnp_rows_overlay(rows, returned, returned + sizeof(syscall) - 1, &unknown);
+	return r ?: fnp_rows_overlay(rows, child, symbol.address + symbol.size, &root);
+}
+
+/*
  * Where goroutines and Go's threads begin, and where a goroutine goes over to the thread's own stack: what stands above
  * on the stack is not a caller.
  */
@@ -285,6 +310,7 @@ static int overlay_go(const struct fnp_object *object, struct fnp_rows *rows)
 	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(vdso_calls); i++)
 		r = overlay_go_vdso_call(object, rows, vdso_calls[i]);
 	r = r ?: overlay_go_preemption(object, rows);
+	r = r ?: overlay_go_clone(object, rows);
 	if (r == 0 && (find_go_function(object, "runtime.sigreturn__sigaction", &symbol) ||
 		       find_go_function(object, "runtime.sigreturn", &symbol)))
 		r = fnp_rows_overlay(rows, symbol.address - 1, symbol.address + symbol.size, &signal_return);
