@@ -89,12 +89,12 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 	if (!slot)
 		return 0;
 	if (slot->pid) {
-		fnp_u32 wait = WAIT_NONE;
-
+		/* Read back below, so that the verifier does not follow each cause on its own. */
+		slot->wait = WAIT_NONE;
 		if (!preempt && prev->__state)
-			wait = wait_of(prev, (void *)bpf_task_pt_regs(prev));
+			slot->wait = wait_of(prev, (void *)bpf_task_pt_regs(prev));
 		now_ns = bpf_ktime_get_ns();
-		take = switch_out(slot, prev, wait, now_ns);
+		take = switch_out(slot, prev, *(volatile fnp_u32 *)&slot->wait, now_ns);
 	}
 	if (prev->__state & FNP_TASK_DEAD)
 		bury(prev);

@@ -36,7 +36,7 @@ struct on_cpu {
 	fnp_u64 stolen_seen; /* of this CPU's time, by its host, up to the last look */
 	fnp_u64 stolen_ns;   /* of it, from watched threads; the sampler takes it off the weights */
 	fnp_u32 from_idle;   /* the CPU was idle before */
-	fnp_u32 pad;	     /* a cache line each */
+	fnp_u32 wait;	     /* of the thread that leaves; with this, a cache line each */
 };
 
 /* Set by user space before the programs are loaded. */

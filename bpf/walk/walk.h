@@ -9,7 +9,7 @@
  *	...
  *	fnp_walk_begin(walk, pid);			// of the current thread, from its user registers
  *	if (fnp_walk_run(walk))				// more to do than one program may
- *		bpf_tail_call(ctx, &progs, ITSELF);	// a second program: fnp_walk_run() again; at most 32 times
+ *		bpf_tail_call(ctx, &progs, ITSELF);	// a second program: fnp_walk_run() again, FNP_WALK_CONTINUATIONS times at most
  *	fnp_walk_end(walk);				// always, also when the tail call failed
  *	words = fnp_walk_resume(walk, at);		// rule 1, see below; likewise fnp_walk_python_resume()
  *
@@ -42,8 +42,9 @@
 
 #define FNP_WALK_TURNS 128 /* frames a program takes before it must continue by a tail call */
 #define FNP_WALK_TURNS_A_CALL 8
-#define FNP_WALK_CONTINUATIONS 31 /* the kernel ends a chain of tail calls at 33, 32 before 5.16 */
-#define FNP_WALK_WINDOW 4096	  /* bytes; a power of two */
+/* The kernel ends a chain of tail calls at 33, 32 before 5.16; two lead to the first turns. */
+#define FNP_WALK_CONTINUATIONS 29
+#define FNP_WALK_WINDOW 4096 /* bytes; a power of two */
 #define FNP_WALK_WINDOW_FIRST 1024
 #define FNP_WALK_CACHE 1024    /* rules remembered by address; a power of two */
 #define FNP_WALK_HEAD_WORDS 10 /* struct fnp_sample_record and the section's head */
