@@ -83,7 +83,7 @@ static void add_event(struct fnp_row *row, const struct off_time *time, uint64_t
 	struct fnp_row_event event = {.t_ns = begin_ns,
 				      .duration_ns = ns,
 				      .tid = time->one.tid,
-				      .how = FNP_EVENT_SCHED,
+				      .how = FNP_EVENT_SAMPLES,
 				      .what = "off_cpu",
 				      .name = name};
 

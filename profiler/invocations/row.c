@@ -195,8 +195,10 @@ void fnp_row_sort_events(struct fnp_row *row)
 const char *fnp_event_how_name(enum fnp_event_how how)
 {
 	static const char *const names[FNP_EVENT_HOWS] = {
-		[FNP_EVENT_USDT] = "usdt",   [FNP_EVENT_UPROBE] = "uprobe", [FNP_EVENT_SAMPLES] = "samples",
-		[FNP_EVENT_WRITE] = "write", [FNP_EVENT_SCHED] = "sched",
+		[FNP_EVENT_USDT] = "usdt",
+		[FNP_EVENT_UPROBE] = "uprobe",
+		[FNP_EVENT_SAMPLES] = "samples",
+		[FNP_EVENT_WRITE] = "write",
 	};
 	return names[how];
 }

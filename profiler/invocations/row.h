@@ -69,7 +69,6 @@ enum fnp_event_how {
 	FNP_EVENT_UPROBE,
 	FNP_EVENT_SAMPLES,
 	FNP_EVENT_WRITE, /* a marked write of the program */
-	FNP_EVENT_SCHED, /* the kernel's switches */
 	FNP_EVENT_HOWS,
 };
 

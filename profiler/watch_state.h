@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of the watch share, and nobody else sees:
+ *	watch.c		life, what attribution asks of us, rounds
+ *	watch_begin.c	who is watched from the beginning
+ *	watch_records.c	what comes out of the rings
+ *	watch_exits.c	processes that end
+ */
+#ifndef FNP_PROFILER_WATCH_STATE_H
+#define FNP_PROFILER_WATCH_STATE_H
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "profiler/probes.h"
+#include "profiler/records.h"
+#include "profiler/rings.h"
+#include "profiler/runtimes.h"
+#include "profiler/targets/spaces.h"
+#include "profiler/watch.h"
+
+/* A process that ended and is not settled yet, or is kept for its rows' sake. */
+struct fnp_watch_exited {
+	uint32_t pid;
+	uint64_t process;
+	uint64_t time_ns;
+	bool over; /* its last thread has left its CPU; settled in the next round, when its samples are in */
+	bool settled; /* given to everybody; its mappings are kept a while */
+};
+
+struct fnp_watch {
+	struct fnp_watch_options options;
+	struct fnp_objects *objects;
+	struct fnp_processes *processes;
+	struct fnp_map_events *map_events;
+	struct fnp_disk_cache *cache; /* NULL: none can be had */
+	struct fnp_spaces *spaces;
+	struct fnp_resumer *resumer;
+	struct fnp_runtimes *runtimes;
+	struct fnp_probes *probes;
+	struct fnp_samples *samples;
+	struct fnp_profiles *profiles;
+	struct fnp_invocations *invocations;
+	struct fnp_rings *rings;
+	FNP_VEC(uint64_t) held; /* samples of after this round's time, whole records one after the other */
+	FNP_VEC(struct fnp_watch_exited) exited;
+	struct fnp_watch_totals totals;
+	uint64_t now_ns;     /* of this round */
+	uint64_t maps_lost;  /* mapping events, as far as made up for */
+	uint64_t newborn_ns; /* the last exec */
+};
+
+/* ---- watch.c ---- */
+/* NULL when it is not known, or the pid is another process's; `process` 0: any. */
+struct fnp_process *fnp_watch_find_process(struct fnp_watch *watch, uint32_t pid, uint64_t process);
+/* Its mappings, its runtimes and itself. */
+void fnp_watch_forget_process(struct fnp_watch *watch, uint32_t pid);
+/* The same, and the kernel's target. */
+void fnp_watch_unwatch(struct fnp_watch *watch, uint32_t pid);
+
+/* ---- watch_begin.c ---- */
+/* A living process's environment, as /proc/PID/environ has it. */
+int fnp_watch_read_environment(uint32_t pid, struct fnp_buffer *ret);
+
+/* ---- watch_records.c ---- */
+/* One record of a ring, not checked yet; `self` is the watch. */
+void fnp_watch_take_event(void *self, const void *data, size_t size);
+void fnp_watch_take_sample(void *self, const void *data, size_t size);
+void fnp_watch_take_probe(void *self, const void *data, size_t size);
+/* Samples that came before their time, in the round before. */
+void fnp_watch_give_held(struct fnp_watch *watch);
+
+/* ---- watch_exits.c ---- */
+void fnp_watch_remember_exit(struct fnp_watch *watch, const struct fnp_record *head);
+/* Once a round: settles who is over, forgets who was kept long enough. */
+void fnp_watch_visit_exited(struct fnp_watch *watch);
+/* What the kernel counted for a process, into its rows and the totals. */
+void fnp_watch_settle_losses(struct fnp_watch *watch, uint32_t pid, const struct fnp_target *target);
+
+#endif
