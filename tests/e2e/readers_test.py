@@ -72,12 +72,12 @@ class Readers(fnprof_e2e.TestCase):
     def test_googles_pprof_finds_an_invocation_by_its_labels(self):
         files = [self.recording.dir / row["pprof"] for row in self.rows if row["kind"] == "invocation"]
         slow = max((row for row in self.rows if row["kind"] == "invocation"), key=lambda row: row["sampled_ns"])
-        one = self.pprof("-top", "-unit=ns", f"-tagfocus=request_id=^{slow['id']}$", *files, said=r"(?s:.*)")
+        one = self.pprof("-top", "-unit=ns", "-nodefraction=0", f"-tagfocus=request_id=^{slow['id']}$", *files, said=r"(?s:.*)")
         self.assertEqual(self.shown(one), slow["sampled_ns"])
         ms = slow["duration_ns"] // 1_000_000
         late = sum(row["sampled_ns"] for row in self.rows
                    if row["kind"] == "invocation" and row["duration_ns"] >= ms * 1_000_000)
-        text = self.pprof("-top", "-unit=ns", f"-tagfocus=duration={ms}ms:", *files, said=r"(?s:.*)")
+        text = self.pprof("-top", "-unit=ns", "-nodefraction=0", f"-tagfocus=duration={ms}ms:", *files, said=r"(?s:.*)")
         self.assertEqual(self.shown(text), late)
 
     def shown(self, text):
