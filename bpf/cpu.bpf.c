@@ -129,6 +129,18 @@ static __always_inline int finish(void *ctx, struct fnp_walk *walk)
 	return 0;
 }
 
+/* The context's words are the verifier's, whole and in their old places, whatever struct pt_regs is by now. */
+static __always_inline bool was_in_user_mode(struct bpf_perf_event_data *ctx)
+{
+	const volatile fnp_u64 *words = (void *)ctx;
+
+#if defined(__TARGET_ARCH_x86)
+	return words[17] & 3; /* cs */
+#else
+	return (words[33] & 0xf) == 0; /* pstate */
+#endif
+}
+
 SEC("perf_event")
 int fnp_tick(struct bpf_perf_event_data *ctx)
 {
@@ -151,7 +163,7 @@ int fnp_tick(struct bpf_perf_event_data *ctx)
 		walk->n_words = walk->truncation = walk->resumable = 0;
 		return finish(ctx, walk);
 	}
-	fnp_walk_begin(walk, pid);
+	fnp_walk_begin(walk, pid, !was_in_user_mode(ctx));
 	/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
 	bpf_tail_call(ctx, &fnp_cpu_programs, 0);
 	return 0;

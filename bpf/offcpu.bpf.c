@@ -76,7 +76,7 @@ int BPF_PROG(fnp_off_cpu)
 		walk->n_words = walk->truncation = walk->resumable = 0;
 		return finish(ctx, walk);
 	}
-	fnp_walk_begin(walk, pid);
+	fnp_walk_begin(walk, pid, true);
 	/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
 	bpf_tail_call(ctx, &fnp_off_cpu_programs, 0);
 	return 0;

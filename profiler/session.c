@@ -62,21 +62,32 @@ static int add_process(void *self, uint32_t pid, uint64_t process, uint64_t cpu_
 
 /* ---- collectors ---- */
 
-static int load_collectors(struct session *s)
+/* A command's first moments are worth the wait for all. */
+static bool is_late(const struct session *s, const struct fnp_collector_ops *ops)
+{
+	return ops->late && !s->options->command;
+}
+
+static int load_collectors(struct session *s, bool late)
 {
 	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
-		int r = fnp_collectors[i]->load(s->kernel, &s->collectors[i]);
+		int r = is_late(s, fnp_collectors[i]) == late
+				? fnp_collectors[i]->load(s->kernel, &s->collectors[i])
+				: 0;
 
 		if (r < 0 && fnp_collectors[i]->required)
 			return r;
 	}
+	fnp_kernel_loaded();
 	return 0;
 }
 
-static int attach_collectors(struct session *s)
+static int attach_collectors(struct session *s, bool late)
 {
 	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
-		int r = s->collectors[i] ? fnp_collectors[i]->attach(s->collectors[i]) : 0;
+		int r = s->collectors[i] && is_late(s, fnp_collectors[i]) == late
+				? fnp_collectors[i]->attach(s->collectors[i])
+				: 0;
 
 		if (r < 0 && fnp_collectors[i]->required)
 			return r;
@@ -208,10 +219,9 @@ static int prepare(struct session *s)
 		r = fnp_launch_prepare(&s->launch, s->options->command, &s->old_mask);
 	r = r ?: fnp_directory_create(s->options->dir, &s->directory);
 	r = r ?: fnp_kernel_create(&kernel, &s->kernel);
-	r = r ?: load_collectors(s);
+	r = r ?: load_collectors(s, false);
 	if (r < 0)
 		return r;
-	fnp_kernel_loaded();
 	watch.kernel = s->kernel;
 	watch.utc_offset_ns = fnp_directory_utc_offset_ns(s->directory);
 	return fnp_watch_create(&watch, &s->watch);
@@ -226,7 +236,7 @@ static int start(struct session *s)
 		r = fnp_watch_add_pid(s->watch, s->options->pids[i]);
 	if (r == 0 && s->launch.pid)
 		r = fnp_watch_add_command(s->watch, (uint32_t)s->launch.pid, s->options->command[0]);
-	r = r ?: attach_collectors(s);
+	r = r ?: attach_collectors(s, false);
 	if (r == 0 && watches_host(s->options))
 		r = fnp_watch_scan_host(s->watch);
 	s->start_ns = fnp_clock_ns();
@@ -386,6 +396,8 @@ int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_sta
 	if (r < 0)
 		return r;
 	r = s.launch.pid ? start_command(&s, &status) : 0;
+	r = r ?: load_collectors(&s, true);
+	r = r ?: attach_collectors(&s, true);
 	if (r == 0)
 		loop(&s);
 	r = finish(&s);

@@ -7,7 +7,7 @@
  *
  *	FNP_WALK_MAP(fnp_cpu_walks);			// one for each program type
  *	...
- *	fnp_walk_begin(walk, pid);			// of the current thread, from its user registers
+ *	fnp_walk_begin(walk, pid, in_kernel);		// of the current thread, from its user registers
  *	if (fnp_walk_run(walk))				// more to do than one program may
  *		bpf_tail_call(ctx, &progs, ITSELF);	// a second program: fnp_walk_run() again, FNP_WALK_CONTINUATIONS times at most
  *	fnp_walk_end(walk);				// always, also when the tail call failed
@@ -264,15 +264,33 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 
 #ifdef __bpf__
 /*
- * Begins the walk of the current thread's user stack, from the registers with which it entered the kernel or was
- * interrupted. bpf_task_pt_regs() is there from 5.15 on. Not for threads without user memory.
+ * On x86 a breakpoint (a uprobe's, ours or another's) leaves the pc behind its one byte until the kernel has looked whose
+ * it is: at a function's `push` the rule there is the next one already. True then; `pc` of a thread in the kernel.
  */
-FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid)
+FNP_INLINE bool fnp_walk_is_past_breakpoint(fnp_u64 pc)
+{
+#if defined(__TARGET_ARCH_x86)
+	fnp_u8 byte = 0;
+
+	return bpf_probe_read_user(&byte, sizeof(byte), (const void *)(pc - 1)) == 0 && byte == 0xcc;
+#else
+	(void)pc;
+	return false;
+#endif
+}
+
+/*
+ * Begins the walk of the current thread's user stack, from the registers with which it entered the kernel
+ * (`in_kernel`) or was interrupted. bpf_task_pt_regs() is there from 5.15 on. Not for threads without user memory.
+ */
+FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid, bool in_kernel)
 {
 	void *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
 	if (bpf_probe_read_kernel(walk->regs, sizeof(walk->regs), regs) != 0)
 		__builtin_memset(walk->regs, 0, sizeof(walk->regs));
+	if (in_kernel && fnp_walk_is_past_breakpoint(walk->regs[FNP_WALK_SLOT_PC]))
+		walk->regs[FNP_WALK_SLOT_PC]--;
 	walk->pc = walk->regs[FNP_WALK_SLOT_PC];
 	walk->sp = walk->regs[FNP_WALK_SLOT_SP];
 	walk->fp = walk->regs[FNP_WALK_SLOT_FP];

@@ -30,6 +30,7 @@ struct fnp_collector_ops {
 	const char *name;
 	const char *description; /* one line, for people */
 	bool required;
+	bool late; /* loaded once the recording is live, where processes run already: its load takes time, and can wait */
 	int (*load)(struct fnp_kernel *kernel, void **ret_state);
 	int (*attach)(void *state);
 	void (*poll)(void *state, uint64_t now_ns);

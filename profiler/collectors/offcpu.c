@@ -101,6 +101,7 @@ static void offcpu_count(void *self, struct fnp_off_cpu_counts *ret)
 const struct fnp_collector_ops fnp_collector_offcpu = {
 	.name = "offcpu",
 	.description = "stacks of threads that wait",
+	.late = true,
 	.load = offcpu_load,
 	.attach = offcpu_attach,
 	.detach = offcpu_detach,

@@ -75,7 +75,7 @@ int walk_begin(struct bpf_perf_event_data *ctx)
 	walk = bpf_map_lookup_elem(&walks, &cpu);
 	if (!walk)
 		return 0;
-	fnp_walk_begin(walk, pid);
+	fnp_walk_begin(walk, pid, false);
 	if (fnp_walk_run(walk))
 		bpf_tail_call(ctx, &programs, 0);
 	fnp_walk_end(walk);
