@@ -166,7 +166,9 @@ int fnp_tick(struct bpf_perf_event_data *ctx)
 	fnp_walk_begin(walk, pid, !was_in_user_mode(ctx));
 	/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
 	bpf_tail_call(ctx, &fnp_cpu_programs, 0);
-	return 0;
+	/* Not reached where that program is there; a tick that was counted is a sample all the same. */
+	fnp_walk_end(walk);
+	return finish(ctx, walk);
 }
 
 SEC("perf_event")

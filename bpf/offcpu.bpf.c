@@ -79,7 +79,9 @@ int BPF_PROG(fnp_off_cpu)
 	fnp_walk_begin(walk, pid, true);
 	/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
 	bpf_tail_call(ctx, &fnp_off_cpu_programs, 0);
-	return 0;
+	/* Not reached where that program is there; a tick that was counted is a sample all the same. */
+	fnp_walk_end(walk);
+	return finish(ctx, walk);
 }
 
 SEC("tp_btf/sched_switch")
