@@ -41,3 +41,21 @@ function(fnp_bpf_object name)
   add_custom_target(bpf_${name} DEPENDS ${out}/${name}.skel.h)
   add_dependencies(fnprof_bpf bpf_${name})
 endfunction()
+
+# fnp_bpf_type_names(NAME...): generated/bpf/kernel_types.inc, the names of all types that these objects could want of the
+# kernel, each in quotes and with a comma. Targets that include it link fnprof_bpf_types.
+function(fnp_bpf_type_names)
+  set(out ${CMAKE_BINARY_DIR}/generated/bpf)
+  list(TRANSFORM ARGN PREPEND ${out}/ OUTPUT_VARIABLE objects)
+  list(TRANSFORM objects APPEND .bpf.o)
+  add_custom_command(
+    OUTPUT ${out}/kernel_types.inc
+    COMMAND ${CMAKE_SOURCE_DIR}/cmake/bpf-types ${BPFTOOL} ${out}/kernel_types.inc ${objects}
+    DEPENDS ${objects} ${CMAKE_SOURCE_DIR}/cmake/bpf-types
+    COMMENT "names of kernel types"
+    VERBATIM)
+  add_custom_target(bpf_types DEPENDS ${out}/kernel_types.inc)
+  add_library(fnprof_bpf_types INTERFACE)
+  target_link_libraries(fnprof_bpf_types INTERFACE fnprof_flags)
+  add_dependencies(fnprof_bpf_types bpf_types)
+endfunction()

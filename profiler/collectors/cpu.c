@@ -122,7 +122,7 @@ static int cpu_load(struct fnp_kernel *kernel, void **ret)
 	state->period_ns = FNP_NS_PER_S / fnp_kernel_options(kernel)->rate_hz;
 	if (getrandom(&state->random, sizeof(state->random), 0) < 0 || !state->random)
 		state->random = fnp_clock_ns() | 1;
-	state->skeleton = fnp_bpf_cpu__open();
+	state->skeleton = fnp_bpf_cpu__open_opts(fnp_kernel_open_opts(kernel));
 	r = state->skeleton ? 0 : -errno;
 	if (r == 0) {
 		fnp_collector_configure(kernel, state->skeleton);

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/vec.h"
+#include "profiler/collectors/kernel_btf.h"
 #include "profiler/features.h"
 
 #define PROBES_RING_BYTES (2 << 20)
@@ -24,6 +25,7 @@ struct fnp_kernel {
 	struct fnp_kernel_options options;
 	uint32_t n_cpus;
 	uint32_t own_pid_ns;
+	struct fnp_kernel_btf *btf;
 	int stats_fd;
 	int set_filter_fd;     /* the program fnp_set_filter; owned by `programs` */
 	struct fnp_usdt *usdt; /* the collector's; not owned */
@@ -56,7 +58,7 @@ static uint32_t own_pid_ns(void)
 int fnp_kernel_create(const struct fnp_kernel_options *options, struct fnp_kernel **ret)
 {
 	FNP_CLEANUP(fnp_kernel_destroyp) struct fnp_kernel *kernel = calloc(1, sizeof(*kernel));
-	int n_cpus;
+	int n_cpus, r;
 
 	if (!kernel)
 		return -ENOMEM;
@@ -69,6 +71,9 @@ int fnp_kernel_create(const struct fnp_kernel_options *options, struct fnp_kerne
 	kernel->options = *options;
 	kernel->n_cpus = (uint32_t)n_cpus;
 	kernel->own_pid_ns = own_pid_ns();
+	r = fnp_kernel_btf_create(&kernel->btf);
+	if (r < 0)
+		return r;
 	kernel->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	*ret = TAKE_PTR(kernel);
 	return 0;
@@ -85,6 +90,7 @@ void fnp_kernel_destroy(struct fnp_kernel *kernel)
 	fnp_vec_deinit(&kernel->maps);
 	fnp_vec_deinit(&kernel->programs);
 	fnp_closep(&kernel->stats_fd);
+	fnp_kernel_btf_destroy(kernel->btf);
 	free(kernel);
 }
 
@@ -101,6 +107,16 @@ uint32_t fnp_kernel_n_cpus(const struct fnp_kernel *kernel)
 uint32_t fnp_kernel_own_pid_ns(const struct fnp_kernel *kernel)
 {
 	return kernel->own_pid_ns;
+}
+
+const struct bpf_object_open_opts *fnp_kernel_open_opts(const struct fnp_kernel *kernel)
+{
+	return fnp_kernel_btf_open_opts(kernel->btf);
+}
+
+bool fnp_kernel_has_tracepoint(const struct fnp_kernel *kernel, const char *name)
+{
+	return fnp_kernel_btf_has_tracepoint(kernel->btf, name);
 }
 
 /* Maps whose size depends on the machine or on the options; 0: as the object says. */
@@ -226,7 +242,7 @@ int fnp_kernel_map_fd(const struct fnp_kernel *kernel, const char *name)
 void fnp_kernel_loaded(void)
 {
 	fnp_features_forget();
-	/* Some 10 MB of type information were parsed for each object. */
+	/* What loading needed is some megabytes. */
 	malloc_trim(0);
 }
 

@@ -29,6 +29,13 @@ const struct fnp_kernel_options *fnp_kernel_options(const struct fnp_kernel *ker
 uint32_t fnp_kernel_n_cpus(const struct fnp_kernel *kernel);	 /* possible CPUs: numbers are below it */
 uint32_t fnp_kernel_own_pid_ns(const struct fnp_kernel *kernel); /* 0: the initial one */
 
+/* How every object is opened: with the kernel's type information that is read once for all of them. */
+struct bpf_object_open_opts;
+const struct bpf_object_open_opts *fnp_kernel_open_opts(const struct fnp_kernel *kernel);
+
+/* True when a tp_btf program can be attached to the kernel's tracepoint of this name. */
+bool fnp_kernel_has_tracepoint(const struct fnp_kernel *kernel, const char *name);
+
 /* Between open and load: sizes of known maps, and the maps that another object has created already. */
 int fnp_kernel_prepare(struct fnp_kernel *kernel, struct bpf_object *object);
 

@@ -41,7 +41,7 @@ static int offcpu_load(struct fnp_kernel *kernel, void **ret)
 	if (!state)
 		return -ENOMEM;
 	state->kernel = kernel;
-	state->skeleton = fnp_bpf_offcpu__open();
+	state->skeleton = fnp_bpf_offcpu__open_opts(fnp_kernel_open_opts(kernel));
 	r = state->skeleton ? 0 : -errno;
 	if (r == 0) {
 		fnp_collector_configure(kernel, state->skeleton);

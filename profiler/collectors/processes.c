@@ -25,7 +25,7 @@ static int processes_load(struct fnp_kernel *kernel, void **ret)
 
 	if (!state)
 		return -ENOMEM;
-	state->skeleton = fnp_bpf_processes__open();
+	state->skeleton = fnp_bpf_processes__open_opts(fnp_kernel_open_opts(kernel));
 	r = state->skeleton ? 0 : -errno;
 	if (r == 0) {
 		fnp_collector_configure(kernel, state->skeleton);

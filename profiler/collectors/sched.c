@@ -9,7 +9,7 @@
 
 static int sched_load(struct fnp_kernel *kernel, void **ret)
 {
-	struct fnp_bpf_sched *skeleton = fnp_bpf_sched__open();
+	struct fnp_bpf_sched *skeleton = fnp_bpf_sched__open_opts(fnp_kernel_open_opts(kernel));
 	int r;
 
 	if (!skeleton)

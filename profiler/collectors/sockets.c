@@ -8,21 +8,20 @@
 #include "bpf/sockets.skel.h"
 #include "profiler/collectors/attach.h"
 #include "profiler/collectors/collector.h"
-#include "profiler/features.h"
 
 struct sockets_state {
 	struct fnp_bpf_sockets *skeleton;
 	bool by_length; /* sock_recv_length and sock_send_length, kernel >= 6.3 */
 };
 
-static bool choose_by_length(void)
+static bool choose_by_length(const struct fnp_kernel *kernel)
 {
 	const char *wish = getenv("FNPROF_SOCKETS");
 
 	if (wish && strcmp(wish, "sys_exit") == 0)
 		return false;
-	return fnp_features_has_tracepoint("sock_recv_length") &&
-	       fnp_features_has_tracepoint("sock_send_length");
+	return fnp_kernel_has_tracepoint(kernel, "sock_recv_length") &&
+	       fnp_kernel_has_tracepoint(kernel, "sock_send_length");
 }
 
 static void sockets_close(void *self)
@@ -40,8 +39,8 @@ static int sockets_load(struct fnp_kernel *kernel, void **ret)
 
 	if (!state)
 		return -ENOMEM;
-	state->by_length = choose_by_length();
-	state->skeleton = fnp_bpf_sockets__open();
+	state->by_length = choose_by_length(kernel);
+	state->skeleton = fnp_bpf_sockets__open_opts(fnp_kernel_open_opts(kernel));
 	r = state->skeleton ? 0 : -errno;
 	if (r == 0) {
 		fnp_collector_configure(kernel, state->skeleton);

@@ -58,7 +58,7 @@ static int usdt_load(struct fnp_kernel *kernel, void **ret)
 
 	if (!usdt)
 		return -ENOMEM;
-	usdt->skeleton = fnp_bpf_usdt__open();
+	usdt->skeleton = fnp_bpf_usdt__open_opts(fnp_kernel_open_opts(kernel));
 	r = usdt->skeleton ? 0 : -errno;
 	if (r == 0) {
 		fnp_collector_configure(kernel, usdt->skeleton);
