@@ -1,23 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the code says (`_Unwind_RaiseException` and its like, gcc 12 and 14; unwind.inc, uw_install_context):
+ *
+ *	call	uw_install_context_1	the context to go to is its second argument, and lies in this frame
+ *	mov	ra(%rbp), %rsi		two of its fields: pc and CFA of the frame to go to
+ *	mov	cfa(%rbp), %rdi
+ *	call	_Unwind_DebugHook
+ *	mov	%rsi, 8(%rbp,%rdx)	the landing pad, over the return address below that frame
+ *	lea	8(%rbp,%rcx), %rcx	where that is; these two in either order
+ *	mov	-56(%rbp), %rax ...	what was copied
+ *	mov	(%rbp), %rbp
+ *	mov	%rcx, %rsp
+ *	pop	%rcx; jmp *%rcx		or: ret
+ *
+ * A part whose code is not as expected has no rule: stacks end there.
+ */
 #include "symbolizer/unwind_handover.h"
 
 #include "symbolizer/x86_code.h"
 
-#define HANDOVER_MAX 0xb0 /* bytes of code between the call that hands over and the jump away */
-#define CALL_SIZE 5
-#define COPY_MAX 4096 /* bytes of the function that copies the registers */
-#define REGISTERS 17  /* that it copies; the last one is the return address (psABI, table 3.36) */
+#define SEARCH_MAX (4U << 20) /* bytes of code in which the way out is looked for without a symbol's help */
+#define RCX 1		      /* as instructions number registers */
+#define RDI 7
+#define SAVED(fp, ra) ((fp) | (ra) << 4)
+
+/*
+ * struct _Unwind_Context of unwind-dw2.c: pointers to where 17 registers are saved, by DWARF's numbers, and one more;
+ * then CFA and pc. Distances from the CFA's field, which is what the code reads.
+ */
+#define CONTEXT_START (-18 * 8)
+#define CONTEXT_FP (CONTEXT_START + FNP_REG_FP * 8)
+#define CONTEXT_RA (CONTEXT_START + FNP_REG_RA * 8)
+#define CONTEXT_PC 8
 
 static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
 
-/* ---- the loop that copies the registers ---- */
+static const uint8_t leaves[][10] = {
+	{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0x59, 0xff, 0xe1}, /* with shadow stacks */
+	{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0xc3},
+};
+static const size_t leave_sizes[] = {10, 8};
 
-/* Its code, and the part in which `index` (an instruction's number) holds the number of the register. */
-struct loop {
-	const uint8_t *code;
+/* The function, and where in it, as offsets, the parts of the hand-over begin. */
+struct handover {
 	uint64_t address;
-	size_t size, start, end;
-	uint8_t index;
+	const uint8_t *code;
+	size_t size;
+	size_t call;	/* that copies the registers */
+	size_t written; /* behind the landing pad's way over a return address */
+	size_t pointed; /* behind rcx' becoming its place */
+	size_t leave;	/* `mov (%rbp), %rbp` */
+	size_t leave_size;
+	int32_t cfa; /* of the context's field, from rbp */
 };
 
 static bool is_one_byte(const struct fnp_x86 *x, uint8_t opcode)
@@ -25,299 +59,208 @@ static bool is_one_byte(const struct fnp_x86 *x, uint8_t opcode)
 	return x->map == 0 && !x->vex && x->opcode == opcode;
 }
 
-/* cmp $17, index */
-static bool is_bound(const struct fnp_x86 *x)
-{
-	return is_one_byte(x, 0x83) && x->group == 7 && x->direct && x->wide && x->immediate == REGISTERS;
-}
-
-/* xor index, index */
-static bool is_zeroed(const struct fnp_x86 *x, uint8_t index)
-{
-	return (is_one_byte(x, 0x31) || is_one_byte(x, 0x33)) && x->direct && x->reg == index && x->rm == index;
-}
-
 static bool is_jump(const struct fnp_x86 *x)
 {
-	return (x->map == 0 && ((x->opcode & 0xf0) == 0x70 || x->opcode == 0xe9 || x->opcode == 0xeb)) ||
+	return (x->map == 0 && !x->vex &&
+		((x->opcode & 0xf0) == 0x70 || x->opcode == 0xe9 || x->opcode == 0xeb)) ||
 	       (x->map == 1 && (x->opcode & 0xf0) == 0x80);
 }
 
-/* Instructions of one byte's opcode that write what ModRM.rm names, if they write anything. */
-static bool keeps_operand(const struct fnp_x86 *x, uint8_t index)
+/* ret, hlt, int3, ud2 and jumps to what is not known */
+static bool leads_away(const struct fnp_x86 *x)
 {
-	bool is_it = x->direct && x->rm == index;
-
-	switch (x->opcode) {
-	case 0x38 ... 0x3b: /* cmp */
-	case 0x84:	    /* test */
-	case 0x85:
-		return true;
-	case 0x01: /* add, sub, and, or, mov to it */
-	case 0x09:
-	case 0x21:
-	case 0x29:
-	case 0x88:
-	case 0x89:
-	case 0xc1: /* shifts */
-	case 0xc7:
-		return !is_it;
-	case 0x80:
-	case 0x81:
-	case 0x83: /* add $1 counts */
-		return !is_it || x->group == 7 || (x->opcode == 0x83 && x->group == 0 && x->immediate == 1);
-	case 0xf6:
-	case 0xf7:
-		return x->group == 0 || (x->group < 4 && !is_it);
-	case 0x03: /* into ModRM.reg */
-	case 0x0b:
-	case 0x23:
-	case 0x2b:
-	case 0x63:
-	case 0x8b:
-	case 0x8d:
-		return x->reg != index;
-	}
-	return false;
+	if (x->map == 1)
+		return x->opcode == 0x0b;
+	return x->map == 0 && !x->vex &&
+	       (x->opcode == 0xc3 || x->opcode == 0xc2 || x->opcode == 0xf4 || x->opcode == 0xcc ||
+		(x->opcode == 0xff && (x->group == 4 || x->group == 5)));
 }
 
-/* Whether the index is after an instruction what it was before it, or one more. What is not known does not. */
-static bool keeps_index(const struct fnp_x86 *x, uint8_t index)
+/* 8(%rbp,any) */
+static bool is_return_slot(const struct fnp_x86 *x)
 {
-	if (is_jump(x))
-		return true;
-	if (x->vex || x->map > 1)
-		return false;
-	if (x->map == 1) {
-		if (x->opcode == 0x1f)
-			return true;
-		if ((x->opcode & 0xf0) == 0x90) /* of the first four, the second byte also has a number */
-			return x->direct ? x->rm != index && x->rm != index + 4 : true;
-		return ((x->opcode & 0xf6) == 0xb6 || (x->opcode & 0xf0) == 0x40) && x->reg != index;
-	}
-	if (x->opcode == 0x90)
-		return true;
-	if (x->opcode == 0xa4 || x->opcode == 0xa5) /* movs: rcx, rsi, rdi */
-		return index != 1 && index != 6 && index != 7;
-	return x->has_modrm && keeps_operand(x, index);
+	return x->wide && !x->direct && x->rm == FNP_X86_RBP && x->indexed && x->displacement == 8;
 }
 
-/* Where the loop is: from the last zeroing before the first comparison to the jump behind the last one. */
-static bool find_loop(struct loop *loop)
+static bool is_frame_load(const struct fnp_x86 *x)
 {
-	size_t zeroed[16] = {0};
+	return is_one_byte(x, 0x8b) && x->wide && !x->direct && x->rm == FNP_X86_RBP && !x->indexed;
+}
+
+/* Finds the parts, going through the function up to `leave`. */
+static bool find_parts(struct handover *h)
+{
+	size_t calls[2] = {0}; /* the last two */
+	bool has_cfa = false, has_start = false;
 	struct fnp_x86 x;
-	bool found = false, behind = false;
 
-	for (size_t at = 0; at < loop->size; at += x.size) {
-		if (fnp_x86_decode(loop->code + at, loop->size - at, &x) < 0)
+	for (size_t at = 0; at < h->leave; at += x.size) {
+		if (fnp_x86_decode(h->code + at, h->size - at, &x) < 0)
 			return false;
-		if (behind) {
-			if (!is_jump(&x))
-				return false;
-			loop->end = at + x.size;
+		if (is_one_byte(&x, 0xe8)) {
+			calls[0] = calls[1];
+			calls[1] = at;
+		} else if (is_one_byte(&x, 0x89) && is_return_slot(&x)) {
+			h->written = at + x.size;
+		} else if (is_one_byte(&x, 0x8d) && is_return_slot(&x) && x.reg == RCX) {
+			h->pointed = at + x.size;
 		}
-		behind = is_bound(&x);
-		if (behind && found && x.rm != loop->index)
-			return false;
-		if (behind && !found) {
-			loop->index = x.rm;
-			loop->start = zeroed[x.rm & 15];
-			found = true;
-		}
-		if (x.has_modrm && is_zeroed(&x, x.reg))
-			zeroed[x.reg & 15] = at + x.size;
 	}
-	return found && !behind && loop->start > 0 && loop->end > loop->start;
+	h->call = calls[0];
+	for (size_t at = h->call; at < calls[1]; at += x.size) {
+		if (fnp_x86_decode(h->code + at, h->size - at, &x) < 0)
+			return false;
+		if (is_frame_load(&x) && x.reg == RDI) {
+			h->cfa = x.displacement;
+			has_cfa = true;
+		}
+	}
+	/* The context's own address is taken somewhere. */
+	for (size_t at = 0; has_cfa && at < h->call; at += x.size) {
+		if (fnp_x86_decode(h->code + at, h->size - at, &x) < 0)
+			return false;
+		has_start = has_start || (is_one_byte(&x, 0x8d) && !x.direct && x.rm == FNP_X86_RBP &&
+					  !x.indexed && x.displacement == h->cfa + CONTEXT_START);
+	}
+	return has_start && h->call > 0 && h->written > calls[1] && h->pointed > calls[1];
 }
 
-/* In the loop the index only counts, and no way leads from it, or from what is behind it, to what is before it. */
-static bool is_understood(const struct loop *loop)
+/* From the call to the end only this is done: no way leads in but at the call, and none out but at the end. */
+static bool is_closed(const struct handover *h)
 {
 	struct fnp_x86 x;
 
-	for (size_t at = 0; at < loop->size; at += x.size) {
+	for (size_t at = 0; at < h->size; at += x.size) {
+		bool inside = at >= h->call && at < h->leave;
 		int64_t to;
 
-		if (fnp_x86_decode(loop->code + at, loop->size - at, &x) < 0)
+		if (fnp_x86_decode(h->code + at, h->size - at, &x) < 0)
 			return false;
-		if (at < loop->start)
+		if (inside && leads_away(&x))
+			return false;
+		if (!is_jump(&x))
 			continue;
-		if (at < loop->end && !keeps_index(&x, loop->index))
-			return false;
 		to = (int64_t)(at + x.size) + x.immediate;
-		/* Cold code from before the loop may go to where the index is zeroed (two or three bytes). */
-		if (is_jump(&x) && to >= 0 && to < (int64_t)loop->start &&
-		    (at < loop->end || to + 3 < (int64_t)loop->start))
+		if (inside != (to > (int64_t)h->call && to <= (int64_t)h->leave) &&
+		    !(!inside && to == (int64_t)h->call))
 			return false;
 	}
 	return true;
 }
 
-static const struct fnp_cfi_fde *entry_at(const struct fnp_cfi *cfi, uint64_t address)
+static int overlay(struct fnp_rows *rows, const struct handover *h, size_t start, size_t end,
+		   const struct fnp_rule *rule)
+{
+	return start < end ? fnp_rows_overlay(rows, h->address + start, h->address + end, rule) : 0;
+}
+
+/* While rbp is the function's own. The frame that is gone to is there as its context says, then as it was copied. */
+static int overlay_with_frame(struct fnp_rows *rows, const struct handover *h)
+{
+	size_t both = FNP_MAX(h->written, h->pointed);
+	struct fnp_rule rule = {.cfa_kind = FNP_CFA_DEREF,
+				.cfa_reg = FNP_REG_FP,
+				.cfa_offset = h->cfa,
+				.fp_offset = h->cfa + CONTEXT_FP,
+				.ra_offset = h->cfa + CONTEXT_RA,
+				.saved = SAVED(FNP_SAVED_AT_FP_AT, FNP_SAVED_AT_FP_AT)};
+	int r = overlay(rows, h, h->call, h->written, &rule);
+
+	/* Where the return address of the last frame that is over was, the landing pad is now. */
+	rule.ra_offset = h->cfa + CONTEXT_PC;
+	rule.saved = SAVED(FNP_SAVED_AT_FP_AT, FNP_SAVED_AT_FP);
+	rule.flags = FNP_RULE_EXACT;
+	r = r ?: overlay(rows, h, h->written, both, &rule);
+	rule = (struct fnp_rule){.cfa_kind = FNP_CFA_REG,
+				 .cfa_reg = 2, /* rcx */
+				 .cfa_offset = 8,
+				 .ra_offset = -8,
+				 .saved = SAVED(FNP_SAVED_AT_FP, FNP_SAVED_AT_CFA),
+				 .flags = FNP_RULE_EXACT};
+	return r ?: overlay(rows, h, both, h->leave + 4, &rule);
+}
+
+/* mov %rcx, %rsp; pop %rcx; jmp *%rcx */
+static int overlay_leave(struct fnp_rows *rows, const struct handover *h)
+{
+	struct fnp_rule rule = {.cfa_kind = FNP_CFA_REG,
+				.cfa_reg = 2,
+				.cfa_offset = 8,
+				.ra_offset = -8,
+				.saved = SAVED(FNP_SAVED_SAME, FNP_SAVED_AT_CFA),
+				.flags = FNP_RULE_EXACT};
+	int r = overlay(rows, h, h->leave + 4, h->leave + 7, &rule);
+
+	rule.cfa_reg = FNP_REG_SP;
+	r = r ?: overlay(rows, h, h->leave + 7, h->leave + 8, &rule);
+	rule.cfa_offset = 0;
+	rule.ra_offset = 2;
+	rule.saved = SAVED(FNP_SAVED_SAME, FNP_SAVED_REGISTER);
+	return r ?: overlay(rows, h, h->leave + 8, h->leave + h->leave_size, &rule);
+}
+
+static bool has_frame(const struct fnp_rows *rows, uint64_t address)
+{
+	const struct fnp_rule *here = fnp_rows_rule_at(rows, address);
+
+	return here && here->cfa_kind == FNP_CFA_REG && here->cfa_reg == FNP_REG_FP && here->cfa_offset == 16;
+}
+
+static const struct fnp_cfi_fde *entry_of(const struct fnp_cfi *cfi, uint64_t address)
 {
 	size_t low = 0, high = cfi->fdes.len;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (cfi->fdes.items[middle].start < address)
+		if (cfi->fdes.items[middle].start <= address)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < cfi->fdes.len && cfi->fdes.items[low].start == address ? &cfi->fdes.items[low] : NULL;
+	return low > 0 && address < cfi->fdes.items[low - 1].end ? &cfi->fdes.items[low - 1] : NULL;
 }
 
-static bool read_loop(const struct fnp_object *object, const struct fnp_cfi *cfi, uint64_t address,
-		      struct loop *ret)
-{
-	const struct fnp_cfi_fde *fde = entry_at(cfi, address);
-	struct loop loop = {.address = address};
-
-	if (!fde || fde->end - fde->start > COPY_MAX)
-		return false;
-	loop.size = fde->end - fde->start;
-	if (fnp_object_read_address(object, address, loop.size, &loop.code) < 0 || !find_loop(&loop) ||
-	    !is_understood(&loop))
-		return false;
-	*ret = loop;
-	return true;
-}
-
-/* Whether a jump leads to behind `start`, before `end`. */
-static bool is_entered(const struct loop *loop, size_t start, size_t end)
-{
-	struct fnp_x86 x;
-
-	for (size_t at = 0; at < loop->size; at += x.size) {
-		int64_t to;
-
-		if (fnp_x86_decode(loop->code + at, loop->size - at, &x) < 0)
-			return true;
-		to = (int64_t)(at + x.size) + x.immediate;
-		if (is_jump(&x) && to > (int64_t)start && to < (int64_t)end)
-			return true;
-	}
-	return false;
-}
-
-/* Between the counting and the next jump the index is one ahead of the register that is copied. */
-static int overlay_ahead(struct fnp_rows *rows, const struct loop *loop, const struct fnp_rule *rule)
-{
-	size_t counted = 0;
-	struct fnp_x86 x;
-	int r = 0;
-
-	for (size_t at = loop->start; r == 0 && at < loop->end; at += x.size) {
-		if (fnp_x86_decode(loop->code + at, loop->size - at, &x) < 0)
-			return 0;
-		if (counted > 0 && is_jump(&x)) {
-			if (!is_entered(loop, counted - 1, at + x.size))
-				r = fnp_rows_overlay(rows, loop->address + counted,
-						     loop->address + at + x.size, rule);
-			counted = 0;
-		}
-		if (is_one_byte(&x, 0x83) && x.direct && x.wide && x.group == 0 && x.rm == loop->index)
-			counted = at + x.size;
-	}
-	return r;
-}
-
-/* While the loop is not yet at the return address, the frame that it works for has its caller. */
-static int overlay_loop(struct fnp_rows *rows, const struct loop *loop)
-{
-	static const uint8_t dwarf[16] = {0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15};
-	const struct fnp_rule *here = fnp_rows_rule_at(rows, loop->address + loop->start);
-	struct fnp_rule rule;
-	int r;
-
-	/* Four functions share it. */
-	if (here && here->cfa_kind == FNP_CFA_WHILE)
-		return 0;
-	if (!here || here->cfa_kind != FNP_CFA_REG || here->cfa_reg != 7 ||
-	    (here->saved & 15) != FNP_SAVED_SAME ||
-	    here != fnp_rows_rule_at(rows, loop->address + loop->end - 1))
-		return fnp_rows_overlay(rows, loop->address + loop->start, loop->address + loop->size,
-					&unknown);
-	rule = *here;
-	rule.cfa_kind = FNP_CFA_WHILE;
-	rule.cfa_reg = dwarf[loop->index & 15];
-	rule.fp_offset = REGISTERS - 1;
-	r = fnp_rows_overlay(rows, loop->address + loop->start, loop->address + loop->end, &rule);
-	rule.fp_offset = REGISTERS;
-	r = r ?: overlay_ahead(rows, loop, &rule);
-	return r ?: fnp_rows_overlay(rows, loop->address + loop->end, loop->address + loop->size, &unknown);
-}
-
-/* ---- the functions that hand over ---- */
-
-/* Where the second last of the calls before `end` begins, among those that stay in the function's own object. */
-static size_t last_calls(const uint8_t *code, size_t end)
-{
-	size_t low = end > HANDOVER_MAX ? end - HANDOVER_MAX : 0, n = 0;
-
-	for (size_t at = end; at-- > low;) {
-		int32_t distance;
-
-		if (code[at] != 0xe8 || end - at < CALL_SIZE)
-			continue;
-		memcpy(&distance, code + at + 1, sizeof(distance));
-		if (distance > -(1 << 20) && distance < 1 << 20 && ++n == 2)
-			return at;
-	}
-	return low;
-}
-
-/*
- * From the call on that copies the registers up to `end` nothing is known; during it, only the caller's frame pointer
- * is not, when it is understood how the copying goes.
- */
-static int overlay_from_call(const struct fnp_object *object, const struct fnp_cfi *cfi,
-			     struct fnp_rows *rows, uint64_t call, uint64_t end)
-{
-	const struct fnp_rule *here = fnp_rows_rule_at(rows, call);
-	struct fnp_rule rule;
-	const uint8_t *code;
-	struct loop loop;
-	int32_t distance;
-	int r;
-
-	if (!here || here->cfa_kind != FNP_CFA_REG || here->cfa_reg != 6 ||
-	    fnp_object_read_address(object, call, CALL_SIZE, &code) < 0 || code[0] != 0xe8)
-		return fnp_rows_overlay(rows, call, end, &unknown);
-	memcpy(&distance, code + 1, sizeof(distance));
-	if (!read_loop(object, cfi, call + CALL_SIZE + (uint64_t)(int64_t)distance, &loop))
-		return fnp_rows_overlay(rows, call, end, &unknown);
-	rule = *here;
-	rule.fp_offset = 0;
-	rule.saved = (rule.saved & 0xf0) | FNP_SAVED_UNDEFINED;
-	r = overlay_loop(rows, &loop);
-	r = r ?: fnp_rows_overlay(rows, call, call + CALL_SIZE, &rule);
-	return r ?: fnp_rows_overlay(rows, call + CALL_SIZE, end, &unknown);
-}
-
+/* The hand-over whose way out, of the form number `form`, was found at an address. */
 static int overlay_handover(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
-			    const char *name)
+			    uint64_t leave, size_t form)
 {
-	static const uint8_t leaves[][10] = {
-		{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0x59, 0xff, 0xe1}, /* with shadow stacks */
-		{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0xc3},
-	};
-	static const size_t sizes[] = {10, 8};
-	struct fnp_object_symbol symbol;
-	const uint8_t *code, *leave;
+	const struct fnp_cfi_fde *fde = entry_of(cfi, leave);
+	struct handover h = {.leave_size = leave_sizes[form]};
+
+	if (!fde || fde->end - fde->start > 65536 || !has_frame(rows, leave))
+		return 0;
+	h.address = fde->start;
+	h.size = fde->end - fde->start;
+	h.leave = leave - fde->start;
+	if (h.leave_size > h.size - h.leave || fnp_object_read_address(object, h.address, h.size, &h.code) < 0)
+		return 0;
+	if (find_parts(&h) && is_closed(&h) && has_frame(rows, h.address + h.call)) {
+		int r = overlay_with_frame(rows, &h);
+		return r ?: overlay_leave(rows, &h);
+	}
+	/* What of the code before is the hand-over is not known, so no rule holds from its first call on. */
+	if (h.call == 0)
+		h.call = h.leave > 0xb0 ? h.leave - 0xb0 : 0;
+	return overlay(rows, &h, h.call, h.leave + h.leave_size, &unknown);
+}
+
+static int overlay_in(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
+		      uint64_t address, uint64_t size)
+{
+	const uint8_t *code;
 	int r = 0;
 
-	if (fnp_object_find_symbol(object, name, &symbol) < 0 || symbol.size == 0 || symbol.size > 65536 ||
-	    fnp_object_read_address(object, symbol.address, symbol.size, &code) < 0)
+	if (fnp_object_read_address(object, address, size, &code) < 0)
 		return 0;
-	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(leaves); i++) {
-		leave = memmem(code, symbol.size, leaves[i], sizes[i]);
-		if (leave)
-			r = overlay_from_call(object, cfi, rows,
-					      symbol.address + last_calls(code, (size_t)(leave - code)),
-					      symbol.address + (uint64_t)(leave - code) + sizes[i]);
+	for (size_t form = 0; form < FNP_ARRAY_SIZE(leaves); form++) {
+		const uint8_t *at = code, *end = code + size;
+
+		while (r == 0 &&
+		       (at = memmem(at, (size_t)(end - at), leaves[form], leave_sizes[form])) != NULL) {
+			r = overlay_handover(object, cfi, rows, address + (uint64_t)(at - code), form);
+			at += leave_sizes[form];
+		}
 	}
 	return r;
 }
@@ -326,9 +269,20 @@ int fnp_handover_overlay(const struct fnp_object *object, const struct fnp_cfi *
 {
 	static const char *const names[] = {"_Unwind_RaiseException", "_Unwind_Resume",
 					    "_Unwind_ForcedUnwind", "_Unwind_Resume_or_Rethrow"};
+	const struct fnp_segment *segments;
+	size_t n = fnp_object_segments(object, &segments);
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(names); i++)
-		r = overlay_handover(object, cfi, rows, names[i]);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if ((segments[i].flags & PF_X) && segments[i].file_size <= SEARCH_MAX)
+			r = overlay_in(object, cfi, rows, segments[i].address, segments[i].file_size);
+	}
+	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(names); i++) {
+		struct fnp_object_symbol symbol;
+
+		if (fnp_object_find_symbol(object, names[i], &symbol) == 0 && symbol.size > 0 &&
+		    symbol.size <= 65536)
+			r = overlay_in(object, cfi, rows, symbol.address, symbol.size);
+	}
 	return r;
 }

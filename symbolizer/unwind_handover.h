@@ -2,7 +2,8 @@
 /*
  * Where the C++ runtime (libgcc) hands over to a landing pad: it writes the registers of the frame that it goes to over
  * those that its own frame saved, one after the other, the return address last, and leaves. From then on, what stands
- * on the stack is not this frame's caller, and nothing else says who was. Stacks end there.
+ * on the stack is not this frame's caller. The frame that it goes to is: the context that describes it lies in this
+ * frame, and says where its registers are, until they are loaded. Frames between the two are over by then.
  */
 #ifndef FNP_SYMBOLIZER_UNWIND_HANDOVER_H
 #define FNP_SYMBOLIZER_UNWIND_HANDOVER_H

@@ -49,7 +49,6 @@ enum fnp_cfa_kind {
 	FNP_CFA_REG = 2,	/* R + cfa_offset */
 	FNP_CFA_DEREF = 3,	/* M[R + cfa_offset]: stacks that were realigned, return from a signal */
 	FNP_CFA_PLT = 4,	/* sp + cfa_offset, + 8 when (pc & 15) >= 11: lazy PLT stubs */
-	FNP_CFA_WHILE = 5,	/* sp + cfa_offset, while R < fp_offset: what a loop overwrites further on */
 };
 
 /* Where the caller's frame pointer and the return address are. */
@@ -62,12 +61,14 @@ enum fnp_saved_kind {
 	FNP_SAVED_AT_FP = 5,	  /* M[fp + offset] */
 	FNP_SAVED_REGISTER = 6,	  /* in the register whose number is `offset` */
 	FNP_SAVED_EXPRESSION = 7, /* there is a rule, and a row cannot hold it */
+	FNP_SAVED_AT_FP_AT = 8,	  /* M[M[fp + offset]]: a context that the frame holds says where */
 };
 
 enum fnp_rule_flags {
 	FNP_RULE_SIGNAL = 1 << 0, /* the caller was interrupted: its pc is exact, its registers lie on the stack */
 	FNP_RULE_OTHER_STACK = 1 << 2, /* the caller may be on another stack, at lower addresses */
 	FNP_RULE_ODD_SP = 1 << 1,      /* the caller's sp is not the CFA: cannot be walked */
+	FNP_RULE_EXACT = 1 << 3,       /* the caller's pc is where it will go on, no return address */
 };
 
 struct fnp_rule {

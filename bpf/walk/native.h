@@ -210,6 +210,10 @@ FNP_INLINE int fnp_native_saved(struct fnp_walk *walk, fnp_u32 kind, int offset,
 		return fnp_walk_load(walk, walk->sp + offset, ret) ? FNP_TRUNCATION_BAD_READ : 0;
 	case FNP_SAVED_AT_FP:
 		return fnp_walk_load(walk, walk->fp + offset, ret) ? FNP_TRUNCATION_BAD_READ : 0;
+	case FNP_SAVED_AT_FP_AT:
+		if (fnp_walk_load(walk, walk->fp + offset, ret))
+			return FNP_TRUNCATION_BAD_READ;
+		return fnp_walk_load(walk, *ret, ret) ? FNP_TRUNCATION_BAD_READ : 0;
 	case FNP_SAVED_CFA:
 		*ret = cfa + offset;
 		return 0;
@@ -237,11 +241,6 @@ FNP_INLINE int fnp_native_cfa(struct fnp_walk *walk, const struct fnp_rule *rule
 		return 0;
 	case FNP_CFA_PLT:
 		*ret = walk->sp + rule->cfa_offset + ((walk->pc & 15) >= 11 ? 8 : 0);
-		return 0;
-	case FNP_CFA_WHILE:
-		if (fnp_walk_reg(walk, rule->cfa_reg, &base) || base >= (fnp_u64)rule->fp_offset)
-			return FNP_TRUNCATION_EXPRESSION;
-		*ret = walk->sp + rule->cfa_offset;
 		return 0;
 	}
 	return FNP_TRUNCATION_EXPRESSION;
@@ -280,7 +279,7 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 	if (ra == 0)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
 	walk->regs_at = signal ? walk->sp + FNP_WALK_SIGNAL_REGS : 0;
-	walk->exact = signal;
+	walk->exact = signal || (rule.flags & FNP_RULE_EXACT);
 	walk->leaf = 0;
 	walk->pc = ra;
 	walk->sp = cfa;

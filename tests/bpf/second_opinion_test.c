@@ -7,8 +7,9 @@
  *   theirs ended   libunwind stops early (no .eh_frame_hdr, no rule that it knows); ours goes on to the root
  *   theirs lost    libunwind goes on by frame pointers where it has no rule (Go and lld's layout, the vdso): its next
  *                  frame is in no code, or it skips the caller and then shows frames that ours has, too
- *   handed over    ours ends with a marker inside of `_Unwind_RaiseException` and its like, by libunwind's names: where
- *                  libgcc writes the registers of the frame that catches over those that it saved, who called it is lost
+ *   handed over    inside of `_Unwind_RaiseException` and its like, by libunwind's names, libgcc writes the registers of
+ *                  the frame that catches over those that it saved: ours goes on with that frame, libunwind with what was
+ *                  the caller, or with what has half been written (exceptions_test.c says whether ours is right)
  *   ours ended     we say so with a marker
  *   wrong          a frame differs that both show
  * Besides, every caller of ours must stand behind a call instruction, whatever libunwind thinks.
@@ -264,6 +265,8 @@ static void compare(struct opinion *o, struct counts *counts)
 		i++;
 	if (i == n && i == o->n_theirs && whole) {
 		counts->same++;
+	} else if (whole && hands_over(o)) {
+		counts->handed_over++;
 	} else if (i < common && theirs_lost(o, i, n)) {
 		counts->theirs_lost++;
 	} else if (i < common) {
@@ -275,13 +278,12 @@ static void compare(struct opinion *o, struct counts *counts)
 		counts->theirs_lost++;
 	} else if (whole && n > o->n_theirs) {
 		counts->theirs_ended++;
-	} else if (!whole && hands_over(o)) {
-		counts->handed_over++;
 	} else {
 		counts->ours_ended++;
 		what = "ours ended";
 	}
-	if (!callers_follow_calls(o, n)) {
+	/* The frame that catches goes on where its landing pad is. */
+	if (!callers_follow_calls(o, n) && !hands_over(o)) {
 		counts->no_call++;
 		what = "a caller without a call";
 	}
@@ -361,6 +363,25 @@ static void close_opinion(struct opinion *o)
 	fnp_objects_destroy(o->objects);
 }
 
+/* Waits until the program has worked for a while: all that it maps is mapped, also on a busy machine. */
+static void wait_until_it_works(pid_t pid)
+{
+	unsigned long long on_cpu_ns = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+	for (int i = 0; i < 3000 && on_cpu_ns < 100000000; i++) {
+		FILE *f = fopen(path, "re");
+
+		if (!f || fscanf(f, "%llu", &on_cpu_ns) != 1)
+			i = 3000;
+		if (f)
+			fclose(f);
+		usleep(10000);
+	}
+	assert_true(on_cpu_ns >= 100000000);
+}
+
 static void look_at(const char *program, unsigned int stops, struct counts *counts)
 {
 	struct opinion *o = calloc(1, sizeof(*o));
@@ -372,7 +393,7 @@ static void look_at(const char *program, unsigned int stops, struct counts *coun
 		execl(program, program, (char *)NULL);
 		_exit(127);
 	}
-	usleep(200000);
+	wait_until_it_works(pid);
 	o->changes_stacks = strstr(program, "_go") != NULL;
 	assert_int_equal(open_opinion(o, pid), 0);
 	srand(1);
@@ -415,9 +436,9 @@ static void check(const char *name, unsigned int whole_per_mille)
 	assert_true(counts.stacks > 100);
 	assert_int_equal(counts.wrong, 0);
 	assert_int_equal(counts.no_call, 0);
-	/* One stop that meets an exception being passed on is STEPS stacks, and says nothing about the others. */
-	assert_true(counts.handed_over <= 3 * STEPS);
-	assert_true(counts.whole * 1000 >= (counts.stacks - counts.handed_over) * whole_per_mille);
+	/* One stop that meets an exception being passed on is STEPS stacks. */
+	assert_true(counts.handed_over <= 10 * STEPS);
+	assert_true(counts.whole * 1000 >= counts.stacks * whole_per_mille);
 }
 
 #define PROGRAM_TEST(name, per_mille)                                                                        \

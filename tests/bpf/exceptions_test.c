@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A program that throws is stepped, an instruction at a time, and walked at each: every stack is whole, and has the
+ * frame that catches where it must be, also while libgcc writes that frame's registers over its own.
+ */
+#include "tests/bpf/live_walk.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "bpf/wire.h"
+
+#define STEPS 40000
+#define TAIL 5		/* catcher, main, two of the C library, _start */
+#define FUNCTION 0x1000 /* bytes that a function of the program does not have */
+
+static struct live_stack stack;
+
+/* Is the next instruction libgcc's last one but two, with which it leaves for a landing pad? */
+static bool leaves(pid_t pid)
+{
+	struct user_regs_struct regs;
+	uint64_t code;
+
+	if (ptrace(PTRACE_GETREGS, pid, 0, &regs) < 0)
+		return false;
+	code = (uint64_t)ptrace(PTRACE_PEEKTEXT, pid, (void *)(uintptr_t)(regs.rip - 4),
+				0); // NOLINT: of the target
+	return memcmp(&code, "\x48\x8b\x6d\x00\x48\x89\xcc", 7) == 0;
+}
+
+static bool is_near(uint64_t a, uint64_t b)
+{
+	return a - b < FUNCTION || b - a < FUNCTION;
+}
+
+/* The last frames are those that stood there when the program stopped itself. */
+static bool has_tail(const uint64_t *tail)
+{
+	if (stack.truncation != FNP_TRUNCATION_NONE || stack.n < TAIL)
+		return false;
+	for (size_t i = 0; i < TAIL; i++) {
+		uint64_t address = stack.frames[stack.n - TAIL + i].address;
+
+		if (i < 2 ? !is_near(address, tail[i]) : address != tail[i])
+			return false;
+	}
+	return true;
+}
+
+static void step_through(pid_t pid)
+{
+	struct live_process *process = NULL;
+	unsigned int left = 0, wrong = 0;
+	uint64_t tail[TAIL];
+	int status;
+
+	assert_int_equal(live_process_create(pid, &process), 0);
+	assert_int_equal(live_process_walk(process, pid, true, &stack), 0);
+	assert_int_equal(stack.truncation, FNP_TRUNCATION_NONE);
+	assert_true(stack.n >= TAIL);
+	for (size_t i = 0; i < TAIL; i++)
+		tail[i] = stack.frames[stack.n - TAIL + i].address;
+	for (unsigned int i = 0; i < STEPS; i++) {
+		assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, 0, 0), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSTOPPED(status));
+		assert_int_equal(live_process_walk(process, pid, true, &stack), 0);
+		left += leaves(pid);
+		/* Between two calls, the catcher itself is not there. */
+		if (has_tail(tail) || (stack.truncation == FNP_TRUNCATION_NONE && stack.n == TAIL - 1))
+			continue;
+		if (wrong++ > 5)
+			continue;
+		fprintf(stderr, "step %u, cause %u:", i, stack.truncation);
+		for (size_t k = 0; k < stack.n && k < 12; k++)
+			fprintf(stderr, " %s+%lx", stack.frames[k].object, stack.frames[k].address);
+		fprintf(stderr, "\n");
+	}
+	fprintf(stderr, "%u steps, %u ways to a landing pad, %u stacks wrong or cut\n", STEPS, left, wrong);
+	assert_true(left >= 3);
+	assert_int_equal(wrong, 0);
+	live_process_destroy(process);
+}
+
+static void check(const char *name)
+{
+	char path[512];
+	int status;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), PROGRAMS "/%s", name);
+	if (access(path, X_OK) != 0)
+		skip(); /* no compiler for it here */
+	pid = fork();
+	if (pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+		execl(path, path, (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid); /* its exec */
+	assert_int_equal(ptrace(PTRACE_CONT, pid, 0, 0), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	step_through(pid);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+}
+
+static void every_instruction_of_an_exception_has_a_whole_stack(void **state FNP_UNUSED)
+{
+	check("throws");
+}
+
+static void so_has_a_stripped_static_program(void **state FNP_UNUSED)
+{
+	check("throws_static");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_instruction_of_an_exception_has_a_whole_stack),
+		cmocka_unit_test(so_has_a_stripped_static_program),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
