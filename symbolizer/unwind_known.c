@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "symbolizer/unwind_binding.h"
 #include "symbolizer/unwind_handover.h"
 
 #define PLT_ENTRY 16
@@ -367,6 +368,7 @@ int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi
 		return 0;
 	r = overlay_signal_returns(object, rows);
 	r = r ?: fnp_handover_overlay(object, cfi, rows);
+	r = r ?: fnp_binding_overlay(object, rows);
 	r = r ?: overlay_go(object, rows);
 	r = r ?: overlay_v8_builtins(object, rows);
 	return r ?: overlay_v8_push_registers(object, rows);

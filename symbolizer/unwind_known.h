@@ -7,6 +7,7 @@
  *   return from a signal, recognised by its instructions: musl and Go have no entry, or one without the signal
  *   V8's builtins, which keep frame pointers
  *   where the C++ runtime hands over to a landing pad (unwind_handover.h)
+ *   where the dynamic linker binds functions at their first call (unwind_binding.h)
  *   where Go's goroutines and threads begin, and where Go changes stacks to call the vdso
  *
  * The first two become entries among the object's others; the rest is put over the rows that the file's entries give.

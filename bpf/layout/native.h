@@ -49,6 +49,7 @@ enum fnp_cfa_kind {
 	FNP_CFA_REG = 2,	/* R + cfa_offset */
 	FNP_CFA_DEREF = 3,	/* M[R + cfa_offset]: stacks that were realigned, return from a signal */
 	FNP_CFA_PLT = 4,	/* sp + cfa_offset, + 8 when (pc & 15) >= 11: lazy PLT stubs */
+	FNP_CFA_DEREF_PLUS = 5, /* M[R + cfa_offset] + fp_offset; the frame pointer is FNP_SAVED_SAME */
 };
 
 /* Where the caller's frame pointer and the return address are. */

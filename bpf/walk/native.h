@@ -232,11 +232,14 @@ FNP_INLINE int fnp_native_cfa(struct fnp_walk *walk, const struct fnp_rule *rule
 		return FNP_TRUNCATION_NO_ROW;
 	case FNP_CFA_REG:
 	case FNP_CFA_DEREF:
+	case FNP_CFA_DEREF_PLUS:
 		if (fnp_walk_reg(walk, rule->cfa_reg, &base))
 			return FNP_TRUNCATION_EXPRESSION;
 		base += rule->cfa_offset;
-		if (rule->cfa_kind == FNP_CFA_DEREF && fnp_walk_load(walk, base, &base))
+		if (rule->cfa_kind != FNP_CFA_REG && fnp_walk_load(walk, base, &base))
 			return FNP_TRUNCATION_BAD_READ;
+		if (rule->cfa_kind == FNP_CFA_DEREF_PLUS)
+			base += rule->fp_offset;
 		*ret = base;
 		return 0;
 	case FNP_CFA_PLT:

@@ -9,7 +9,7 @@
  *                  frame is in no code, or it skips the caller and then shows frames that ours has, too
  *   handed over    inside of `_Unwind_RaiseException` and its like, by libunwind's names, libgcc writes the registers of
  *                  the frame that catches over those that it saved: ours goes on with that frame, libunwind with what was
- *                  the caller, or with what has half been written (exceptions_test.c says whether ours is right)
+ *                  the caller, or with what has half been written (stepped_test.c says whether ours is right)
  *   ours ended     we say so with a marker
  *   wrong          a frame differs that both show
  * Besides, every caller of ours must stand behind a call instruction, whatever libunwind thinks.
