@@ -30,6 +30,7 @@
 #define CLOCK_SHIFT 48
 #define CLOCK_MASK ((1ULL << CLOCK_SHIFT) - 1) /* 78 hours of ns; times are compared in this ring */
 #define CLOCK_TRIES 64
+#define CLOCK_READS 4 /* of clocks that others move on meanwhile */
 #define ALL_OF_IT (~0ULL)
 
 enum thread_state { THREAD_NEW = 0, THREAD_ON = 1, THREAD_OFF = 2 };
@@ -45,6 +46,7 @@ struct thread {
 	fnp_u8 state;	  /* enum thread_state */
 	fnp_u8 wait;	  /* enum fnp_wait or WAIT_NONE; OFF only */
 	fnp_u8 pad[2];
+	fnp_u64 sleeps_until;	     /* a probe said that it sleeps, until then at most; 0: none did */
 	fnp_u64 waits[FNP_WAIT_MAX]; /* as in struct fnp_clocks */
 	/* Of the off-CPU collector (off_cpu.h): */
 	fnp_u64 taken_ns;		       /* a stack was taken when it left at this time; 0: none */
@@ -114,6 +116,8 @@ __noinline int fnp_clock_turn(struct fnp_target *target, fnp_s64 change, fnp_u64
 		if (__sync_val_compare_and_swap(&target->clock, old,
 						(((running + change) & 0xffff) << CLOCK_SHIFT) | time) != old)
 			continue;
+		if (!old)
+			target->clock_begun = time;
 		clock_account(target, running, ns, queued_ns);
 		break;
 	}
@@ -244,8 +248,33 @@ static __always_inline void thread_leave(struct fnp_target *target, struct threa
 	thread->wait = wait;
 }
 
-static __always_inline void clocks_copy_first(struct fnp_clocks *clocks, struct fnp_target *target,
-					      fnp_u32 global_tid)
+/*
+ * The process's clocks up to `now_ns`, into `clocks`; the time of them in which at most one thread was on a CPU. Other CPUs
+ * may be between the change of the word and that of a sum: then the sums are not the word's time, and are read again.
+ */
+static __always_inline fnp_u64 clocks_read(struct fnp_target *target, fnp_u64 now_ns, struct fnp_clocks *clocks)
+{
+	volatile struct fnp_target *seen = target;
+	fnp_u64 word = 0, alone = 0, together = 0, ns;
+
+	for (int i = 0; i < CLOCK_READS; i++) {
+		word = seen->clock;
+		alone = seen->alone_ns;
+		together = seen->together_ns;
+		clocks->run_queue_ns = seen->run_queue_ns;
+		clocks->quiet_ns = seen->quiet_ns;
+		if (((alone + together + clocks->run_queue_ns + clocks->quiet_ns) & CLOCK_MASK) ==
+		    ((word - seen->clock_begun) & CLOCK_MASK))
+			break;
+	}
+	ns = (now_ns - word) & CLOCK_MASK;
+	if (!word || ns > CLOCK_MASK / 2)
+		ns = 0;
+	clocks->on_cpu_ns = alone + together + ns;
+	return alone + (word >> CLOCK_SHIFT <= 1 ? ns : 0);
+}
+
+static __always_inline void clocks_copy_first(struct fnp_clocks *clocks, fnp_u32 global_tid)
 {
 	struct thread *first = bpf_map_lookup_elem(&threads, &global_tid);
 
@@ -254,8 +283,8 @@ static __always_inline void clocks_copy_first(struct fnp_clocks *clocks, struct 
 		return;
 	__builtin_memcpy(clocks->first, first->waits, sizeof(clocks->first));
 	if (first->state == THREAD_OFF && first->wait < FNP_WAIT_MAX &&
-	    (fnp_s64)(target->quiet_ns - first->clock_at) > 0)
-		clocks->first[first->wait] += target->quiet_ns - first->clock_at;
+	    (fnp_s64)(clocks->quiet_ns - first->clock_at) > 0)
+		clocks->first[first->wait] += clocks->quiet_ns - first->clock_at;
 }
 
 /*
@@ -270,7 +299,7 @@ static __always_inline fnp_u32 clocks_put(void *at, struct fnp_target *target, f
 	struct task_struct *task = (void *)bpf_get_current_task();
 	fnp_u32 tid = bpf_get_current_pid_tgid(), first = BPF_CORE_READ(task, group_leader, pid);
 	struct thread *own = bpf_map_lookup_elem(&threads, &tid);
-	fnp_u64 word = *(volatile fnp_u64 *)&target->clock, ns = (now_ns - word) & CLOCK_MASK, alone;
+	fnp_u64 alone;
 
 	section->type = FNP_SECTION_CLOCKS;
 	section->truncated = 0;
@@ -278,12 +307,7 @@ static __always_inline fnp_u32 clocks_put(void *at, struct fnp_target *target, f
 	__builtin_memset(clocks, 0, sizeof(*clocks));
 	if (!own)
 		return sizeof(*section) + sizeof(*clocks);
-	if (!word || ns > CLOCK_MASK / 2)
-		ns = 0;
-	alone = target->alone_ns + (word >> CLOCK_SHIFT <= 1 ? ns : 0);
-	clocks->on_cpu_ns = target->alone_ns + target->together_ns + ns;
-	clocks->run_queue_ns = target->run_queue_ns;
-	clocks->quiet_ns = target->quiet_ns;
+	alone = clocks_read(target, now_ns, clocks);
 	clocks->stolen_ns = target->stolen_ns +
 			    stolen_alone(stolen_since, alone - own->clock_at, now_ns - since_ns);
 	__builtin_memcpy(clocks->own, own->waits, sizeof(clocks->own));
@@ -291,7 +315,7 @@ static __always_inline fnp_u32 clocks_put(void *at, struct fnp_target *target, f
 		clocks->has_first = 1;
 		__builtin_memcpy(clocks->first, own->waits, sizeof(clocks->first));
 	} else {
-		clocks_copy_first(clocks, target, first);
+		clocks_copy_first(clocks, first);
 	}
 	return sizeof(*section) + sizeof(*clocks);
 }

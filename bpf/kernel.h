@@ -176,7 +176,9 @@ struct user_msghdr {
 
 #define FNP_AF_INET 2
 #define FNP_AF_INET6 10
+#define FNP_AF_UNIX 1
 #define FNP_IPPROTO_TCP 6
+#define FNP_IPPROTO_UDP 17
 #define FNP_MSG_PEEK 2
 #define FNP_TASK_DEAD 0x80
 #define FNP_PF_KTHREAD 0x00200000

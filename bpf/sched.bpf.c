@@ -9,9 +9,17 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* True when its stack is to be taken. */
-static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *prev, fnp_u32 wait,
-				       fnp_u64 now_ns)
+/* What the thread waits for, when a probe of its runtime knows better than the system call (usdt.bpf.c). */
+static __always_inline fnp_u32 wait_as_told(struct on_cpu *slot, const struct thread *thread, fnp_u64 now_ns)
+{
+	if (thread->sleeps_until > now_ns && slot->wait == FNP_WAIT_LOCK)
+		slot->wait = FNP_WAIT_SLEEP;
+	/* Read back, so that the verifier does not follow each cause on its own. */
+	return *(volatile fnp_u32 *)&slot->wait;
+}
+
+/* True when its stack is to be taken; `slot->wait` says what it waits for. */
+static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *prev, fnp_u64 now_ns)
 {
 	fnp_u32 pid = slot->pid, slot_tid = slot->tid, tid = prev->pid;
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
@@ -33,7 +41,8 @@ static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *
 	}
 	if (!thread || thread->pid != pid)
 		return false;
-	thread_leave(target, thread, sum, BPF_CORE_READ(prev, sched_info.run_delay), wait, now_ns);
+	thread_leave(target, thread, sum, BPF_CORE_READ(prev, sched_info.run_delay),
+		     wait_as_told(slot, thread, now_ns), now_ns);
 	return (target->flags & FNP_TARGET_SAMPLED) && !(prev->__state & FNP_TASK_DEAD) &&
 	       off_cpu_choose(thread, now_ns);
 }
@@ -89,12 +98,11 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 	if (!slot)
 		return 0;
 	if (slot->pid) {
-		/* Read back below, so that the verifier does not follow each cause on its own. */
 		slot->wait = WAIT_NONE;
 		if (!preempt && prev->__state)
 			slot->wait = wait_of(prev, (void *)bpf_task_pt_regs(prev));
 		now_ns = bpf_ktime_get_ns();
-		take = switch_out(slot, prev, *(volatile fnp_u32 *)&slot->wait, now_ns);
+		take = switch_out(slot, prev, now_ns);
 	}
 	if (prev->__state & FNP_TASK_DEAD)
 		bury(prev);

@@ -9,7 +9,12 @@
  *	thread entered the kernel with. io_uring and in-kernel users fire them too; there the registers mean nothing,
  *	the number tells, and the event has a length but no data.
  *   sys_exit  (tp_btf) for older kernels: every system call of the host passes here, so it costs more.
+ *
+ * A datagram that begins with "fnprof." is a mark: what a program of any language can tell without native code, also when
+ * nobody receives it.
  */
+#include "bpf/layout/probe.h"
+#include "bpf/probes_ring.h"
 #include "bpf/targets.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -29,7 +34,8 @@ enum {
 	NR_SENDTO = 44,
 	NR_RECVFROM = 45,
 	NR_SENDMSG = 46,
-	NR_RECVMSG = 47
+	NR_RECVMSG = 47,
+	NR_SENDMMSG = 307
 };
 #define REGS_NR(r) BPF_CORE_READ(r, orig_ax)
 #define REGS_FD(r) BPF_CORE_READ(r, di)
@@ -45,7 +51,8 @@ enum {
 	NR_SENDTO = 206,
 	NR_RECVFROM = 207,
 	NR_SENDMSG = 211,
-	NR_RECVMSG = 212
+	NR_RECVMSG = 212,
+	NR_SENDMMSG = 269
 };
 #define REGS_NR(r) BPF_CORE_READ(r, syscallno)
 #define REGS_FD(r) BPF_CORE_READ(r, orig_x0)
@@ -269,6 +276,70 @@ static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, const s
 	return 0;
 }
 
+struct mark {
+	struct fnp_probe_record record;
+	struct fnp_wire_section section;
+	char text[FNP_PROBE_TEXT_BYTES];
+};
+
+/* Where the datagram that is being sent begins; 0: not known. Of several in one call the first. */
+static __always_inline fnp_u64 datagram_of(struct pt_regs *regs)
+{
+	fnp_u64 nr = REGS_NR(regs), buffer = REGS_BUFFER(regs);
+	struct user_msghdr message = {};
+	struct iovec first = {};
+
+	if (nr == NR_WRITE || nr == NR_SENDTO)
+		return buffer;
+	if (nr != NR_SENDMSG && nr != NR_SENDMMSG)
+		return 0;
+	if (bpf_probe_read_user(&message, sizeof(message), (void *)buffer) != 0 ||
+	    bpf_probe_read_user(&first, sizeof(first), message.msg_iov) != 0)
+		return 0;
+	return (fnp_u64)first.iov_base;
+}
+
+/* A datagram was sent; tells of it when it is a mark. */
+static __always_inline void take_datagram(struct fnp_target *target, fnp_u32 pid, fnp_u32 length,
+					  struct pt_regs *regs)
+{
+	fnp_u64 at = datagram_of(regs), begin = 0;
+	struct mark *mark;
+
+	if (!at || bpf_probe_read_user(&begin, sizeof(begin), (void *)at) != 0 || !is_mark(begin))
+		return;
+	mark = bpf_ringbuf_reserve(&probes, sizeof(*mark), 0);
+	if (!mark) {
+		__sync_fetch_and_add(&target->probes_lost, 1);
+		return;
+	}
+	__builtin_memset(&mark->record, 0, sizeof(mark->record));
+	if (!target->process)
+		target->process = process_of((void *)bpf_get_current_task());
+	mark->record.head.type = FNP_RECORD_PROBE;
+	mark->record.head.n_sections = 1;
+	mark->record.head.size = sizeof(*mark);
+	mark->record.head.time_ns = bpf_ktime_get_ns();
+	mark->record.head.pid = pid;
+	mark->record.head.tid = current_tid();
+	mark->record.head.process = target->process;
+	mark->record.head.seq = target->seq;
+	mark->record.spec = FNP_PROBE_WRITTEN;
+	mark->section.type = FNP_SECTION_PROBE_TEXT;
+	mark->section.truncated = length > FNP_PROBE_TEXT_BYTES - 1;
+	if (length > FNP_PROBE_TEXT_BYTES - 1)
+		length = FNP_PROBE_TEXT_BYTES - 1;
+	mark->section.size = length;
+	if (bpf_probe_read_user(mark->text, length & (FNP_PROBE_TEXT_BYTES - 1), (void *)at) != 0)
+		mark->section.size = 0;
+	bpf_ringbuf_submit(mark, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline bool is_datagram(const struct address *address)
+{
+	return address->family == FNP_AF_UNIX || address->protocol == FNP_IPPROTO_UDP;
+}
+
 static __always_inline int on_length(struct sock *sk, int length, int flags, bool sent)
 {
 	fnp_u32 pid = current_pid();
@@ -277,10 +348,12 @@ static __always_inline int on_length(struct sock *sk, int length, int flags, boo
 	struct address address = {};
 
 	if (!target || length < 0 || (flags & FNP_MSG_PEEK) || (length == 0 && sent) ||
-	    !watches_sockets(target))
+	    (target->flags & FNP_TARGET_WAIT_EXEC))
 		return 0;
 	address_of(sk, &address);
-	if (!wanted(target, &address))
+	if (sent && is_datagram(&address))
+		take_datagram(target, pid, length, (void *)bpf_task_pt_regs(task));
+	if (!watches_sockets(target) || !wanted(target, &address))
 		return 0;
 	return moved(target, pid, &address, length, sent, (void *)bpf_task_pt_regs(task),
 		     bpf_get_socket_cookie(sk));

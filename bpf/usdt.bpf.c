@@ -10,20 +10,22 @@
  * to put a record together, taken and given back by an atomic flag.
  */
 #include "bpf/layout/probe.h"
+#include "bpf/probes_ring.h"
 #include "bpf/targets.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #define SCRATCHES_A_CPU 4
 #define SECTIONS_MASK 1023
-#define MARK_PREFIX 0x2e666f72706e66ULL /* "fnprof." */
-#define MARK_PREFIX_MASK 0x00ffffffffffffffULL
+#define CLOCKS_BYTES (sizeof(struct fnp_wire_section) + sizeof(struct fnp_clocks))
+#define SLEEP_SLACK_NS 10000000 /* a sleep is over by then at the latest, also when nobody says so */
+#define SLEEP_MS_MAX 1000000000
 
 struct probe_scratch {
 	fnp_u32 busy;
 	fnp_u32 pad;
 	struct fnp_probe_record record;
-	char sections[SECTIONS_MASK + 1 + sizeof(struct fnp_wire_section) + FNP_PROBE_TEXT_BYTES];
+	char sections[SECTIONS_MASK + 1 + sizeof(struct fnp_wire_section) + FNP_PROBE_TEXT_BYTES + CLOCKS_BYTES];
 };
 
 struct {
@@ -47,11 +49,6 @@ struct {
 	__type(key, fnp_u32);
 	__type(value, fnp_u64);
 } probe_hits SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096); /* user space */
-} probes SEC(".maps");
 
 static __always_inline fnp_u64 ip_of(struct pt_regs *regs)
 {
@@ -210,7 +207,7 @@ static __always_inline bool is_wanted(struct pt_regs *regs, const struct fnp_pro
 		return true;
 	read_argument(regs, &spec->arguments[0], ip_of(regs) - spec->address, &address);
 	bpf_probe_read_user(&begin, sizeof(begin), (void *)address);
-	return (begin & MARK_PREFIX_MASK) == MARK_PREFIX;
+	return is_mark(begin);
 }
 
 static __always_inline struct probe_scratch *take_scratch(void)
@@ -255,6 +252,43 @@ static __always_inline void begin_record(struct pt_regs *regs, struct fnp_target
 	record->ip = ip_of(regs);
 }
 
+/* A runtime whose sleep is a system call of locks says when it sleeps. */
+static __always_inline void note_sleep(struct pt_regs *regs, const struct fnp_probe_spec *spec)
+{
+	fnp_u32 tid = bpf_get_current_pid_tgid();
+	struct thread *thread = bpf_map_lookup_elem(&threads, &tid);
+	fnp_u64 ms = 0;
+
+	if (!thread)
+		return;
+	if (spec->flags & FNP_PROBE_SLEEP_END) {
+		thread->sleeps_until = 0;
+		return;
+	}
+	read_argument(regs, &spec->arguments[0], ip_of(regs) - spec->address, &ms);
+	if (ms > SLEEP_MS_MAX)
+		ms = SLEEP_MS_MAX;
+	thread->sleeps_until = bpf_ktime_get_ns() + ms * 1000000 + SLEEP_SLACK_NS;
+}
+
+/*
+ * The clocks of the thread's process, behind the texts; the bytes they took. The program may be preempted, so the slot of
+ * its CPU is read, not changed, and only while it names the thread.
+ */
+static __noinline fnp_u32 put_clocks(char *at, struct fnp_target *target, fnp_u64 now_ns)
+{
+	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	fnp_u64 in_ns = now_ns, stolen = 0;
+
+	if (!target)
+		return 0;
+	if (slot && slot->tid == (fnp_u32)bpf_get_current_pid_tgid()) {
+		in_ns = slot->in_ns;
+		stolen = stolen_so_far((void *)bpf_get_current_task()) - slot->stolen_at_in;
+	}
+	return clocks_put(at, target, now_ns, in_ns, stolen);
+}
+
 static __always_inline int take_hit(struct pt_regs *regs)
 {
 	fnp_u32 pid, key = bpf_get_attach_cookie(regs), used = 0;
@@ -270,6 +304,10 @@ static __always_inline int take_hit(struct pt_regs *regs)
 	target = bpf_map_lookup_elem(&targets, &pid);
 	if (!target || (target->flags & FNP_TARGET_WAIT_EXEC) || !is_wanted(regs, spec))
 		return 0;
+	if (spec->flags & (FNP_PROBE_SLEEP_BEGIN | FNP_PROBE_SLEEP_END)) {
+		note_sleep(regs, spec);
+		return 0;
+	}
 	scratch = take_scratch();
 	if (!scratch) {
 		__sync_fetch_and_add(&target->probes_lost, 1);
@@ -286,6 +324,11 @@ static __always_inline int take_hit(struct pt_regs *regs)
 		if (i < spec->n_texts)
 			used += put_text(scratch->sections + (used & SECTIONS_MASK), &scratch->record,
 					 &spec->texts[i]);
+	}
+	if (spec->flags & FNP_PROBE_CLOCKS) {
+		used += put_clocks(scratch->sections + (used & SECTIONS_MASK), target,
+				   scratch->record.head.time_ns);
+		scratch->record.head.n_sections++;
 	}
 	send(target, scratch, used);
 	__sync_lock_test_and_set(&scratch->busy, 0);

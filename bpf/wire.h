@@ -142,7 +142,7 @@ enum fnp_section_type {
 	FNP_SECTION_PYTHON_CODE = 10, /* names of code objects that were new: see layout/python.h */
 	FNP_SECTION_RESUME_PYTHON = 12, /* beside RESUME, memory that the Python walker needs: see layout/python.h */
 	FNP_SECTION_PROBE_TEXT = 11, /* of a probe: bytes that an argument points to; one for each text of its spec */
-	FNP_SECTION_CLOCKS = 12, /* of an exec, a last exit or a socket event: struct fnp_clocks */
+	FNP_SECTION_CLOCKS = 13, /* of an exec, a last exit, a socket event, some probes: struct fnp_clocks */
 };
 
 struct fnp_wire_section {
@@ -270,6 +270,8 @@ struct fnp_socket_record {
  * filled, under `spec`. Sections: PROBE_TEXT, as many as the spec has texts, in its order.
  */
 #define FNP_PROBE_ARGUMENTS_MAX 12
+#define FNP_PROBE_WRITTEN                                                                                    \
+	0xffffffffU /* as `spec`: no place, a datagram that begins with "fnprof." is the text */
 struct fnp_probe_record {
 	struct fnp_record head;
 	fnp_u32 spec;
@@ -306,6 +308,7 @@ struct fnp_target {
 	fnp_u32 deads; /* ... and that left their CPU for the last time: when equal after the last one, it is over */
 	/* The process's clocks, see bpf/clocks.h. */
 	fnp_u64 clock;	      /* threads on a CPU << 48 | time of the last change; 0: not begun */
+	fnp_u64 clock_begun;  /* its first time: what the four below sum to is the time since then */
 	fnp_u64 alone_ns;     /* exactly one thread was on a CPU */
 	fnp_u64 together_ns;  /* several */
 	fnp_u64 run_queue_ns; /* none, but one could have been */
@@ -331,7 +334,7 @@ _Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
 _Static_assert(sizeof(struct fnp_probe_record) == 160, "wire");
 _Static_assert(sizeof(struct fnp_off_cpu_end_record) == 56, "wire");
 _Static_assert(sizeof(struct fnp_clocks) == 200, "wire");
-_Static_assert(sizeof(struct fnp_target) == 176, "wire");
+_Static_assert(sizeof(struct fnp_target) == 184, "wire");
 _Static_assert(sizeof(struct fnp_resume) == 328, "wire");
 _Static_assert(FNP_LOSS_MAX <= 8, "struct fnp_target has room for eight causes");
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "profiler/invocations/row.h"
 
 #define STRING(argument)                                                                                     \
 	{                                                                                                    \
@@ -16,11 +17,14 @@
 #define TUPLE_FIRST 24 /* PyTupleObject.ob_item, CPython 3.8 to 3.14 */
 
 const struct fnp_probe_meaning fnp_probe_asked = {.what = "usdt", .naming = FNP_NAMING_ASKED};
+const struct fnp_probe_meaning fnp_probe_written = {
+	.what = "mark", .role = FNP_PROBE_MARK_WRITTEN, .pair = FNP_PAIR_MARK};
 
 static const struct fnp_probe_meaning notes[] = {
 	/* CPython, where it was configured with --with-dtrace (Include/pydtrace.d) */
-	{"python", "gc__start", "gc", FNP_PROBE_BEGIN, FNP_PAIR_GC, FNP_NAMING_PYTHON_GC},
-	{"python", "gc__done", "gc", FNP_PROBE_END, FNP_PAIR_GC, FNP_NAMING_NONE},
+	{"python", "gc__start", "gc", FNP_PROBE_BEGIN, FNP_PAIR_GC, FNP_NAMING_PYTHON_GC,
+	 .flags = FNP_PROBE_CLOCKS},
+	{"python", "gc__done", "gc", FNP_PROBE_END, FNP_PAIR_GC, FNP_NAMING_NONE, .flags = FNP_PROBE_CLOCKS},
 	{"python", "import__find__load__start", "import", FNP_PROBE_BEGIN, FNP_PAIR_IMPORT, FNP_NAMING_TEXT,
 	 .n_texts = 1, .texts = {STRING(0)}},
 	{"python", "import__find__load__done", "import", FNP_PROBE_END, FNP_PAIR_IMPORT, FNP_NAMING_IMPORTED,
@@ -28,8 +32,9 @@ static const struct fnp_probe_meaning notes[] = {
 	{"python", "audit", "mark", FNP_PROBE_MARK_AUDIT, FNP_PAIR_MARK, FNP_NAMING_NONE,
 	 .flags = FNP_PROBE_MARKS, .n_texts = 2, .texts = {STRING(0), {1, FNP_PROBE_TEXT_RAW, 0, TUPLE_FIRST}}},
 	/* HotSpot, where it was built with --enable-dtrace (src/hotspot/os/posix/dtrace/hotspot.d) */
-	{"hotspot", "gc__begin", "gc", FNP_PROBE_BEGIN, FNP_PAIR_GC, FNP_NAMING_JVM_GC, .peeks_cause = true},
-	{"hotspot", "gc__end", "gc", FNP_PROBE_END, FNP_PAIR_GC, FNP_NAMING_NONE},
+	{"hotspot", "gc__begin", "gc", FNP_PROBE_BEGIN, FNP_PAIR_GC, FNP_NAMING_JVM_GC, .peeks_cause = true,
+	 .flags = FNP_PROBE_CLOCKS},
+	{"hotspot", "gc__end", "gc", FNP_PROBE_END, FNP_PAIR_GC, FNP_NAMING_NONE, .flags = FNP_PROBE_CLOCKS},
 	{"hotspot", "mem__pool__gc__begin", "gc", FNP_PROBE_NOTE, FNP_PAIR_GC, FNP_NAMING_JVM_GC,
 	 .n_texts = 1, .texts = {SIZED(0)}, .peeks_cause = true},
 	{"hotspot", "class__loaded", "class_load", FNP_PROBE_MOMENT, FNP_PAIR_NONE, FNP_NAMING_JVM_CLASS,
@@ -41,6 +46,15 @@ static const struct fnp_probe_meaning notes[] = {
 	 .n_texts = 1, .texts = {SIZED(0)}},
 	{"hotspot", "thread__stop", "thread_stop", FNP_PROBE_MOMENT, FNP_PAIR_NONE, FNP_NAMING_TEXT,
 	 .n_texts = 1, .texts = {SIZED(0)}},
+	{"hotspot", "vm__init__begin", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL,
+	 .label = FNP_PHASE_LINKED},
+	{"hotspot", "vm__init__end", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL,
+	 .label = FNP_PHASE_STARTED},
+	/* Thread.sleep is a wait for a lock that nobody holds, as far as its system call tells. */
+	{"hotspot", "thread__sleep__begin", "sleep", FNP_PROBE_SILENT, FNP_PAIR_NONE, FNP_NAMING_NONE,
+	 .flags = FNP_PROBE_SLEEP_BEGIN},
+	{"hotspot", "thread__sleep__end", "sleep", FNP_PROBE_SILENT, FNP_PAIR_NONE, FNP_NAMING_NONE,
+	 .flags = FNP_PROBE_SLEEP_END},
 	/* A program's own marks */
 	{"fnprof", "begin", "mark", FNP_PROBE_BEGIN, FNP_PAIR_MARK, FNP_NAMING_TEXT, .n_texts = 1,
 	 .texts = {STRING(0)}},
@@ -57,9 +71,23 @@ static const struct fnp_probe_meaning notes[] = {
  */
 static const struct fnp_probe_meaning v8[] = {
 	{NULL, "_ZN2v88internal4Heap24PerformGarbageCollection*", "gc", FNP_PROBE_BEGIN, FNP_PAIR_GC,
-	 FNP_NAMING_V8_GC},
+	 FNP_NAMING_V8_GC, .flags = FNP_PROBE_CLOCKS},
 	{NULL, "_ZN2v88internal8GCTracer19StopObservablePause*", "gc", FNP_PROBE_END, FNP_PAIR_GC,
-	 FNP_NAMING_NONE},
+	 FNP_NAMING_NONE, .flags = FNP_PROBE_CLOCKS},
+	/* node::Start is all that main() does, node::LoadEnvironment begins with Node's own JavaScript. */
+	{NULL, "_ZN4node5StartEiPPc", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL,
+	 .once = true, .label = FNP_PHASE_LINKED},
+	{NULL, "_ZN4node15LoadEnvironment*", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL,
+	 .once = true, .label = FNP_PHASE_STARTED},
+	{0},
+};
+
+/* Exported by every CPython, stripped or not: all that main() does, and what it calls when the interpreter is ready. */
+static const struct fnp_probe_meaning python[] = {
+	{NULL, "Py_BytesMain", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL, .once = true,
+	 .label = FNP_PHASE_LINKED},
+	{NULL, "Py_RunMain", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL, .once = true,
+	 .label = FNP_PHASE_STARTED},
 	{0},
 };
 
@@ -76,5 +104,7 @@ const struct fnp_probe_meaning *fnp_probe_functions(const char *runtime)
 {
 	static const struct fnp_probe_meaning none = {0};
 
-	return strcmp(runtime, "v8") == 0 ? v8 : &none;
+	if (strcmp(runtime, "v8") == 0)
+		return v8;
+	return strcmp(runtime, "python") == 0 ? python : &none;
 }

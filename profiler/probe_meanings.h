@@ -14,9 +14,12 @@
 enum fnp_probe_role {
 	FNP_PROBE_MOMENT, /* is an event without length */
 	FNP_PROBE_BEGIN,
-	FNP_PROBE_END,	      /* of the last one of its pair that is open in this thread */
-	FNP_PROBE_NOTE,	      /* tells more of the open one of its pair */
-	FNP_PROBE_MARK_AUDIT, /* text 0 says which: "fnprof.begin", "fnprof.end", "fnprof.mark" */
+	FNP_PROBE_END,		/* of the last one of its pair that is open in this thread */
+	FNP_PROBE_NOTE,		/* tells more of the open one of its pair */
+	FNP_PROBE_MARK_AUDIT,	/* text 0 says which: "fnprof.begin", "fnprof.end", "fnprof.mark" */
+	FNP_PROBE_MARK_WRITTEN, /* likewise, text 0 is all: "fnprof.begin NAME" */
+	FNP_PROBE_PHASE,  /* a phase of the process's start ends; of several of one name the first counts */
+	FNP_PROBE_SILENT, /* for the kernel side alone: there is no record */
 };
 
 /* A begin and its end are of one pair. */
@@ -31,6 +34,7 @@ enum fnp_probe_pair {
 /* How name and cause are made of what was read. */
 enum fnp_probe_naming {
 	FNP_NAMING_NONE,
+	FNP_NAMING_LABEL,      /* the meaning's own */
 	FNP_NAMING_TEXT,       /* the first text is the name */
 	FNP_NAMING_PYTHON_GC,  /* "generation 2" */
 	FNP_NAMING_IMPORTED,   /* the name again, and whether it was found */
@@ -52,6 +56,8 @@ struct fnp_probe_meaning {
 	uint8_t n_texts;
 	struct fnp_probe_text texts[FNP_PROBE_SPEC_TEXTS];
 	bool peeks_cause; /* of the JVM's heap */
+	bool once;	  /* hit once a process: it may sit on an instruction that must be stepped over */
+	const char *label;
 };
 
 /* The meaning of a note, NULL: it is not on by itself. */
@@ -62,5 +68,8 @@ const struct fnp_probe_meaning *fnp_probe_functions(const char *runtime);
 
 /* What a probe means that was asked for by name and has no meaning of its own. */
 extern const struct fnp_probe_meaning fnp_probe_asked;
+
+/* A datagram that is a mark. */
+extern const struct fnp_probe_meaning fnp_probe_written;
 
 #endif

@@ -41,7 +41,9 @@ static int add_note(struct fnp_probe_plan *plan, const struct fnp_usdt_place *pl
 
 	if (!meaning && asked < 0)
 		return 0;
-	probe.meaning = meaning ? meaning : &fnp_probe_asked;
+	/* Who asks for one that only the kernel side would hear of wants to see its hits. */
+	probe.meaning = meaning && (asked < 0 || meaning->role != FNP_PROBE_SILENT) ? meaning
+										    : &fnp_probe_asked;
 	/* What one did not ask for must be cheap. */
 	if (asked < 0 && place->instruction != FNP_USDT_NOP && place->instruction != FNP_USDT_CHEAP)
 		return 0;
@@ -66,7 +68,8 @@ static int add_function(struct fnp_probe_plan *plan, const struct fnp_probe_mean
 		if (plan->probes.items[i].spec.address == address)
 			return 0; /* another name of it */
 	}
-	if (probe.instruction != FNP_USDT_NOP && probe.instruction != FNP_USDT_CHEAP)
+	if (probe.instruction != FNP_USDT_NOP && probe.instruction != FNP_USDT_CHEAP &&
+	    !(meaning->once && probe.instruction == FNP_USDT_STEPPED))
 		return 0;
 	if (fnp_usdt_offset_of(plan->object, address, PF_X, &probe.offset) < 0)
 		return 0;
@@ -118,13 +121,19 @@ static int add_functions(struct fnp_probe_plan *plan, const struct fnp_probe_mea
 static void drop_halves(struct fnp_probe_plan *plan)
 {
 	bool begins = false, ends = false;
+	size_t kept = 0;
 
 	for (size_t i = 0; i < plan->probes.len; i++) {
 		begins = begins || plan->probes.items[i].meaning->role == FNP_PROBE_BEGIN;
 		ends = ends || plan->probes.items[i].meaning->role == FNP_PROBE_END;
 	}
-	if (!begins || !ends)
-		plan->probes.len = 0;
+	for (size_t i = 0; i < plan->probes.len; i++) {
+		enum fnp_probe_role role = plan->probes.items[i].meaning->role;
+
+		if ((begins && ends) || (role != FNP_PROBE_BEGIN && role != FNP_PROBE_END))
+			plan->probes.items[kept++] = plan->probes.items[i];
+	}
+	plan->probes.len = kept;
 }
 
 int fnp_probe_plan_make(const struct fnp_object *object, const struct fnp_runtime_id *id,

@@ -135,7 +135,7 @@ static int check(const struct fnp_probe_plan *plan, const struct fnp_planned_pro
 	if (probe->instruction == FNP_USDT_TRAP)
 		return fnp_error(-EINVAL, "the probe %s of %s is not on an instruction that can have one",
 				 label(probe, text), file);
-	if (probe->instruction == FNP_USDT_STEPPED)
+	if (probe->instruction == FNP_USDT_STEPPED && !probe->meaning->once)
 		fnp_warning("the probe %s of %s sits on an instruction that the kernel must step over: "
 			    "each hit may cost 10 us",
 			    label(probe, text), file);
@@ -370,6 +370,10 @@ void fnp_probes_take(struct fnp_probes *probes, const struct fnp_probe_record *r
 	const struct fnp_planned_probe *probe;
 	struct fnp_spans_hit hit;
 
+	if (record->spec == FNP_PROBE_WRITTEN) {
+		hit = (struct fnp_spans_hit){.meaning = &fnp_probe_written, .how = FNP_EVENT_WRITE};
+		fnp_spans_take(probes->spans, &hit, record);
+	}
 	if (!one || !one->plan)
 		return;
 	probe = &one->plan->probes.items[one->probe];

@@ -104,7 +104,7 @@ const struct fnp_cpu_times *fnp_record_cpu_times(const struct fnp_record *record
 	return &((const struct fnp_exit_record *)(const void *)record)->cpu;
 }
 
-static bool read_clocks(const struct fnp_record *record, struct fnp_clocks *ret)
+bool fnp_record_clocks(const struct fnp_record *record, struct fnp_clocks *ret)
 {
 	struct fnp_record_part part = fnp_record_section(record, FNP_SECTION_CLOCKS);
 
@@ -122,7 +122,7 @@ struct fnp_moment fnp_record_moment(const struct fnp_record *record)
 	if (cpu) {
 		moment.process_ns = cpu->process_ns;
 		moment.thread_ns = cpu->thread_ns;
-		moment.has_clocks = read_clocks(record, &moment.clocks);
+		moment.has_clocks = fnp_record_clocks(record, &moment.clocks);
 	}
 	return moment;
 }

@@ -57,6 +57,9 @@ struct fnp_moment {
 	struct fnp_clocks clocks;
 };
 
+/* The clocks that a record brings; false, and `ret` untouched, when it brings none. */
+bool fnp_record_clocks(const struct fnp_record *record, struct fnp_clocks *ret);
+
 /* The moment of a checked event. */
 struct fnp_moment fnp_record_moment(const struct fnp_record *record);
 

@@ -361,6 +361,7 @@ static int finish(struct session *s)
 	summary.off_cpu_times = off_cpu.times;
 	summary.off_cpu_stacks = off_cpu.stacks;
 	summary.off_cpu_refused = off_cpu.refused + totals.off_cpu_lost;
+	summary.ledgers = totals.ledgers;
 	summary.events_lost = totals.events_lost;
 	getrusage(RUSAGE_SELF, &usage);
 	summary.cost.agent_cpu_ns = fnp_clock_own_cpu_ns();

@@ -134,6 +134,9 @@ void fnp_span_names_make(const struct fnp_spans_hit *hit, const struct fnp_probe
 	switch (hit->meaning->naming) {
 	case FNP_NAMING_NONE:
 		break;
+	case FNP_NAMING_LABEL:
+		set(ret->name, hit->meaning->label);
+		break;
 	case FNP_NAMING_TEXT:
 		set(ret->name, text);
 		break;

@@ -17,6 +17,7 @@ struct open_span {
 	struct fnp_invocations_place at;
 	struct fnp_row_event event;
 	enum fnp_probe_pair pair;
+	struct fnp_clocks *clocks; /* at its begin; NULL: not told. Few spans have them. */
 };
 
 struct fnp_spans {
@@ -45,6 +46,7 @@ static void forget(struct open_span *span)
 	fnp_freep(&span->event.name);
 	fnp_freep(&span->event.cause);
 	fnp_freep(&span->event.arguments);
+	free(span->clocks);
 }
 
 void fnp_spans_destroy(struct fnp_spans *spans)
@@ -108,9 +110,14 @@ static void take_begin(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 		       const struct fnp_probe_record *record, struct fnp_span_names *names)
 {
 	struct open_span span = {.at = place_of(record), .pair = hit->meaning->pair};
+	struct fnp_clocks clocks;
 
 	span.event = (struct fnp_row_event){
 		.t_ns = span.at.time_ns, .tid = span.at.tid, .how = hit->how, .what = hit->meaning->what};
+	if (fnp_record_clocks(&record->head, &clocks))
+		span.clocks = malloc(sizeof(clocks));
+	if (span.clocks)
+		*span.clocks = clocks;
 	if (spans->open.len >= OPEN_MAX)
 		make_room(spans);
 	span.event.name = names->name[0] ? strdup(names->name) : NULL;
@@ -141,13 +148,38 @@ static ssize_t find_open(const struct fnp_spans *spans, const struct fnp_record 
 	return -1;
 }
 
-static void end_span(struct fnp_spans *spans, size_t i, uint64_t time_ns)
+/* Times that an estimate was taken back in are none. */
+static uint64_t since(uint64_t end, uint64_t begin)
+{
+	return (int64_t)(end - begin) > 0 ? end - begin : 0;
+}
+
+/* What its process's clocks moved on by between begin and end. */
+static struct fnp_event_spent spent_between(const struct open_span *span, const struct fnp_record *end)
+{
+	struct fnp_event_spent spent = {0};
+	struct fnp_clocks clocks;
+
+	if (!end || !span->clocks || !fnp_record_clocks(end, &clocks))
+		return spent;
+	spent.known = true;
+	spent.stolen_ns = since(clocks.stolen_ns, span->clocks->stolen_ns);
+	spent.on_cpu_ns = since(clocks.on_cpu_ns, span->clocks->on_cpu_ns);
+	spent.stolen_ns = FNP_MIN(spent.stolen_ns, spent.on_cpu_ns);
+	spent.on_cpu_ns -= spent.stolen_ns;
+	spent.run_queue_ns = since(clocks.run_queue_ns, span->clocks->run_queue_ns);
+	return spent;
+}
+
+/* `end`: the record that ends it, NULL: its process is over. */
+static void end_span(struct fnp_spans *spans, size_t i, uint64_t time_ns, const struct fnp_record *end)
 {
 	struct open_span span = spans->open.items[i];
 
 	memmove(&spans->open.items[i], &spans->open.items[i + 1], (spans->open.len - i - 1) * sizeof(span));
 	spans->open.len--;
 	span.event.duration_ns = time_ns - FNP_MIN(time_ns, span.event.t_ns);
+	span.event.spent = spent_between(&span, end);
 	spans->tell(spans->self, &span.at, &span.event);
 	forget(&span);
 }
@@ -168,7 +200,7 @@ static void take_end(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 		return; /* it began before we came */
 	if (names->cause[0] && !spans->open.items[i].event.cause)
 		spans->open.items[i].event.cause = strdup(names->cause);
-	end_span(spans, (size_t)i, record->head.time_ns);
+	end_span(spans, (size_t)i, record->head.time_ns, &record->head);
 }
 
 static void take_note(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
@@ -188,6 +220,34 @@ static void take_note(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 	}
 }
 
+/* `what` says which of the three it is; anything else is nothing. */
+static void take_mark(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
+		      const struct fnp_probe_record *record, struct fnp_span_names *names, const char *what)
+{
+	if (strcmp(what, MARK_BEGIN) == 0)
+		take_begin(spans, hit, record, names);
+	else if (strcmp(what, MARK_END) == 0)
+		take_end(spans, hit, record, names);
+	else if (strcmp(what, MARK_MOMENT) == 0)
+		take_moment(spans, hit, record, names);
+}
+
+/* "fnprof.begin NAME", with or without a line's end. */
+static void take_written(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
+			 const struct fnp_probe_record *record, struct fnp_span_names *names)
+{
+	char what[FNP_PROBE_TEXT_BYTES];
+	char *space;
+
+	fnp_span_text(record, 0, what);
+	what[strcspn(what, "\r\n")] = '\0';
+	space = strchr(what, ' ');
+	if (space)
+		*space++ = '\0';
+	snprintf(names->name, sizeof(names->name), "%s", space ? space : "");
+	take_mark(spans, hit, record, names, what);
+}
+
 /* sys.audit("fnprof.begin", name): the first text says what, the second is the name as an object of Python's. */
 static void take_audit(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 		       const struct fnp_probe_record *record, struct fnp_span_names *names)
@@ -197,12 +257,7 @@ static void take_audit(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 
 	fnp_span_text(record, 0, what);
 	fnp_span_python_text(object.data, object.size, names->name, sizeof(names->name));
-	if (strcmp(what, MARK_BEGIN) == 0)
-		take_begin(spans, hit, record, names);
-	else if (strcmp(what, MARK_END) == 0)
-		take_end(spans, hit, record, names);
-	else if (strcmp(what, MARK_MOMENT) == 0)
-		take_moment(spans, hit, record, names);
+	take_mark(spans, hit, record, names, what);
 }
 
 void fnp_spans_take(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
@@ -213,6 +268,7 @@ void fnp_spans_take(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 	fnp_span_names_make(hit, record, &names);
 	switch (hit->meaning->role) {
 	case FNP_PROBE_MOMENT:
+	case FNP_PROBE_PHASE:
 		take_moment(spans, hit, record, &names);
 		break;
 	case FNP_PROBE_BEGIN:
@@ -227,6 +283,11 @@ void fnp_spans_take(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 	case FNP_PROBE_MARK_AUDIT:
 		take_audit(spans, hit, record, &names);
 		break;
+	case FNP_PROBE_MARK_WRITTEN:
+		take_written(spans, hit, record, &names);
+		break;
+	case FNP_PROBE_SILENT:
+		break;
 	}
 }
 
@@ -236,6 +297,6 @@ void fnp_spans_end_process(struct fnp_spans *spans, uint32_t pid, uint64_t proce
 
 	for (size_t i = spans->open.len; i-- > 0;) {
 		if (pid == 0 || same_process(&spans->open.items[i], &head))
-			end_span(spans, i, time_ns);
+			end_span(spans, i, time_ns, NULL);
 	}
 }

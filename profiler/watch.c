@@ -344,6 +344,7 @@ int fnp_watch_finish(struct fnp_watch *watch, uint64_t now_ns, struct fnp_watch_
 		watch->totals.losses[cause] += counters.losses[cause];
 	watch->totals.events_lost += counters.events_lost;
 	watch->totals.off_cpu_lost = counters.off_cpu_lost;
+	watch->totals.ledgers = counters.ledgers;
 	*ret = watch->totals;
 	return r;
 }

@@ -37,6 +37,7 @@ struct fnp_watch_totals {
 	uint64_t losses[FNP_LOSS_MAX];
 	uint64_t events_lost;
 	uint64_t off_cpu_lost; /* times off a CPU that found no room */
+	struct fnp_ledger_counts ledgers;
 };
 
 int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch **ret);

@@ -58,7 +58,10 @@ struct fnp_probe_text {
 };
 
 enum fnp_probe_flags {
-	FNP_PROBE_MARKS = 1 << 0, /* only when the first text begins with "fnprof." */
+	FNP_PROBE_MARKS = 1 << 0,  /* only when the first text begins with "fnprof." */
+	FNP_PROBE_CLOCKS = 1 << 1, /* the record brings the clocks of its process, behind the texts */
+	FNP_PROBE_SLEEP_BEGIN = 1 << 2, /* no record: the thread sleeps from now on, as many ms as argument 0 says */
+	FNP_PROBE_SLEEP_END = 1 << 3, /* no record: it does no longer */
 };
 
 struct fnp_probe_spec {

@@ -12,6 +12,8 @@
  *	streams.c	connections, and what their messages mean
  *	timeline.c	what processes tell of themselves, into rows
  *	off_cpu.c	times that threads were off their CPU, into rows
+ *	collections.c	the ledger's line of collections
+ *	phases.c	the phases of a start
  *	order.c		events of one process in the order of their numbers
  *
  * Three rules that hold between calls:
@@ -36,6 +38,7 @@
 #define FNP_ENGINE_HELD_MAX 16384  /* samples that wait */
 #define FNP_ENGINE_QUEUE_MAX 64	   /* events of one process that wait for an earlier one */
 #define FNP_ENGINE_THREADS_MAX 1024
+#define FNP_ENGINE_GCS_MAX 4096	 /* collections of one process that rows may still want */
 #define FNP_ENGINE_OFF_MAX 20000 /* times off a CPU of one process that are open, or that wait for a row */
 
 #define FNP_ENGINE_LATE_NS (100 * 1000000ULL)  /* what has not come after so long is lost */
@@ -71,6 +74,13 @@ struct off_time {
 	uint64_t queued_ns;		 /* the last part of it, in a run queue */
 	uint32_t expected_us, period_us; /* as in struct fnp_sample_record */
 	uint32_t wait;			 /* enum fnp_wait, or FNP_WAIT_MAX: it was pushed */
+};
+
+/* A collection of a process's runtime. */
+struct collection {
+	uint64_t begin_ns, duration_ns;
+	uint32_t tid;
+	struct fnp_event_spent spent;
 };
 
 struct phase {
@@ -127,8 +137,9 @@ struct process {
 	uint64_t pool_ns;		       /* CPU time while several were active, not yet given to one */
 	FNP_VEC(struct thread_origin) threads; /* a ring of the newest */
 	size_t next_thread;
-	struct fnp_map off_open;	   /* by thread, struct off_time *, owned */
-	FNP_VEC(struct off_time) off_done; /* that wait for the rows of invocations */
+	struct fnp_map off_open;		/* by thread, struct off_time *, owned */
+	FNP_VEC(struct off_time) off_done;	/* that wait for the rows of invocations */
+	FNP_VEC(struct collection) collections; /* in the order of their ends */
 	unsigned int n_pending; /* connections on which a begin or an end may still be dated back */
 };
 
@@ -243,16 +254,28 @@ const struct thread_origin *fnp_engine_origin_of(const struct process *process, 
 /* The ledger of a row whose duration stands; nothing where the kernel side's clocks were not given. */
 void fnp_engine_make_ledger(const struct process *process, const struct fnp_moment *begin,
 			    const struct fnp_moment *end, struct fnp_row *row);
-/* A row that closes: the collections that its runtime told of get their line. Without any, it stays unknown. */
-void fnp_engine_ledger_gc(struct fnp_row *row);
 /* This thread answered. */
 void fnp_engine_note_handler(struct process *process, uint32_t tid);
 /* A thread exits; kept when it is the one that would have answered. */
 void fnp_engine_note_exit(struct process *process, const struct fnp_moment *moment);
 
+/* ---- collections.c ---- */
+/* The runtime of a process told of a collection that is over. */
+void fnp_engine_note_collection(struct process *process, const struct fnp_row_event *event);
+/* A row that closes: the collections that its runtime told of get their line. Without any, it stays unknown. */
+void fnp_engine_ledger_gc(const struct process *process, struct fnp_row *row);
+/* Those that no row wants any more go. */
+void fnp_engine_prune_collections(struct process *process);
+
+/* ---- phases.c ---- */
+/* A row that closes: what ended a phase becomes the phase. */
+void fnp_engine_make_phases(struct fnp_row *row);
+
 /* ---- off_cpu.c ---- */
 /* An ended invocation is about to close: its times off the CPU go into its row. */
 void fnp_engine_take_off_cpu(struct fnp_invocations *engine, struct process *process, struct invocation *one);
+/* Since when times of a process may still be wanted by an invocation. */
+uint64_t fnp_engine_oldest_wanted(const struct process *process);
 /* What no row wants any more goes. */
 void fnp_engine_prune_off_cpu(struct process *process);
 void fnp_engine_drop_off_cpu(struct process *process);

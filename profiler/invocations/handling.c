@@ -73,30 +73,8 @@ void fnp_engine_make_ledger(const struct process *process, const struct fnp_mome
 	if (!begin->has_clocks || !end->has_clocks)
 		return;
 	choose(process, begin, end, &span);
+	row->handler_tid = end->tid;
 	fnp_ledger_between(&span, &row->ledger);
-}
-
-/* Events are sorted by their begin. */
-void fnp_engine_ledger_gc(struct fnp_row *row)
-{
-	uint64_t from_ns = row->start_ns, to_ns = row->start_ns + row->duration_ns, gc_ns = 0;
-	bool told = false;
-
-	for (size_t i = 0; row->ledger.known && i < row->events.len; i++) {
-		const struct fnp_row_event *event = &row->events.items[i];
-		uint64_t begin_ns = FNP_MAX(event->t_ns, from_ns);
-		uint64_t end_ns = FNP_MIN(event->t_ns + event->duration_ns, to_ns);
-
-		if (strcmp(event->what, "gc") != 0)
-			continue;
-		told = true;
-		if (end_ns <= begin_ns)
-			continue;
-		gc_ns += end_ns - begin_ns;
-		from_ns = end_ns;
-	}
-	if (told)
-		fnp_ledger_take_gc(&row->ledger, gc_ns);
 }
 
 void fnp_engine_note_handler(struct process *process, uint32_t tid)

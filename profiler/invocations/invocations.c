@@ -295,8 +295,10 @@ void fnp_engine_close_row(struct fnp_invocations *engine, struct process *proces
 			row->runtime = dup_or_null(process->runtime);
 	}
 	name_row(engine, process, row);
+	fnp_engine_make_phases(row);
 	fnp_row_sort_events(row);
-	fnp_engine_ledger_gc(row);
+	fnp_engine_ledger_gc(process, row);
+	fnp_ledger_count(&engine->counters.ledgers, &row->ledger);
 	if (!row->id || !row->function) {
 		engine->counters.rows_failed++;
 		fnp_row_destroy(row);

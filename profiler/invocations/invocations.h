@@ -172,16 +172,17 @@ struct fnp_invocations_counters {
 	uint64_t events_lost;	  /* events for which there was no memory or no room */
 	uint64_t events_missing; /* numbers that never came: the kernel side counts the same as events_lost */
 	uint64_t streams_lost;	 /* times that a connection was out of step with HTTP */
-	uint64_t answers_unknown; /* answers to invocations whose begin was not seen */
-	uint64_t invocations;	  /* rows of kind invocation that were closed */
-	uint64_t rows;		  /* all rows that were closed */
-	uint64_t rows_failed;	  /* rows that the sink refused */
-	uint64_t row_events;	  /* that stand in rows */
-	uint64_t row_events_lost; /* that found no row, no room or no memory */
-	uint64_t off_cpu_ns;	  /* of times off a CPU that had a stack, with what they stand for */
-	uint64_t off_cpu_lost;	  /* such times that found no room */
-	uint64_t active;	  /* invocations that are active now */
-	uint64_t processes;	  /* watched now */
+	uint64_t answers_unknown;	  /* answers to invocations whose begin was not seen */
+	uint64_t invocations;		  /* rows of kind invocation that were closed */
+	uint64_t rows;			  /* all rows that were closed */
+	uint64_t rows_failed;		  /* rows that the sink refused */
+	uint64_t row_events;		  /* that stand in rows */
+	uint64_t row_events_lost;	  /* that found no row, no room or no memory */
+	uint64_t off_cpu_ns;		  /* of times off a CPU that had a stack, with what they stand for */
+	uint64_t off_cpu_lost;		  /* such times that found no room */
+	struct fnp_ledger_counts ledgers; /* of rows that were closed */
+	uint64_t active;		  /* invocations that are active now */
+	uint64_t processes;		  /* watched now */
 };
 void fnp_invocations_counters(const struct fnp_invocations *engine, struct fnp_invocations_counters *ret);
 

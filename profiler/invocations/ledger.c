@@ -61,10 +61,12 @@ static void fit(struct fnp_ledger *ledger, uint64_t duration_ns)
 				biggest = &ledger->ns[line];
 		}
 		back = FNP_MIN(sum - duration_ns, *biggest);
+		ledger->mended_ns += back;
 		*biggest -= back;
 		sum -= back;
 	}
 	ledger->ns[FNP_LEDGER_OTHER] += duration_ns - sum;
+	ledger->mended_ns += duration_ns - sum;
 }
 
 void fnp_ledger_between(const struct fnp_ledger_span *span, struct fnp_ledger *ret)
@@ -86,6 +88,16 @@ void fnp_ledger_between(const struct fnp_ledger_span *span, struct fnp_ledger *r
 	*ret = ledger;
 }
 
+void fnp_ledger_count(struct fnp_ledger_counts *counts, const struct fnp_ledger *ledger)
+{
+	if (!ledger->known)
+		return;
+	counts->rows++;
+	counts->mended_rows += ledger->mended_ns > 0;
+	counts->mended_ns += ledger->mended_ns;
+	counts->mended_max_ns = FNP_MAX(counts->mended_max_ns, ledger->mended_ns);
+}
+
 /* Up to `ns` out of one line. */
 static uint64_t take(struct fnp_ledger *ledger, enum fnp_ledger_line line, uint64_t ns)
 {
@@ -95,21 +107,33 @@ static uint64_t take(struct fnp_ledger *ledger, enum fnp_ledger_line line, uint6
 	return ns;
 }
 
-void fnp_ledger_take_gc(struct fnp_ledger *ledger, uint64_t gc_ns)
+/* What is not known of a collection: the share that it has of the time in which the row was not quiet. */
+static struct fnp_ledger_gc estimate(const struct fnp_ledger *ledger, const struct fnp_ledger_gc *gc)
 {
-	static const enum fnp_ledger_line hidden[] = {FNP_LEDGER_STOLEN,     FNP_LEDGER_RUN_QUEUE,
-						      FNP_LEDGER_ON_CPU,     FNP_LEDGER_LOCK,
-						      FNP_LEDGER_PAGE_FAULT, FNP_LEDGER_OTHER};
 	uint64_t busy_ns = ledger->ns[FNP_LEDGER_ON_CPU] + ledger->ns[FNP_LEDGER_RUN_QUEUE] +
 			   ledger->ns[FNP_LEDGER_STOLEN];
-	double share = busy_ns > gc_ns ? (double)gc_ns / (double)busy_ns : 1;
+	double share = busy_ns > gc->gc_ns ? (double)gc->gc_ns / (double)busy_ns : 1;
+	struct fnp_ledger_gc known = *gc;
+
+	known.stolen_ns = (uint64_t)((double)ledger->ns[FNP_LEDGER_STOLEN] * share);
+	known.run_queue_ns = (uint64_t)((double)ledger->ns[FNP_LEDGER_RUN_QUEUE] * share);
+	known.on_cpu_ns = gc->gc_ns;
+	return known;
+}
+
+void fnp_ledger_take_gc(struct fnp_ledger *ledger, const struct fnp_ledger_gc *gc)
+{
+	static const enum fnp_ledger_line quiet[] = {FNP_LEDGER_LOCK, FNP_LEDGER_PAGE_FAULT, FNP_LEDGER_OTHER,
+						     FNP_LEDGER_WAITING_ASYNC, FNP_LEDGER_POLL};
+	struct fnp_ledger_gc known = gc->known ? *gc : estimate(ledger, gc);
+	uint64_t left_ns = gc->gc_ns;
 
 	if (!ledger->known)
 		return;
 	ledger->has_gc = true;
-	for (size_t i = 0; i < 2; i++)
-		gc_ns -= take(ledger, hidden[i],
-			      FNP_MIN((uint64_t)((double)ledger->ns[hidden[i]] * share), gc_ns));
-	for (size_t i = 2; i < FNP_ARRAY_SIZE(hidden); i++)
-		gc_ns -= take(ledger, hidden[i], gc_ns);
+	left_ns -= take(ledger, FNP_LEDGER_STOLEN, FNP_MIN(known.stolen_ns, left_ns));
+	left_ns -= take(ledger, FNP_LEDGER_RUN_QUEUE, FNP_MIN(known.run_queue_ns, left_ns));
+	left_ns -= take(ledger, FNP_LEDGER_ON_CPU, FNP_MIN(known.on_cpu_ns, left_ns));
+	for (size_t i = 0; i < (gc->known ? FNP_ARRAY_SIZE(quiet) : 3); i++)
+		left_ns -= take(ledger, quiet[i], left_ns);
 }

@@ -41,12 +41,23 @@
 enum fnp_ledger_line { FNP_LEDGER(FNP_X_LEDGER) FNP_LEDGER_LINES };
 
 struct fnp_ledger {
-	bool known;  /* else there is none, and `ns` means nothing */
-	bool has_gc; /* the runtime told of its collections: else the line is absent, not 0 */
+	bool known;	    /* else there is none, and `ns` means nothing */
+	bool has_gc;	    /* the runtime told of its collections: else the line is absent, not 0 */
+	uint64_t mended_ns; /* that the lines did not come to the duration by, before they were made to */
 	uint64_t ns[FNP_LEDGER_LINES]; /* sum to the row's duration */
 };
 
 const char *fnp_ledger_line_name(enum fnp_ledger_line line);
+
+/* Of many rows. */
+struct fnp_ledger_counts {
+	uint64_t rows;		/* that have a ledger */
+	uint64_t mended_rows;	/* whose lines had to be made to come to the duration */
+	uint64_t mended_ns;	/* by this much in all */
+	uint64_t mended_max_ns; /* and in one at most */
+};
+
+void fnp_ledger_count(struct fnp_ledger_counts *counts, const struct fnp_ledger *ledger);
 
 /* Between which two moments, and by whose waits. */
 struct fnp_ledger_span {
@@ -65,9 +76,15 @@ struct fnp_ledger_span {
 void fnp_ledger_between(const struct fnp_ledger_span *span, struct fnp_ledger *ret);
 
 /*
- * Collections of `gc_ns` in all stopped the row, or ran in it: they come out of the lines that they hide. A collection
- * computes, on the thread or beside the threads that it stops: on_cpu, stolen and run_queue give in proportion, then lock.
+ * A collection of `gc_ns` stopped the row, or ran in it: it comes out of the lines that it hides. Where the clocks of the
+ * process were read at its begin and its end, these are known, and what it was quiet for is taken from lock and what
+ * follows it; else on_cpu, stolen and run_queue give in proportion first.
  */
-void fnp_ledger_take_gc(struct fnp_ledger *ledger, uint64_t gc_ns);
+struct fnp_ledger_gc {
+	uint64_t gc_ns;
+	bool known;
+	uint64_t on_cpu_ns, stolen_ns, run_queue_ns; /* of it */
+};
+void fnp_ledger_take_gc(struct fnp_ledger *ledger, const struct fnp_ledger_gc *gc);
 
 #endif

@@ -163,18 +163,23 @@ void fnp_engine_take_off_cpu(struct fnp_invocations *engine, struct process *pro
 		add_part(engine, one->row, open, from_ns, to_ns);
 }
 
-void fnp_engine_prune_off_cpu(struct process *process)
+uint64_t fnp_engine_oldest_wanted(const struct process *process)
 {
 	uint64_t oldest_ns = UINT64_MAX;
-	size_t kept = 0;
 
 	for (size_t i = 0; i < process->active.len; i++)
 		oldest_ns = FNP_MIN(oldest_ns, process->active.items[i]->begin.time_ns);
 	for (size_t i = 0; i < process->ended.len; i++)
 		oldest_ns = FNP_MIN(oldest_ns, process->ended.items[i]->begin.time_ns);
 	/* The begin of an invocation may still be on its way. */
-	if (oldest_ns == UINT64_MAX)
-		oldest_ns = process->last.time_ns;
+	return oldest_ns == UINT64_MAX ? process->last.time_ns : oldest_ns;
+}
+
+void fnp_engine_prune_off_cpu(struct process *process)
+{
+	uint64_t oldest_ns = fnp_engine_oldest_wanted(process);
+	size_t kept = 0;
+
 	for (size_t i = 0; i < process->off_done.len; i++) {
 		if (process->off_done.items[i].end_ns > oldest_ns)
 			process->off_done.items[kept++] = process->off_done.items[i];

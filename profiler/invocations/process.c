@@ -509,6 +509,8 @@ void fnp_engine_close_due(struct fnp_invocations *engine, struct process *proces
 	}
 	if (process->off_done.len > 0)
 		fnp_engine_prune_off_cpu(process);
+	if (process->collections.len > 0)
+		fnp_engine_prune_collections(process);
 	for (size_t i = 0; i < process->phases.len;) {
 		struct phase *phase = &process->phases.items[i];
 
@@ -536,6 +538,7 @@ void fnp_engine_free_process(struct fnp_invocations *engine, struct process *pro
 	fnp_vec_deinit(&process->phases);
 	fnp_vec_deinit(&process->active);
 	fnp_vec_deinit(&process->ended);
+	fnp_vec_deinit(&process->collections);
 	fnp_vec_deinit(&process->threads);
 	fnp_vec_deinit(&process->queue);
 	fnp_claim_deinit(&process->claim);

@@ -75,16 +75,28 @@ enum fnp_event_how {
 #define FNP_ROW_EVENTS_MAX 20000 /* of one row; what comes after them is counted */
 #define FNP_ROW_EVENT_TEXT_MAX 1024
 
+/* Phases of a start, as they stand in `name`; each is told at its end (phases.c). */
+#define FNP_PHASE "phase"
+#define FNP_PHASE_LINKED "exec and dynamic linking"
+#define FNP_PHASE_STARTED "runtime start"
+
+/* Where an event's time went, by the clocks of its process; what is missing to its duration was quiet. */
+struct fnp_event_spent {
+	bool known;
+	uint64_t on_cpu_ns, stolen_ns, run_queue_ns;
+};
+
 /* Something that a runtime or a program told of itself, or that was seen in it: a collection, an import, a mark. */
 struct fnp_row_event {
 	uint64_t t_ns;	      /* its begin, CLOCK_MONOTONIC */
 	uint64_t duration_ns; /* 0: it has no length */
 	uint32_t tid;
 	enum fnp_event_how how;
-	const char *what; /* "gc", "import", ...: lives as long as the program */
-	char *name;	  /* owned by the row; NULL: not known */
-	char *cause;	  /* likewise */
-	char *arguments;  /* likewise; numbers with a space between them */
+	const char *what;	      /* "gc", "import", ...: lives as long as the program */
+	char *name;		      /* owned by the row; NULL: not known */
+	char *cause;		      /* likewise */
+	char *arguments;	      /* likewise; numbers with a space between them */
+	struct fnp_event_spent spent; /* of collections */
 };
 
 struct fnp_stack_epoch; /* profiler/samples.h: the table that the numbers above belong to */
@@ -114,6 +126,7 @@ struct fnp_row {
 	uint64_t children_cpu_ns, post_cpu_ns;
 	bool has_children_cpu, has_post_cpu;
 	struct fnp_ledger ledger;		/* of invocations and inits */
+	uint32_t handler_tid;			/* whose waits stand in it; 0: nobody's */
 	uint64_t attribution[FNP_ATTRIBUTIONS]; /* samples */
 	uint64_t losses[FNP_LOSS_MAX];		/* ticks */
 	uint64_t truncated[FNP_TRUNCATION_MAX]; /* samples, by why their stack was cut */

@@ -87,7 +87,10 @@ void fnp_invocations_row_event(struct fnp_invocations *engine, const struct fnp_
 			       const struct fnp_row_event *event)
 {
 	const struct held_event one = {.at = *at, .event = *event};
+	struct process *process = fnp_engine_find(engine, at->pid, at->process);
 
+	if (process)
+		fnp_engine_note_collection(process, event);
 	if (settle(engine, &one, false))
 		return;
 	if (engine->held_events.len >= FNP_ENGINE_HELD_MAX)

@@ -28,6 +28,7 @@ struct fnp_summary {
 	uint64_t off_cpu_times;	       /* that watched threads left a CPU */
 	uint64_t off_cpu_stacks;       /* of these, taken with a stack */
 	uint64_t off_cpu_refused;      /* chosen, but there was no room */
+	struct fnp_ledger_counts ledgers;
 	struct fnp_summary_cost cost;
 };
 

@@ -6,7 +6,11 @@ time.
 usage: ledger_test.py RUNTIME
 """
 import os
+import pathlib
+import signal
 import sys
+import threading
+import time
 import unittest
 
 import fnprof_e2e
@@ -34,13 +38,16 @@ class Ledger(fnprof_e2e.TestCase):
             cls.waits = prepare.Client(cls.client.argv, cls.client.runtime, here,
                                        {**cls.client.env, "LAMBDA_TASK_ROOT": str(here)})
 
-    def record(self, client, payloads):
-        """[(call, row)], all rows of the function, with fnprof there from its exec to its end."""
+    def record(self, client, payloads, meanwhile=None):
+        """[(call, row)], all rows of the function, with fnprof there from its exec to its end. `meanwhile` is called with
+        its pid while the first call runs."""
         with RuntimeApi() as api, Function(client, api, kind=Stopped) as function:
             with Recording("-F", 99, "-p", function.pid) as recording:
                 begun = function.cpu_so_far()
                 function.go()
                 api.wait_for_next()
+                if meanwhile:
+                    threading.Timer(0.1, meanwhile, [function.pid]).start()
                 calls = [api.invoke(payload, seconds=60) for payload in payloads]
                 cpu_ns = function.end() - begun
                 self.assertEqual(recording.wait(), 0, recording.stderr)
@@ -52,6 +59,10 @@ class Ledger(fnprof_e2e.TestCase):
     def check(self, rows, cpu_ns, summary):
         """What holds for every recording: every row that must have a ledger has one that sums; no CPU time is lost."""
         self.assertEqual(summary["events_lost"], 0)
+        # What the lines were made to sum by is said, and is nothing that anybody would see.
+        ledgers = summary["ledgers"]
+        print(f"{NAME}: {ledgers}", file=sys.stderr)
+        self.assertLessEqual(ledgers["mended_ns"], 0.001 * sum(row["duration_ns"] for row in rows if "ledger" in row) + 1000)
         for row in rows:
             self.assertEqual("ledger" in row, row["kind"] in ("invocation", "init"), row)
             if "ledger" in row:
@@ -68,7 +79,7 @@ class Ledger(fnprof_e2e.TestCase):
         # 0.1 %, and what the rusage of a process that is killed rounds to.
         self.assertLess(abs(self.conserved) * sum(row["cpu_ns"] for row in rows),
                         0.001 * sum(row["cpu_ns"] for row in rows) + MS, f"{self.conserved:+.4%}")
-        asleep = "waiting_async" if NAME.startswith("node") else "lock" if NAME.startswith("java") else "sleep"
+        asleep = "waiting_async" if NAME.startswith("node") else "sleep"
         slept = []
         for call, row in pairs:
             if call.kind == "sleep":
@@ -114,6 +125,65 @@ class Ledger(fnprof_e2e.TestCase):
             share = ledger[kinds.get(call.kind, call.kind)] / waited
             print(f"{NAME} {call.kind}: {share:.4f} of {waited / MS:.1f} ms", file=sys.stderr)
             self.assertGreater(share, 0.99, (call.kind, said, ledger))
+
+    def test_stopped_time_is_frozen(self):
+        if not IS_PYTHON:
+            self.skipTest("once is enough")
+        folder = pathlib.Path("/sys/fs/cgroup/freezer")
+        own = folder / f"fnprof-test-{os.getpid()}"
+        stopped = []
+
+        def stop(pid):
+            begin = time.monotonic_ns()
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.25)
+            os.kill(pid, signal.SIGCONT)
+            stopped.append(time.monotonic_ns() - begin)
+
+        def freeze(pid):
+            (own / "cgroup.procs").write_text(str(pid))
+            begin = time.monotonic_ns()
+            (own / "freezer.state").write_text("FROZEN")
+            time.sleep(0.25)
+            (own / "freezer.state").write_text("THAWED")
+            stopped.append(time.monotonic_ns() - begin)
+            (folder / "cgroup.procs").write_text(str(pid))
+
+        ways = [stop]
+        if (folder / "cgroup.procs").exists():
+            own.mkdir()
+            self.addCleanup(own.rmdir)
+            ways.append(freeze)
+        for way in ways:
+            for kind in ("cpu", "sleep"):
+                (_, row), = self.record(self.waits, [{"kind": kind, "ms": 500}], way)[0]
+                share = row["ledger"]["frozen"] / stopped.pop()
+                print(f"{NAME}: {way.__name__} in {kind}: {share:.4f} of it is frozen", file=sys.stderr)
+                # A thread that sleeps freezes where it is, and is seen to be frozen only when it wakes up.
+                if kind == "cpu":
+                    self.assertGreater(share, 0.97, row["ledger"])
+                    self.assertLess(share, 1.03, row["ledger"])
+
+    def test_phases_of_a_start_are_told(self):
+        with RuntimeApi() as api:
+            client = self.client
+            from runtime_api import lambda_environment
+            env = {**client.env, **lambda_environment(api, "orders", "7", client.handler)}
+            with Recording(cmd=client.argv, env=env, cwd=client.cwd) as recording:
+                api.invoke({"kind": "fast"}, seconds=60)
+                recording.send(signal.SIGINT)
+                recording.wait()
+                inits = recording.of("init")
+                self.assertEqual(len(inits), 1)
+                events = fnprof_e2e.read_lines(recording.dir / inits[0]["events"])
+        phases = [event for event in events if event["what"] == "phase"]
+        print(f"{NAME}: {[(one['name'], round(one['duration_ns'] / MS, 1)) for one in phases]}", file=sys.stderr)
+        self.assertEqual([one["name"] for one in phases], ["exec and dynamic linking", "runtime start", "program start"])
+        self.assertEqual(sum(one["duration_ns"] for one in phases), inits[0]["duration_ns"])
+        self.assertEqual(phases[0]["t_ns"], inits[0]["start_ns"])
+        for before, after in zip(phases, phases[1:]):
+            self.assertEqual(before["t_ns"] + before["duration_ns"], after["t_ns"])
+            self.assertGreater(before["duration_ns"], 0)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,13 @@ __attribute__((noinline)) static void sell(uint64_t round)
 			NOTE("more",
 			     "0", "-8@%%r8 1@%%r8b -2@%%r8w 8@0(,%%rsi,1) -4@24(%%rsi) 8f@%%xmm0 8@$0x7fffffffffffffff")
 				NOTE("locked", "locked_semaphore", "4@%%r12d") NOTE("none", "0", "")
+		/* One form each, for tools that take few arguments or none behind one that they do not know. */
+		NOTE("form0", "0", "-8@$-9") NOTE("form1", "0", "8@(%%rsi)") NOTE("form2", "0", "-8@8(%%rsi)")
+			NOTE("form3", "0", "-8@-8(%%rsi,%%rdx,8)") NOTE("form4", "0", "-4@counter(%%rip)")
+				NOTE("form5", "0", "4@counter+4(%%rip)") NOTE("form6", "0", "8@0(,%%rsi,1)")
+					NOTE("form7", "0", "1@%%ah") NOTE("form8", "0", "-4@24(%%rsi)")
+						NOTE("form9", "0", "-4@%%ebx") NOTE("form10", "0", "2@%%cx")
+							NOTE("form11", "0", "-1@%%cl")
 		:
 		: "r"(round), "r"(table)
 		: "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r12", "memory");

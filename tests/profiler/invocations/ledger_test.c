@@ -137,10 +137,11 @@ static void collections_come_out_of_what_they_hide(void **state)
 	struct fnp_ledger ledger = {0};
 
 	(void)state;
-	fnp_ledger_take_gc(&ledger, MS);
+	fnp_ledger_take_gc(&ledger, &(struct fnp_ledger_gc){.gc_ns = MS});
 	assert_false(ledger.has_gc);
 	fnp_ledger_between(&span, &ledger);
-	fnp_ledger_take_gc(&ledger, 6 * MS); /* half of the 12 in which it was not waiting */
+	fnp_ledger_take_gc(&ledger, &(struct fnp_ledger_gc){
+					    .gc_ns = 6 * MS}); /* half of the 12 in which it was not waiting */
 	assert_true(ledger.has_gc);
 	assert_int_equal(ledger.ns[FNP_LEDGER_GC], 6 * MS);
 	assert_int_equal(ledger.ns[FNP_LEDGER_ON_CPU], 4500000);
@@ -148,9 +149,48 @@ static void collections_come_out_of_what_they_hide(void **state)
 	assert_int_equal(ledger.ns[FNP_LEDGER_RUN_QUEUE], MS);
 	assert_int_equal(sum_of(&ledger), 100 * MS);
 	/* More than there is to hide is not made up. */
-	fnp_ledger_take_gc(&ledger, 1000 * MS);
+	fnp_ledger_take_gc(&ledger, &(struct fnp_ledger_gc){.gc_ns = 1000 * MS});
 	assert_int_equal(sum_of(&ledger), 100 * MS);
 	assert_int_equal(ledger.ns[FNP_LEDGER_SLEEP], 50 * MS);
+}
+
+static void collection_whose_clocks_are_known_takes_exactly_those(void **state)
+{
+	struct fnp_clocks begin = begin_clocks(), end = end_clocks();
+	struct fnp_ledger_span span = {.begin = &begin, .end = &end, .duration_ns = 100 * MS};
+	const struct fnp_ledger_gc gc = {
+		.gc_ns = 10 * MS, .known = true, .on_cpu_ns = 6 * MS, .run_queue_ns = MS};
+	struct fnp_ledger ledger = {0};
+
+	(void)state;
+	end.own[FNP_WAIT_LOCK] = 5 * MS;
+	span.waits_begin = begin.own;
+	span.waits_end = end.own;
+	fnp_ledger_between(&span, &ledger);
+	assert_int_equal(ledger.mended_ns, 0);
+	fnp_ledger_take_gc(&ledger, &gc);
+	assert_int_equal(ledger.ns[FNP_LEDGER_GC], 10 * MS);
+	assert_int_equal(ledger.ns[FNP_LEDGER_ON_CPU], 3 * MS);
+	assert_int_equal(ledger.ns[FNP_LEDGER_STOLEN], MS);
+	assert_int_equal(ledger.ns[FNP_LEDGER_RUN_QUEUE], MS);
+	assert_int_equal(ledger.ns[FNP_LEDGER_LOCK], 2 * MS); /* what it was quiet for */
+	assert_int_equal(ledger.ns[FNP_LEDGER_SLEEP], 50 * MS);
+	assert_int_equal(sum_of(&ledger), 100 * MS);
+}
+
+static void what_the_lines_were_made_to_fit_by_is_said(void **state)
+{
+	struct fnp_clocks begin = begin_clocks(), end = end_clocks();
+	struct fnp_ledger_span span = {.begin = &begin, .end = &end, .duration_ns = 100 * MS + 40};
+	struct fnp_ledger ledger = {0};
+
+	(void)state;
+	fnp_ledger_between(&span, &ledger);
+	assert_int_equal(ledger.mended_ns, 40);
+	span.duration_ns = 100 * MS - 70;
+	ledger = (struct fnp_ledger){0};
+	fnp_ledger_between(&span, &ledger);
+	assert_int_equal(ledger.mended_ns, 70);
 }
 
 static void every_line_has_its_name(void **state)
@@ -170,6 +210,8 @@ int main(void)
 		cmocka_unit_test(clocks_that_are_ahead_or_behind_still_sum_to_the_duration),
 		cmocka_unit_test(clocks_that_went_back_count_as_nothing),
 		cmocka_unit_test(collections_come_out_of_what_they_hide),
+		cmocka_unit_test(collection_whose_clocks_are_known_takes_exactly_those),
+		cmocka_unit_test(what_the_lines_were_made_to_fit_by_is_said),
 		cmocka_unit_test(every_line_has_its_name),
 	};
 
