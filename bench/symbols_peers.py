@@ -10,6 +10,7 @@ separate debug file is looked up by build id, as all of them do; fnprof's first 
 sections, the others have it. Then the answers are compared with llvm-symbolizer's, address by address.
 """
 
+import collections
 import os
 import pathlib
 import random
@@ -103,20 +104,71 @@ def llvms(printed):
     return blocks
 
 
-def compare(our_blocks, their_blocks):
-    equal = outer = nothing = 0
-    for our, their in zip(our_blocks, their_blocks):
-        our = [(plain(name), place) for name, place in our]
-        if our == their:
-            equal += 1
-        elif not their[-1][0] and not our[-1][0]:
-            nothing += 1
-        elif len(our) == len(their) and our[:-1] == their[:-1] and our[-1][1] == their[-1][1]:
-            outer += 1
-    total = len(their_blocks)
-    print(f"\nof {total} addresses beside llvm-symbolizer: {equal} equal in names, lines and inlined callers; "
-          f"{nothing} in no function (padding) for both;\n{outer} differ in the outermost name alone (an alias, or "
-          f"the symbol's name before the debug data's); {total - equal - nothing - outer} in something else")
+def spelled(name):
+    """A name as we write it: what compilers and the linker add, and what llvm-symbolizer has other words for."""
+    name = re.sub(r"@@?\w[\w.]*$|(\.(part|constprop|isra|cold|lto_priv|llvm)(\.\d+)*)+$", "", name)
+    if re.search(r"::h[0-9a-f]{16}$", name):  # Rust's older mangling, which it leaves as it is
+        name = re.sub(r"::h[0-9a-f]{16}$", "", name)
+        for code, text in (("LT", "<"), ("GT", ">"), ("LP", "("), ("RP", ")"), ("C", ","), ("BP", "*"), ("RF", "&")):
+            name = name.replace(f"${code}$", text)
+        name = re.sub(r"\$u([0-9a-f]+)\$", lambda m: chr(int(m[1], 16)), name).replace("..", "::")
+        name = re.sub(r"(^|::)_([<{[])", r"\1\2", name)
+    name = re.sub(r"{lambda(\([^{}]*\))#\d+}|'lambda\d*'(\([^{}']*\))", lambda m: "lambda" + (m[1] or m[2]), name)
+    while (at := name.find("&(")) >= 0:  # a template argument that is a function: `&(f(int))` where others write `&f`
+        depth, end = 0, at + 1
+        for end in range(at + 1, len(name)):
+            depth += (name[end] == "(") - (name[end] == ")")
+            if depth == 0:
+                break
+        name = name[:at + 1] + plain(name[at + 2:end]) + name[end + 1:]
+    return name.replace("> >", ">>").replace("> >", ">>")
+
+
+def reason(our, their, addresses):
+    """Why two chains of one address differ; "" when they do not."""
+    if our == their:
+        return ""
+    if not their[-1][0] and not our[-1][0]:
+        return ""  # padding, in no function for both
+    if len(our) != len(their):
+        return "another number of inlined callers"
+    if any(a[1] != b[1] for a, b in zip(our, their)):
+        return "another line"
+    unlike = [(a[0], b[0]) for a, b in zip(our, their) if a[0] != b[0]]
+    if all(b.startswith("_Z") or spelled(a) == spelled(b) for a, b in unlike):
+        return SPELLING
+    if all(addresses.get(spelled(a), set()) & addresses.get(spelled(b), set()) for a, b in unlike):
+        return ALIAS
+    if not our[-1][0]:
+        return "in no function, for us: behind the end of one"
+    return "another name"
+
+
+SPELLING = "llvm-symbolizer spells it otherwise, or cannot demangle it"
+ALIAS = "an alias: both names are symbols of this address; ours is the debug data's"
+
+
+def addresses_of(path):
+    """Where each symbol lies, by name; a name may stand at several."""
+    found = collections.defaultdict(set)
+    for line in (output_of("nm", "-C", path) + output_of("nm", "-DC", path)).splitlines():
+        words = line.split(None, 2)
+        if len(words) == 3:
+            found[plain(spelled(words[2]))].add(words[0])
+    return found
+
+
+def compare(our_blocks, their_blocks, path):
+    """Prints how many addresses have the same answer, and why others have not. Share of those that have."""
+    addresses = addresses_of(path)
+    reasons = collections.Counter(reason(our, their, addresses) for our, their in zip(our_blocks, their_blocks))
+    equal, total = reasons.pop("", 0), len(their_blocks)
+    same = (equal + reasons[SPELLING] + reasons[ALIAS]) / total
+    print(f"\n{100 * same:.2f} % of {total} addresses as llvm-symbolizer names them, with lines and inlined callers; "
+          f"{equal} letter by letter, and")
+    for why, n in reasons.most_common():
+        print(f"  {n:5} {why}")
+    return same
 
 
 def main():
@@ -146,7 +198,9 @@ def main():
         seconds, megabytes, printed[name] = measure(command, stdin, environment)
         print(f"{name:32} {seconds * 1000:10.1f} {megabytes:8.1f}")
     if f"llvm-symbolizer, {count}" in printed:
-        compare(ours(printed[f"fnprof, {count}"]), llvms(printed[f"llvm-symbolizer, {count}"]))
+        same = compare(ours(printed[f"fnprof, {count}"]), llvms(printed[f"llvm-symbolizer, {count}"]), debug)
+        if same < 0.995:
+            sys.exit("fewer than 99.5 % are the same")
     shutil.rmtree(cache)
 
 

@@ -12,6 +12,7 @@
 
 #define NAMES_MAX 200000 /* places in code whose names are kept */
 #define NAME_BYTES_MAX 1024
+#define WANTED_MAX 8192		 /* places that are looked up together */
 #define UNIT_BYTES_MAX (8 << 20) /* debug data of one object that is kept read */
 
 /* The functions at one place in code; texts are the symbolizer's, which live as long as the objects. */
@@ -22,11 +23,18 @@ struct place {
 	struct fnp_symbol symbols[];
 };
 
+/* A place that has no names yet. */
+struct wanted {
+	uint64_t address;
+	uint32_t object;
+};
+
 struct fnp_profiles {
 	struct fnp_profiles_options options;
 	struct fnp_symbolizer *symbolizer;
 	struct fnp_kallsyms *kallsyms;
 	struct fnp_map places; /* hash of (object, address) -> struct place, owned */
+	FNP_VEC(struct wanted) wanted;
 	/* Of the profile that is being built: */
 	struct fnp_profile *profile;
 	const struct fnp_stack_epoch *epoch;
@@ -75,6 +83,7 @@ void fnp_profiles_destroy(struct fnp_profiles *profiles)
 	fnp_symbolizer_destroy(profiles->symbolizer);
 	fnp_kallsyms_destroy(profiles->kallsyms);
 	fnp_map_deinit(&profiles->locations);
+	fnp_vec_deinit(&profiles->wanted);
 	fnp_vec_deinit(&profiles->stack);
 	fnp_vec_deinit(&profiles->samples);
 	free(profiles);
@@ -122,6 +131,67 @@ static int find_place(struct fnp_profiles *profiles, const struct fnp_target_obj
 		return 0;
 	}
 	return place_create(profiles, object, address, ret);
+}
+
+static bool is_known(const struct fnp_profiles *profiles, uint32_t object, uint64_t address)
+{
+	const struct place *place = fnp_map_find_ptr(&profiles->places, place_key(object, address));
+
+	return place && place->object == object && place->address == address;
+}
+
+static int compare_wanted(const void *a, const void *b)
+{
+	const struct wanted *x = a, *y = b;
+
+	if (x->object != y->object)
+		return x->object < y->object ? -1 : 1;
+	return x->address < y->address ? -1 : x->address > y->address;
+}
+
+static int find_wanted(struct fnp_profiles *profiles)
+{
+	const struct place *place;
+	int r = 0;
+
+	if (profiles->wanted.len > 1)
+		qsort(profiles->wanted.items, profiles->wanted.len, sizeof(struct wanted), compare_wanted);
+	for (size_t i = 0; r == 0 && i < profiles->wanted.len; i++) {
+		const struct wanted *wanted = &profiles->wanted.items[i];
+
+		r = find_place(profiles, fnp_objects_get(profiles->options.objects, wanted->object),
+			       wanted->address, &place);
+	}
+	profiles->wanted.len = 0;
+	return r;
+}
+
+/*
+ * Names all native places of a row that have none yet, in the order of their addresses: neighbours lie in the same part
+ * of an object's debug data, of which little is kept.
+ */
+static int find_places(struct fnp_profiles *profiles, const struct fnp_row *row)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < row->stacks.len; i++) {
+		size_t bytes;
+		const struct fnp_frame *frames = fnp_intern_get(row->epoch->stacks,
+								row->stacks.items[i].stack, &bytes);
+
+		for (size_t k = 0; r == 0 && k < bytes / sizeof(*frames); k++) {
+			const struct fnp_frame *frame = &frames[k];
+
+			if (frame->kind != FNP_FRAME_NATIVE || frame->tier != FNP_TIER_NONE ||
+			    is_known(profiles, frame->object, frame->address) ||
+			    !fnp_objects_get(profiles->options.objects, frame->object))
+				continue;
+			r = fnp_vec_push(&profiles->wanted, (struct wanted){frame->address, frame->object});
+			if (r == 0 && profiles->wanted.len >= WANTED_MAX)
+				r = find_wanted(profiles);
+		}
+	}
+	return r ?: find_wanted(profiles);
 }
 
 /* A function and its line, from texts. */
@@ -485,6 +555,7 @@ int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 	r = r ?: fnp_profile_add_value_type(profile, "off_cpu", "nanoseconds", &number);
 	r = r ?: fnp_profile_add_value_type(profile, "run_queue", "nanoseconds", &number);
 	profiles->samples.len = 0;
+	r = r ?: find_places(profiles, row);
 	for (size_t i = 0; r == 0 && i < row->stacks.len; i++)
 		r = add_stack(profiles, &row->stacks.items[i], thread_key);
 	r = r ?: add_times(profiles, row);

@@ -14,7 +14,7 @@
 #include "symbolizer/dwarf_line.h"
 
 #define STATE_BYTES_DEFAULT ((size_t)64 << 20) /* all of libjvm's 1,100 units take 50 */
-#define PAGES_MAX (UINT64_C(6) << 20)	       /* counted low: the kernel maps whole folios */
+#define PAGES_MIN (UINT64_C(4) << 20)	       /* kept mapped; counted low: the kernel maps whole folios */
 #define FAULT_BYTES 65536	/* the kernel maps up to 16 pages around the one that is touched */
 #define FUEL UINT64_C(30000000) /* steps a look-up may take: about half a second */
 #define HOPS_MAX 16		/* abstract_origin -> specification -> ... */
@@ -119,7 +119,7 @@ static int list_units(struct source *source)
 		if (r < 0)
 			return r;
 		/* Hopping over a large file would map most of it: the kernel maps whole folios. */
-		if (unit.end - released > PAGES_MAX) {
+		if (unit.end - released > PAGES_MIN) {
 			fnp_dwarf_file_release_pages(&source->file);
 			released = unit.end;
 		}
@@ -631,7 +631,7 @@ static void tidy(struct fnp_dwarf *dwarf)
 		forget_states(&dwarf->alt);
 		dwarf->state_bytes = 0;
 	}
-	if (dwarf->read_bytes > PAGES_MAX) {
+	if (dwarf->read_bytes > FNP_MAX(PAGES_MIN, dwarf->state_bytes_max / 5)) {
 		fnp_dwarf_file_release_pages(&dwarf->main.file);
 		if (dwarf->alt.file.object)
 			fnp_dwarf_file_release_pages(&dwarf->alt.file);
@@ -648,7 +648,7 @@ static int find_once(struct fnp_dwarf *dwarf, uint64_t address, struct fnp_dwarf
 	if (r < 0)
 		return r;
 	dwarf->fuel = FUEL;
-	dwarf->read_bytes += FAULT_BYTES; /* names */
+	dwarf->read_bytes += FAULT_BYTES / 4; /* names; many lie where others do */
 	if (open_unit(dwarf, &dwarf->main, entry, NULL, &state) < 0)
 		return -ENOENT;
 	ret->n = 0;

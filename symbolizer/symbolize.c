@@ -422,6 +422,25 @@ int fnp_symbolizer_resolve(struct fnp_symbolizer *symbolizer, struct fnp_object 
 	return r;
 }
 
+static int compare_addresses(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+void fnp_symbolizer_resolve_all(struct fnp_symbolizer *symbolizer, struct fnp_object *object,
+				uint64_t *addresses, size_t n)
+{
+	struct fnp_symbol_chain chain;
+
+	if (n > 1)
+		qsort(addresses, n, sizeof(*addresses), compare_addresses);
+	/* What fails here fails again when it is asked for. */
+	for (size_t i = 0; i < n; i++)
+		(void)fnp_symbolizer_resolve(symbolizer, object, addresses[i], &chain);
+}
+
 void fnp_symbolizer_fallback_name(const char *object_name, uint64_t address, char *ret, size_t size)
 {
 	const char *slash = strrchr(object_name, '/');

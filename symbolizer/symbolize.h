@@ -55,6 +55,13 @@ FNP_DEFINE_CLEANUP(fnp_symbolizer_destroyp, struct fnp_symbolizer *, fnp_symboli
 int fnp_symbolizer_resolve(struct fnp_symbolizer *symbolizer, struct fnp_object *object, uint64_t address,
 			   struct fnp_symbol_chain *ret);
 
+/*
+ * Looks up many addresses of an object, and sorts them for that: neighbours lie in the same part of its debug data, which
+ * is read once then. Afterwards fnp_symbolizer_resolve() has each at hand.
+ */
+void fnp_symbolizer_resolve_all(struct fnp_symbolizer *symbolizer, struct fnp_object *object,
+				uint64_t *addresses, size_t n);
+
 /* Writes "[object+0xaddress]" with the base name of `object_name`, cut to fit; control characters become '?'. */
 void fnp_symbolizer_fallback_name(const char *object_name, uint64_t address, char *ret, size_t size);
 

@@ -111,6 +111,9 @@ int fnp_rows_add(struct fnp_rows *rows, uint64_t address, const struct fnp_rule 
 	r = rule_number(rows, rule, &row.rule);
 	if (r < 0)
 		return r;
+	/* Segments that overlap show the same code twice. */
+	if (last && row.offset < last->offset)
+		return 0;
 	if (last && last->offset == row.offset) {
 		/* The row before may now say the same. */
 		rows->rows.len--;

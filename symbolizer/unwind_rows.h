@@ -35,8 +35,8 @@ int fnp_rows_init(struct fnp_rows *rows, uint64_t base);
 void fnp_rows_deinit(struct fnp_rows *rows);
 
 /*
- * Adds the row that begins at `address` and holds until the next one; addresses ascend, of two rows at one address the
- * later holds. 0 or -ENOMEM.
+ * Adds the row that begins at `address` and holds until the next one; of two rows at one address the later holds, and
+ * one that lies before the last is left out. 0 or -ENOMEM.
  */
 int fnp_rows_add(struct fnp_rows *rows, uint64_t address, const struct fnp_rule *rule);
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/vec.h"
 #include "profiler/commands/options.h"
 #include "symbolizer/symbolize.h"
 
@@ -67,22 +68,49 @@ static bool parse_address(const char *text, uint64_t *ret)
 	return digits > 0;
 }
 
-/* The answer to one line, which is no longer than LINE_BYTES when it says anything. 0 or negative. */
+/* One line, which is no longer than LINE_BYTES when it says anything. 1: an address, 0: empty, negative: neither. */
+static int read_line(const char *text, size_t len, char line[LINE_BYTES], uint64_t *ret)
+{
+	while (len > 0 && text[len - 1] == '\r')
+		len--;
+	if (len == 0)
+		return 0;
+	snprintf(line, LINE_BYTES, "%.*s", (int)FNP_MIN(len, (size_t)LINE_BYTES - 1), text);
+	return len < LINE_BYTES && parse_address(line, ret) ? 1 : -EINVAL;
+}
+
+/* The answer to one line. 0 or negative. */
 static int answer_line(struct fnp_symbolizer *symbolizer, struct fnp_object *object, const char *text,
 		       size_t len)
 {
 	char line[LINE_BYTES];
 	uint64_t address;
+	int r = read_line(text, len, line, &address);
 
-	while (len > 0 && text[len - 1] == '\r')
-		len--;
-	if (len == 0)
-		return 0;
-	snprintf(line, sizeof(line), "%.*s", (int)FNP_MIN(len, sizeof(line) - 1), text);
-	if (len >= sizeof(line) || !parse_address(line, &address))
-		return fnp_error(-EINVAL, "\"%s\" is no hexadecimal address", line);
-	answer(symbolizer, object, address);
+	if (r < 0)
+		return fnp_error(r, "\"%s\" is no hexadecimal address", line);
+	if (r > 0)
+		answer(symbolizer, object, address);
 	return 0;
+}
+
+/* Looks up what all whole lines ask for, in the order that costs least. */
+static void look_ahead(struct fnp_symbolizer *symbolizer, struct fnp_object *object, const char *text,
+		       size_t len)
+{
+	FNP_VEC(uint64_t) addresses = {0};
+	const char *end;
+
+	for (size_t at = 0; (end = memchr(text + at, '\n', len - at)); at = (size_t)(end - text) + 1) {
+		char line[LINE_BYTES];
+		uint64_t address;
+
+		if (read_line(text + at, (size_t)(end - text) - at, line, &address) > 0 &&
+		    fnp_vec_push(&addresses, address) < 0)
+			break;
+	}
+	fnp_symbolizer_resolve_all(symbolizer, object, addresses.items, addresses.len);
+	fnp_vec_deinit(&addresses);
 }
 
 /* Whoever writes an address may wait for its answer before the next one: all that came is answered at once. */
@@ -101,6 +129,7 @@ static int answer_all(struct fnp_symbolizer *symbolizer, struct fnp_object *obje
 		if (n < 0)
 			return FNP_EXIT_FAILED;
 		len += (size_t)n;
+		look_ahead(symbolizer, object, text, len);
 		for (at = 0; r == 0 && (end = memchr(text + at, '\n', len - at)); at = (size_t)(end - text) + 1)
 			r = answer_line(symbolizer, object, text + at, (size_t)(end - text) - at);
 		if (r == 0 && at == 0 && len == sizeof(text))

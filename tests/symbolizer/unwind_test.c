@@ -418,6 +418,22 @@ static void rules_past_the_limit_cost_their_rows_alone(void **state)
 	fnp_rows_deinit(&rows);
 }
 
+static void rows_that_go_back_are_left_out(void **state)
+{
+	struct fnp_rule one = {.cfa_kind = FNP_CFA_REG, .cfa_offset = 8}, two = one;
+	struct fnp_rows rows = {0};
+
+	(void)state;
+	two.cfa_offset = 16;
+	assert_int_equal(fnp_rows_init(&rows, 0x1000), 0);
+	assert_int_equal(fnp_rows_add(&rows, 0x1010, &one), 0);
+	assert_int_equal(fnp_rows_add(&rows, 0x1004, &two), 0);
+	assert_int_equal(rows.rows.len, 1);
+	assert_null(fnp_rows_rule_at(&rows, 0x1004));
+	assert_memory_equal(fnp_rows_rule_at(&rows, 0x1010), &one, sizeof(one));
+	fnp_rows_deinit(&rows);
+}
+
 static void an_overlay_ends_where_it_says_and_what_was_there_goes_on(void **state)
 {
 	struct fnp_rule one = rule_number(1), two = rule_number(2), over = rule_number(9);
@@ -458,6 +474,7 @@ int main(void)
 		cmocka_unit_test(many_rules_need_the_wide_form),
 		cmocka_unit_test(sparse_rows_are_found),
 		cmocka_unit_test(rules_past_the_limit_cost_their_rows_alone),
+		cmocka_unit_test(rows_that_go_back_are_left_out),
 		cmocka_unit_test(an_overlay_ends_where_it_says_and_what_was_there_goes_on),
 	};
 
