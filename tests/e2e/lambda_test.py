@@ -16,6 +16,7 @@ import unittest
 
 import fnprof_e2e
 from fnprof_e2e import Function, Recording, child_of, utc_ns
+from kernel_times import Receipts
 from runtime_api import OK, RuntimeApi, lambda_environment
 import prepare
 
@@ -45,9 +46,10 @@ class Lambda(fnprof_e2e.TestCase):
         except prepare.Unavailable as reason:
             raise unittest.SkipTest(f"{NAME}: {reason}") from None
 
-    def invoke_mixed(self, api, count=COUNT, seed=1):
+    def invoke_mixed(self, api, pid, count=COUNT, seed=1):
         """In a closed loop, as the platform does it: the next is handed out when the last was answered."""
-        return [api.invoke(payload, version="3", function=self.function) for payload in mixed(count, seed)]
+        with Receipts(pid) as self.receipts:
+            return [api.invoke(payload, version="3", function=self.function) for payload in mixed(count, seed)]
 
     def setUp(self):
         self.function = f"orders-{NAME}-{os.getpid()}-{self._testMethodName[-8:]}"
@@ -60,7 +62,7 @@ class Lambda(fnprof_e2e.TestCase):
             with Recording("-F", 997, cmd=self.client.argv, env=env, cwd=self.client.cwd) as recording:
                 api.wait_for_next()
                 pid = child_of(recording.process.pid)
-                calls = self.invoke_mixed(api)
+                calls = self.invoke_mixed(api, pid)
                 status = recording.stop(signal.SIGTERM)
                 self.assertIn(status, (0, 128 + signal.SIGTERM), recording.stderr)
                 self.check(recording, calls, pid, cold=True)
@@ -70,7 +72,7 @@ class Lambda(fnprof_e2e.TestCase):
         with Recording("-F", 997) as recording, RuntimeApi() as api:
             with Function(self.client, api, self.function, "3") as function:
                 api.wait_for_next()
-                calls = self.invoke_mixed(api)
+                calls = self.invoke_mixed(api, function.pid)
                 cpu_ns = function.end()
             self.assertEqual(recording.stop(), 0, recording.stderr)
             self.check(recording, calls, function.pid, cold=True)
@@ -83,7 +85,7 @@ class Lambda(fnprof_e2e.TestCase):
             api.invoke({"kind": "slow", "ms": 5}, function=self.function)
             api.wait_for_next()
             with Recording("-F", 997, "-p", function.pid) as recording:
-                calls = self.invoke_mixed(api)
+                calls = self.invoke_mixed(api, function.pid)
                 self.assertEqual(recording.stop(), 0, recording.stderr)
                 self.check(recording, calls, function.pid, cold=False)
                 self.assertEqual(recording.of("init", pid=function.pid), [])
@@ -127,26 +129,24 @@ class Lambda(fnprof_e2e.TestCase):
         self.assertEqual(utc_ns(row["deadline"]) // MILLISECOND, call.deadline_ms)
 
     def check_times(self, pairs):
-        """Within 1 ms of the truth. A begin cannot be earlier than the server's send, and is the moment at which the
-        client took the bytes: a client that got the processor late took them late, and then its function's own
-        clock bounds the begin from above. Likewise an end lies between the function's own last look at the clock and
-        the client's next call. So an error is how far a time lies outside of what is possible; and nearly all times
-        must be within 1 ms of the server's, without such an excuse."""
-        starts, ends, durations, near = [], [], [], 0
+        """Within 1 ms of the truth, which is the kernel's: the read that brought the work returned then, and the last
+        byte of the answer had come to the server's socket then. A thread that loses its processor just there moves
+        one of the two, so one in a hundred may be further away; but each lies within what is possible: a begin
+        between the server's send (or the beginning of that read) and the read's end, an end between the function's own
+        last look at the clock and the client's next call. Where the kernel's tracer cannot be had, the function's first
+        look at the clock bounds the begin instead."""
+        starts, ends, far = [], [], []
         for row, call in pairs:
             said, start, end = call.answer(), row["start_ns"], row["start_ns"] + row["duration_ns"]
-            begun, worked = said.get("begin_ns", call.answered_ns), said.get("end_ns", call.sent_ns)
-            gone = call.followed_ns or call.read_ns
-            starts.append(outside(start, call.sent_ns - READING, max(begun, call.sent_ns + MILLISECOND)))
+            entered, received = self.receipts.first(call.sent_ns) or (0, said.get("begin_ns", start))
+            worked, gone = said.get("end_ns", call.sent_ns), call.followed_ns or call.read_ns
+            starts.append(outside(start, max(call.sent_ns, entered) - READING, received + READING))
             ends.append(outside(end, min(worked, call.answered_ns - MILLISECOND), max(gone, call.answered_ns + MILLISECOND)))
-            near += abs(start - call.sent_ns) <= MILLISECOND and abs(end - call.answered_ns) <= MILLISECOND
-            durations.append(abs(row["duration_ns"] - (call.answered_ns - call.sent_ns)))
-        print(f"{self._testMethodName}: {near} of {len(pairs)} begin and end within 1 ms of the server's clock, duration "
-              f"differs by {statistics.median(durations) / 1e3:.0f} us (median), {max(durations) / 1e3:.0f} us (most)",
-              file=sys.stderr)
+            far.append(max(abs(start - received), abs(end - call.answered_ns), abs(end - start - call.answered_ns + received)))
+        print(f"{self._testMethodName}: begin, end and duration differ from the kernel's by {statistics.median(far) / 1e3:.0f} us "
+              f"(median), {max(far) / 1e3:.0f} us (most)", file=sys.stderr)
         self.assertEqual((max(starts), max(ends)), (0, 0), "nanoseconds outside of the possible, of start and end")
-        if os.getloadavg()[0] <= os.cpu_count() + 1:
-            self.assertGreaterEqual(near, 0.8 * len(pairs), "nearly all, on a machine that is not overrun")
+        self.assertLessEqual(sum(ns > MILLISECOND for ns in far), 0.01 * len(far), sorted(far)[-10:])
 
     def check_init(self, recording, calls, pid):
         (init,) = recording.of("init", pid=pid)

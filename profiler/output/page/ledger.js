@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where wall time went: of one row, of quantiles of many, of two sets. Shown as bars over the graph and as a table.
 
-// By the names of the index, in their order of precedence: label, colour, letters on it. Colours of what computes,
-// what the host took and what is waited for also differ in lightness; bars are labelled, and the table has the numbers.
+// By the names of the index, in their order of precedence: label, colour, letters on it. Each pair is apart also without
+// red, green or blue, and each label can be read on its colour; the e2e test holds both.
 const LEDGER = {
-	frozen: ["frozen", "#5f6673", "#ffffff"], gc: ["GC", "#7d4fb8", "#ffffff"], on_cpu: ["on CPU", "#f0a13c", "#1b1e25"],
-	stolen: ["stolen", "#a83a17", "#ffffff"], run_queue: ["run queue", "#e58a6c", "#1b1e25"], lock: ["lock", "#24549c", "#ffffff"],
-	poll: ["poll", "#a7cbef", "#1b1e25"], network: ["network", "#3d86d0", "#ffffff"], disk: ["disk", "#1a7d74", "#ffffff"],
-	pipe: ["pipe", "#77bfb4", "#1b1e25"], sleep: ["sleep", "#c4d3e6", "#1b1e25"], page_fault: ["page fault", "#4d6483", "#ffffff"],
-	child: ["child", "#86a83f", "#1b1e25"], other: ["other", "#a9adb6", "#1b1e25"], waiting_async: ["waiting (async)", "#d5dcf2", "#1b1e25"],
+	frozen: ["frozen", "#5b5e69", "#ffffff"], gc: ["GC", "#a970c5", "#1b1e25"], on_cpu: ["on CPU", "#ecae59", "#1b1e25"],
+	stolen: ["stolen", "#a63817", "#ffffff"], run_queue: ["run queue", "#e6896c", "#1b1e25"], lock: ["lock", "#214f96", "#ffffff"],
+	poll: ["poll", "#96bdec", "#1b1e25"], network: ["network", "#186fd1", "#ffffff"], disk: ["disk", "#319894", "#1b1e25"],
+	pipe: ["pipe", "#a0edc7", "#1b1e25"], sleep: ["sleep", "#dbf5f9", "#1b1e25"], page_fault: ["page fault", "#323d58", "#ffffff"],
+	child: ["child", "#829728", "#1b1e25"], other: ["other", "#9db5a3", "#1b1e25"], waiting_async: ["waiting (async)", "#cbbfd4", "#1b1e25"],
 };
 const LEDGER_MEANINGS = {
 	frozen: "stopped: cgroup freezer, SIGSTOP, a debugger", gc: "a collection of the runtime ran or stopped it",
@@ -16,7 +16,7 @@ const LEDGER_MEANINGS = {
 	run_queue: "could have run, and waited for a CPU", waiting_async: "no thread holds it: an event loop that waits, or work between threads",
 };
 
-const ledgerLook = (name) => Object.hasOwn(LEDGER, name) ? LEDGER[name] : [clean(name).slice(0, 30).replaceAll("_", " "), "#a9adb6", "#1b1e25"];
+const ledgerLook = (name) => Object.hasOwn(LEDGER, name) ? LEDGER[name] : [clean(name).slice(0, 30).replaceAll("_", " "), "#9db5a3", "#1b1e25"];
 
 function ledgerOf(row) {
 	const ledger = row.ledger;

@@ -2,7 +2,7 @@
 // The timeline as a model: lanes with items, each with a place in time and a row in its lane; the view draws them.
 
 const SPANS = { // label, colour, letters on it; other kinds of events have the last one
-	phase: ["phase", "#cfd6e4", "#1b1e25"], mark: ["mark", "#d9660b", "#ffffff"], gc: ["GC", "#7d4fb8", "#ffffff"], jit: ["JIT", "#2f8f6b", "#ffffff"],
+	phase: ["phase", "#cfd6e4", "#1b1e25"], mark: ["mark", "#d9660b", "#ffffff"], gc: ["GC", "#a970c5", "#1b1e25"], jit: ["JIT", "#2f8f6b", "#ffffff"],
 	import: ["import", "#b8860b", "#ffffff"], class_load: ["class load", "#b8860b", "#ffffff"], module_load: ["module load", "#b8860b", "#ffffff"],
 };
 const spanLook = (what) => Object.hasOwn(SPANS, what) ? SPANS[what] : [what.replaceAll("_", " "), "#6b7280", "#ffffff"];

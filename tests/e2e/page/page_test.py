@@ -26,13 +26,24 @@ import recording  # noqa: E402
 MAKE_PAGE = None
 FOLDER = None
 MADE = {}
+# What takes seconds to make is begun at once, beside the first tests.
+LARGE = {
+    "wide": ("--kind", "wide"),
+    "many": ("--invocations", "10000", "--samples", "25", "--distinct", "300"),
+    "plain": ("--invocations", "5000", "--samples", "25", "--distinct", "1500", "--plain"),
+}
+BEGUN = {}
+
+
+def begin(name, args):
+    return subprocess.Popen([sys.executable, HERE / "recording.py", FOLDER / name, *args])
 
 
 def make(name, *args):
     """The URL of a page, and what make_page said of it. Made once."""
     if name not in MADE:
         folder = FOLDER / name
-        subprocess.run([sys.executable, HERE / "recording.py", folder, *args], check=True)
+        assert (BEGUN.pop(name, None) or begin(name, LARGE.get(name, args))).wait() == 0, name
         out = subprocess.run([MAKE_PAGE, folder], check=True, capture_output=True, text=True).stdout
         MADE[name] = (folder / "index.html").as_uri(), json.loads(out)
     return MADE[name]
@@ -84,17 +95,19 @@ def fragment(b):
 
 
 def frames_under(b, steps=24):
-    """Names of the frames under a grid of points of the canvas, from top to bottom: {name: (x, y)}."""
-    box = b.run("const r = document.getElementById('stage').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]")
-    found = {}
-    for i in range(steps):
-        for x in (0.25, 0.7):
-            at = (box[0] + box[2] * x, box[1] + box[3] * (i + 0.5) / steps)
-            b.pointer(at)
-            name = b.run("const e = document.querySelector('.frame.hover:not([hidden])'); return e && e.dataset.frame")
-            if name:
-                found.setdefault(name, at)
-    return found
+    """Names of the frames under a grid of points of the canvas, from top to bottom: {name: (x, y)}. The pointer's
+    events are made in the page, in one go: a message for each point would take seconds."""
+    return {name: (x, y) for name, x, y in b.run("""const stage = document.getElementById('stage'), box = stage.getBoundingClientRect(), found = new Map();
+        for (let i = 0; i < arguments[0]; i++) {
+            for (const part of [0.25, 0.7]) {
+                const x = box.left + box.width * part, y = box.top + box.height * (i + 0.5) / arguments[0];
+                document.elementFromPoint(x, y)?.dispatchEvent(new PointerEvent('pointermove', {clientX: x, clientY: y, bubbles: true, pointerType: 'mouse'}));
+                const hover = document.querySelector('.frame.hover:not([hidden])');
+                if (hover && !found.has(hover.dataset.frame))
+                    found.set(hover.dataset.frame, [hover.dataset.frame, x, y]);
+            }
+        }
+        return [...found.values()];""", steps)}
 
 
 def index(name):
@@ -353,10 +366,11 @@ def test_the_timeline_has_lanes_that_keys_walk(b):
     tid = max({t for t, _ in ticks}, key=lambda t: sum(x == t for x, _ in ticks))
     assert now()[1].startswith(("on CPU, ", "off CPU: ")) and now()[1].endswith(f", thread main {tid}"), now()
     b.press("Down", *["Left"] * 30)
-    labels = [now()[1]]
+    walked = [now()]
     for _ in range(sum(t == tid for t, _ in ticks) + 3):
         b.press("Right")
-        labels += [now()[1]] if now()[1] != labels[-1] else []
+        walked += [now()] if now()[0] != walked[-1][0] else []
+    labels = [label for _, label in walked]
     times = [ns_text(t) for x, t in ticks if x == tid]
     assert [label.split(", ")[0] for label in labels] == ["sample at " + t for t in times], (labels, times)
     # What is chosen opens its stack, and a link to it does the same.
@@ -554,7 +568,7 @@ def test_light_and_dark(b):
 
 
 def test_a_hundred_thousand_frames_redraw_in_time(b):
-    url, _ = make("wide", "--kind", "wide")
+    url, _ = make("wide")
     show(b, url)
     times = {}
     for name, step in (("whole", ""), ("zoomed", "document.querySelector('.frame.focus').click();")):
@@ -576,7 +590,7 @@ def test_a_hundred_thousand_frames_redraw_in_time(b):
 
 
 def test_ten_thousand_invocations(b):
-    url, counts = make("many", "--invocations", "10000", "--samples", "25", "--distinct", "300")
+    url, counts = make("many")
     rows = len(index("many"))
     print(f"    {rows:,} rows, {sum(r['samples'] for r in index('many')):,} samples: page {counts['bytes'] / 1e6:.1f} MB, "
           f"{counts['cpu_ms'] / 1e3:.1f} s CPU, {counts['rss_kb'] / 1024:.0f} MB RSS, {counts['singles']:,} single graphs")
@@ -603,7 +617,7 @@ def test_ten_thousand_invocations(b):
 
 
 def test_what_does_not_fit_is_said_and_the_whole_stays_whole(b):
-    make("plain", "--invocations", "5000", "--samples", "25", "--plain")
+    make("plain")
     whole = MADE["plain"][1]["bytes"]
     path = FOLDER / "small.html"
     counts = json.loads(subprocess.run([MAKE_PAGE, FOLDER / "plain", path, str(whole + (1 << 20) - 160_000)], check=True, capture_output=True, text=True).stdout)
@@ -634,7 +648,7 @@ def test_what_does_not_fit_is_said_and_the_whole_stays_whole(b):
 
 
 def test_timelines_that_do_not_fit_are_said(b):
-    make("many", "--invocations", "10000", "--samples", "25", "--distinct", "300")
+    make("many")
     path = FOLDER / "short.html"
     counts = json.loads(subprocess.run([MAKE_PAGE, FOLDER / "many", path, str(MADE["many"][1]["bytes"])], check=True, capture_output=True, text=True).stdout)
     assert counts["listed"] == counts["singles"] == counts["rows"], counts
@@ -666,14 +680,30 @@ def lab(rgb):
     return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
 
 
+def linear_of(rgb):
+    return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+
+
+def test_lines_of_the_ledger_stay_apart_for_the_color_blind(_):
+    source = (SOURCES / "ledger.js").read_text()
+    lines = {name: (linear_of([int(color[i:i + 2], 16) / 255 for i in (0, 2, 4)]), linear_of([int(ink[i:i + 2], 16) / 255 for i in (0, 2, 4)]))
+             for name, color, ink in re.findall(r'(\w+): \["[^"]+", "#(\w{6})", "#(\w{6})"\]', source)}
+    assert len(lines) == 15, list(lines)
+    for kind, matrix in {"": ((1, 0, 0), (0, 1, 0), (0, 0, 1)), **BLIND}.items():
+        seen = {name: lab([min(1, max(0, sum(m * c for m, c in zip(row, color)))) for row in matrix]) for name, (color, _) in lines.items()}
+        pairs = sorted((sum((p - q) ** 2 for p, q in zip(seen[a], seen[other])) ** 0.5, a, other)
+                       for i, a in enumerate(seen) for other in list(seen)[:i])
+        assert pairs[0][0] > 12, (kind, pairs[:5])
+    for name, (color, ink) in lines.items():
+        light, dark = sorted((0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in (color, ink)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (name, "its label cannot be read")
+
+
 def test_kinds_stay_apart_for_the_color_blind(_):
     source = (SOURCES / "colors.js").read_text()
     for theme in ("light", "dark"):
         palette = json.loads(re.search(rf"{theme}: (\[\[.*\]\])", source)[1])
-        linear = []
-        for h, s, l in palette:
-            rgb = colorsys.hls_to_rgb(h / 360, l / 100, s / 100)
-            linear.append([c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb])
+        linear = [linear_of(colorsys.hls_to_rgb(h / 360, l / 100, s / 100)) for h, s, l in palette]
         for name, matrix in {"": ((1, 0, 0), (0, 1, 0), (0, 0, 1)), **BLIND}.items():
             seen = [lab([min(1, max(0, sum(m * c for m, c in zip(row, rgb)))) for row in matrix]) for rgb in linear]
             for i, a in enumerate(seen):
@@ -694,6 +724,8 @@ def main():
     failed = 0
     with tempfile.TemporaryDirectory(prefix="fnprof-page-") as folder, browser.Browser() as b:
         FOLDER = pathlib.Path(folder)
+        if not wanted:
+            BEGUN.update((name, begin(name, args)) for name, args in LARGE.items())
         for name, test in tests:
             began = time.monotonic()
             b.cdp("Emulation.setDeviceMetricsOverride", width=1440, height=900, deviceScaleFactor=1, mobile=False)

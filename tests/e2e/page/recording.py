@@ -13,6 +13,7 @@ The same seed gives the same recording.
 """
 import argparse
 import datetime
+import functools
 import gzip
 import json
 import pathlib
@@ -28,6 +29,7 @@ START_UTC = 1795601730.0  # 2026-11-25
 START_NS = 5_000_000_000
 
 
+@functools.lru_cache(maxsize=1 << 16)  # a recording has the same numbers and texts again and again
 def varint(n):
     out = bytearray()
     while n >= 128:
@@ -37,6 +39,7 @@ def varint(n):
     return bytes(out)
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def field(number, value):
     if isinstance(value, int):
         return varint(number << 3) + varint(value) if value else b""
@@ -77,11 +80,16 @@ class Profile:
             self.function(name, file)
         return self.number(self.locations, (frame, tuple(inlined)))
 
-    def add(self, stack, ns, n=1, labels=()):
-        """`stack` root first, each entry a frame or (frame, inlined...)."""
-        ids = tuple(self.location(f[0], f[1:]) if isinstance(f[0], tuple) else self.location(f) for f in reversed(stack))
+    def ids(self, stack):
+        """Of a stack root first, each entry a frame or (frame, inlined...)."""
+        return tuple(self.location(f[0], f[1:]) if isinstance(f[0], tuple) else self.location(f) for f in reversed(stack))
+
+    def count(self, ids, ns, n=1):
         count, weight = self.samples.get(ids, (0, 0))
         self.samples[ids] = (count + n, weight + ns)
+
+    def add(self, stack, ns, n=1):
+        self.count(self.ids(stack), ns, n)
 
     def set_times(self, rng, tid, duration_ns):
         self.times = {ids: told.times(rng, count, tid + (i % 5 == 4), duration_ns) for i, (ids, (count, _)) in enumerate(self.samples.items())}
@@ -294,12 +302,14 @@ def initialise(rng):
 
 def draw(rng, profile, paths, n):
     weights = [w for w, _ in paths]
-    for _ in range(n):
-        stack = rng.choices(paths, weights)[0][1]
+    known = {}
+    for path in rng.choices(range(len(paths)), weights, k=n):
+        stack = paths[path][1]
         # Not every sample reaches the leaf.
-        if rng.random() < 0.22:
-            stack = stack[:max(9, len(stack) - rng.randrange(1, 4))]
-        profile.add(stack, 10_101_010 + rng.randrange(-900_000, 900_000))
+        depth = max(9, len(stack) - rng.randrange(1, 4)) if rng.random() < 0.22 else len(stack)
+        if (path, depth) not in known:
+            known[path, depth] = profile.ids(stack[:depth])
+        profile.count(known[path, depth], 10_101_010 + rng.randrange(-900_000, 900_000))
 
 
 def draw_invocation(rng, shape, samples):

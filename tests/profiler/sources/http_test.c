@@ -89,7 +89,7 @@ static void in(struct talk *talk, const char *text)
 static void told(struct talk *talk, const char *expected)
 {
 	fnp_buffer_byte(&talk->log, 0);
-	assert_string_equal(talk->log.data, expected);
+	assert_string_equal((const char *)talk->log.data, expected);
 	talk->log.len = 0;
 }
 
