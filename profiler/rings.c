@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profiler/rings.h"
 
-#include <bpf/libbpf.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "base/vec.h"
+#include "profiler/ring_reader.h"
 
 #define QUEUE_BYTES_MAX                                                                                      \
 	(32 << 20) /* of one ring; past it the ring fills, and its writers count what is lost */
@@ -17,7 +19,12 @@
 typedef FNP_VEC(uint64_t) record_vec;
 
 struct queue {
-	struct ring_buffer *ring;
+	struct fnp_ring_reader *ring; /* NULL: there is none */
+	/*
+	 * Of its own for each ring: it tells of wake-ups alone. The ring itself would tell of every record, and most are
+	 * sent without one.
+	 */
+	int wakeups;
 	record_vec words;
 };
 
@@ -31,26 +38,29 @@ struct fnp_rings {
 	uint64_t moved_bytes;
 };
 
-static int move_record(void *self, void *data, size_t size)
+/* With the lock held. */
+static void move_records(struct queue *queue)
 {
-	struct queue *queue = self;
-	size_t words = (size + 7) / 8, at = queue->words.len;
+	size_t size;
 
-	/* A record is never split; without memory it is lost, which its number tells. */
-	if (fnp_vec_reserve(&queue->words, at + 1 + words) < 0)
-		return 0;
-	queue->words.items[at] = size;
-	queue->words.items[at + words] = 0;
-	memcpy(&queue->words.items[at + 1], data, size);
-	queue->words.len = at + 1 + words;
-	return 0;
+	while (fnp_ring_reader_next(queue->ring, &size)) {
+		size_t words = (size + 7) / 8, at = queue->words.len;
+
+		/* A record is never split; without memory it waits in the ring, whose writers count what is lost. */
+		if (fnp_vec_reserve(&queue->words, at + 1 + words) < 0)
+			return;
+		queue->words.items[at] = size;
+		queue->words.items[at + words] = 0;
+		fnp_ring_reader_take(queue->ring, &queue->words.items[at + 1]);
+		queue->words.len = at + 1 + words;
+	}
 }
 
 /* With the lock held. */
 static void empty(struct queue *queue)
 {
 	if (queue->ring && queue->words.len * 8 < QUEUE_BYTES_MAX)
-		ring_buffer__consume(queue->ring);
+		move_records(queue);
 }
 
 static void look_again_in(struct timespec *when)
@@ -102,20 +112,38 @@ static int start_helper(struct fnp_rings *rings)
 	return r ? fnp_error(-r, "cannot start a thread: %s", strerror(r)) : 0;
 }
 
+static int open_queue(int fd, struct queue *queue)
+{
+	struct epoll_event wanted = {.events = EPOLLIN};
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+	int r;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+		return -errno;
+	r = fnp_ring_reader_create(fd, info.max_entries, &queue->ring);
+	if (r < 0)
+		return r;
+	queue->wakeups = epoll_create1(EPOLL_CLOEXEC);
+	return queue->wakeups < 0 || epoll_ctl(queue->wakeups, EPOLL_CTL_ADD, fd, &wanted) < 0 ? -errno : 0;
+}
+
 int fnp_rings_create(const int fds[FNP_RINGS], struct fnp_rings **ret)
 {
 	FNP_CLEANUP(fnp_rings_destroyp) struct fnp_rings *rings = calloc(1, sizeof(*rings));
 
+	int r = 0;
+
 	if (!rings)
 		return -ENOMEM;
+	for (int i = 0; i < FNP_RINGS; i++)
+		rings->queues[i].wakeups = -1;
 	for (int i = 0; i < FNP_RINGS; i++) {
-		if (fds[i] < 0)
-			continue;
-		rings->queues[i].ring = ring_buffer__new(fds[i], move_record, &rings->queues[i], NULL);
-		if (!rings->queues[i].ring)
-			return fnp_error(-errno, "cannot map a ring of the kernel side: %s", strerror(errno));
+		r = fds[i] < 0 ? 0 : open_queue(fds[i], &rings->queues[i]);
+		if (r < 0)
+			return fnp_error(r, "cannot map a ring of the kernel side: %s", strerror(-r));
 	}
-	int r = start_helper(rings);
+	r = start_helper(rings);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(rings);
@@ -134,7 +162,8 @@ void fnp_rings_destroy(struct fnp_rings *rings)
 		pthread_join(rings->helper, NULL);
 	}
 	for (int i = 0; i < FNP_RINGS; i++) {
-		ring_buffer__free(rings->queues[i].ring);
+		fnp_ring_reader_destroy(rings->queues[i].ring);
+		fnp_closep(&rings->queues[i].wakeups);
 		fnp_vec_deinit(&rings->queues[i].words);
 	}
 	fnp_vec_deinit(&rings->taken);
@@ -143,7 +172,7 @@ void fnp_rings_destroy(struct fnp_rings *rings)
 
 int fnp_rings_fd(const struct fnp_rings *rings, enum fnp_ring which)
 {
-	return rings->queues[which].ring ? ring_buffer__epoll_fd(rings->queues[which].ring) : -1;
+	return rings->queues[which].wakeups;
 }
 
 static void set_busy(struct fnp_rings *rings, bool busy)
@@ -182,7 +211,7 @@ void fnp_rings_take(struct fnp_rings *rings, enum fnp_ring which,
 	if (!queue->ring)
 		return;
 	pthread_mutex_lock(&rings->lock);
-	ring_buffer__consume(queue->ring);
+	move_records(queue);
 	swap_out(rings, queue);
 	pthread_mutex_unlock(&rings->lock);
 	for (size_t at = 0; at < rings->taken.len;) {

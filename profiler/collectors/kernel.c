@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -25,6 +26,7 @@ struct fnp_kernel {
 	struct fnp_kernel_options options;
 	uint32_t n_cpus;
 	uint32_t own_pid_ns;
+	bool allocates_anywhere; /* see grows_as_needed() */
 	struct fnp_kernel_btf *btf;
 	int stats_fd;
 	int set_filter_fd;     /* the program fnp_set_filter; owned by `programs` */
@@ -55,6 +57,15 @@ static uint32_t own_pid_ns(void)
 	return (uint32_t)st.st_ino;
 }
 
+static bool is_kernel_since(unsigned int major, unsigned int minor)
+{
+	unsigned int our_major = 0, our_minor = 0;
+	struct utsname name;
+
+	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &our_major, &our_minor) == 2 &&
+	       (our_major > major || (our_major == major && our_minor >= minor));
+}
+
 int fnp_kernel_create(const struct fnp_kernel_options *options, struct fnp_kernel **ret)
 {
 	FNP_CLEANUP(fnp_kernel_destroyp) struct fnp_kernel *kernel = calloc(1, sizeof(*kernel));
@@ -71,6 +82,7 @@ int fnp_kernel_create(const struct fnp_kernel_options *options, struct fnp_kerne
 	kernel->options = *options;
 	kernel->n_cpus = (uint32_t)n_cpus;
 	kernel->own_pid_ns = own_pid_ns();
+	kernel->allocates_anywhere = is_kernel_since(6, 1);
 	r = fnp_kernel_btf_create(&kernel->btf);
 	if (r < 0)
 		return r;
@@ -140,6 +152,21 @@ static uint32_t entries_of(const struct fnp_kernel *kernel, const char *name)
 	return 0;
 }
 
+/*
+ * Maps whose elements are made when they are needed: they are big, and hardly ever full. From 6.1 on the kernel has an
+ * allocator that may be asked in any context; before, elements of what our programs change must be there from the start.
+ */
+static bool grows_as_needed(const struct fnp_kernel *kernel, const char *name)
+{
+	static const char *const big[] = {"targets", "threads", "fnp_pid_spaces"};
+
+	for (size_t i = 0; kernel->allocates_anywhere && i < FNP_ARRAY_SIZE(big); i++) {
+		if (strcmp(name, big[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Maps of libbpf's own (.rodata, .bss) belong to one object each. */
 static bool is_shared(const struct bpf_map *map)
 {
@@ -164,6 +191,8 @@ int fnp_kernel_prepare(struct fnp_kernel *kernel, struct bpf_object *object)
 			r = bpf_map__reuse_fd(map, fd);
 		else if (entries)
 			r = bpf_map__set_max_entries(map, entries);
+		else if (grows_as_needed(kernel, name))
+			r = bpf_map__set_map_flags(map, bpf_map__map_flags(map) | BPF_F_NO_PREALLOC);
 		if (r < 0)
 			return fnp_error(r, "cannot prepare the BPF map %s: %s", name, strerror(-r));
 	}
