@@ -116,12 +116,12 @@ static __always_inline struct fnp_walk *current_walk(void)
 	return bpf_map_lookup_elem(&fnp_cpu_walks, &cpu);
 }
 
-static __always_inline int finish(void *ctx, struct fnp_walk *walk)
+static __always_inline int finish(void *ctx, struct fnp_walk *walk, bool walked)
 {
 	fnp_u32 pid = ((struct sample_head *)walk->head)->record.head.pid;
 	struct fnp_target *target;
 
-	if (sample_finish(ctx, walk) == 0)
+	if (sample_finish(ctx, walk, walked) == 0)
 		return 0;
 	target = bpf_map_lookup_elem(&targets, &pid);
 	if (target)
@@ -159,16 +159,16 @@ int fnp_tick(struct bpf_perf_event_data *ctx)
 		return 0;
 	sample_begin(walk, target, pid, now_ns);
 	((struct sample_head *)walk->head)->record.weight_ns = weight_ns;
-	if (!has_user_stack()) {
+	if (has_user_stack()) {
+		fnp_walk_begin(walk, pid, !was_in_user_mode(ctx));
+		/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
+		bpf_tail_call(ctx, &fnp_cpu_programs, 0);
+		/* Not reached where that program is there; a tick that was counted is a sample all the same. */
+		fnp_walk_end(walk);
+	} else {
 		walk->n_words = walk->truncation = walk->resumable = 0;
-		return finish(ctx, walk);
 	}
-	fnp_walk_begin(walk, pid, !was_in_user_mode(ctx));
-	/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
-	bpf_tail_call(ctx, &fnp_cpu_programs, 0);
-	/* Not reached where that program is there; a tick that was counted is a sample all the same. */
-	fnp_walk_end(walk);
-	return finish(ctx, walk);
+	return finish(ctx, walk, false);
 }
 
 SEC("perf_event")
@@ -181,5 +181,5 @@ int fnp_tick_continued(struct bpf_perf_event_data *ctx)
 	if (fnp_walk_run(walk))
 		bpf_tail_call(ctx, &fnp_cpu_programs, 0);
 	fnp_walk_end(walk);
-	return finish(ctx, walk);
+	return finish(ctx, walk, true);
 }

@@ -27,12 +27,12 @@ static __always_inline struct fnp_walk *current_walk(void)
 	return bpf_map_lookup_elem(&fnp_off_cpu_walks, &cpu);
 }
 
-static __always_inline int finish(void *ctx, struct fnp_walk *walk)
+static __always_inline int finish(void *ctx, struct fnp_walk *walk, bool walked)
 {
 	fnp_u32 tid = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&threads, &tid);
 	struct off_cpu_budget *budget = off_cpu_budget_here();
-	bool sent = sample_finish(ctx, walk) == 0;
+	bool sent = sample_finish(ctx, walk, walked) == 0;
 
 	if (!thread || !budget)
 		return 0;
@@ -72,16 +72,16 @@ int BPF_PROG(fnp_off_cpu)
 	record->period_us = budget->period_us;
 	if (record->expected_us >= record->period_us)
 		record->expected_us = 0;
-	if (!has_user_stack()) {
+	if (has_user_stack()) {
+		fnp_walk_begin(walk, pid, true);
+		/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
+		bpf_tail_call(ctx, &fnp_off_cpu_programs, 0);
+		/* Not reached where that program is there. */
+		fnp_walk_end(walk);
+	} else {
 		walk->n_words = walk->truncation = walk->resumable = 0;
-		return finish(ctx, walk);
 	}
-	fnp_walk_begin(walk, pid, true);
-	/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
-	bpf_tail_call(ctx, &fnp_off_cpu_programs, 0);
-	/* Not reached where that program is there; a tick that was counted is a sample all the same. */
-	fnp_walk_end(walk);
-	return finish(ctx, walk);
+	return finish(ctx, walk, false);
 }
 
 SEC("tp_btf/sched_switch")
@@ -94,5 +94,5 @@ int BPF_PROG(fnp_off_cpu_continued)
 	if (fnp_walk_run(walk))
 		bpf_tail_call(ctx, &fnp_off_cpu_programs, 0);
 	fnp_walk_end(walk);
-	return finish(ctx, walk);
+	return finish(ctx, walk, true);
 }

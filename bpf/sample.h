@@ -76,23 +76,28 @@ static __always_inline long sample_send(struct fnp_walk *walk, fnp_u32 size)
 	return bpf_ringbuf_output(&samples, walk->head, size, flags);
 }
 
-/* The walk is over: everything behind the user stack, and off it goes. 0, or negative: the ring is full. */
-static __always_inline long sample_finish(void *ctx, struct fnp_walk *walk)
+/*
+ * The walk is over: everything behind the user stack, and off it goes. 0, or negative: the ring is full. Where nothing was
+ * walked there is nothing to go on with or to name, and the verifier is spared it.
+ */
+static __always_inline long sample_finish(void *ctx, struct fnp_walk *walk, bool walked)
 {
 	struct sample_head *head = (void *)walk->head;
-	fnp_u32 words = walk->n_words, resume, python, names, size;
+	fnp_u32 words = walk->n_words, resume = 0, python = 0, names = 0, size;
 
 	head->user.type = FNP_SECTION_USER_STACK;
 	head->user.truncated = 0;
 	head->user.size = 8 * words;
 	head->record.truncation = walk->truncation;
 	words += put_kernel_stack(ctx, walk, words);
-	resume = fnp_walk_resume(walk, words);
-	words += resume;
-	python = fnp_walk_python_resume(walk, words);
-	words += python;
-	names = fnp_walk_python_names(walk, words, head->record.head.process);
-	words += names;
+	if (walked) {
+		resume = fnp_walk_resume(walk, words);
+		words += resume;
+		python = fnp_walk_python_resume(walk, words);
+		words += python;
+		names = fnp_walk_python_names(walk, words, head->record.head.process);
+		words += names;
+	}
 	head->record.head.n_sections = 2 + (resume != 0) + (python != 0) + (names != 0);
 	size = sizeof(*head) + 8 * words;
 	if (size > sizeof(walk->head) + sizeof(walk->words))

@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "profiler/collectors/collector.h"
 #include "profiler/launch.h"
+#include "profiler/loading.h"
 #include "profiler/output/directory.h"
 #include "profiler/output/terminal.h"
 #include "profiler/watch.h"
 
-#define COLLECTORS_MAX 32
 #define EVENTS_RING_BYTES (2 << 20)
 #define SAMPLES_RING_BYTES (1 << 20)
 #define SAMPLES_RING_BYTES_QUICK (4 << 20) /* for rates above QUICK_HZ */
@@ -31,7 +31,8 @@ struct session {
 	const struct fnp_session_options *options;
 	struct fnp_directory *directory;
 	struct fnp_kernel *kernel;
-	void *collectors[COLLECTORS_MAX]; /* states, in the order of fnp_collectors; NULL: not loaded */
+	void *collectors[FNP_COLLECTORS_MAX]; /* states, in the order of fnp_collectors; NULL: not loaded */
+	struct fnp_loading *late; /* what is loaded while the recording runs; NULL: nothing more */
 	struct fnp_watch *watch;
 	struct fnp_launch launch;
 	struct fnp_terminal terminal;
@@ -68,23 +69,37 @@ static bool is_late(const struct session *s, const struct fnp_collector_ops *ops
 	return ops->late && !s->options->command;
 }
 
-static int load_collectors(struct session *s, bool late)
+static int begin_loading(struct session *s, bool late, struct fnp_loading **ret)
 {
-	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
-		int r = is_late(s, fnp_collectors[i]) == late
-				? fnp_collectors[i]->load(s->kernel, &s->collectors[i])
-				: 0;
+	uint32_t chosen = 0;
 
-		if (r < 0 && fnp_collectors[i]->required)
-			return r;
+	for (int i = 0; i < FNP_COLLECTORS_MAX && fnp_collectors[i]; i++) {
+		if (is_late(s, fnp_collectors[i]) == late)
+			chosen |= 1U << i;
 	}
-	fnp_kernel_loaded();
-	return 0;
+	return fnp_loading_begin(s->kernel, chosen, ret);
+}
+
+static int finish_loading(struct session *s, struct fnp_loading *loading)
+{
+	int r = fnp_loading_finish(loading, s->collectors);
+
+	if (r == 0)
+		fnp_kernel_loaded();
+	return r;
+}
+
+static int load_collectors(struct session *s)
+{
+	struct fnp_loading *loading;
+	int r = begin_loading(s, false, &loading);
+
+	return r ?: finish_loading(s, loading);
 }
 
 static int attach_collectors(struct session *s, bool late)
 {
-	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+	for (size_t i = 0; fnp_collectors[i] && i < FNP_COLLECTORS_MAX; i++) {
 		int r = s->collectors[i] && is_late(s, fnp_collectors[i]) == late
 				? fnp_collectors[i]->attach(s->collectors[i])
 				: 0;
@@ -100,7 +115,7 @@ static int collectors_patience_ms(struct session *s)
 {
 	unsigned int ms = POLL_MS_MAX;
 
-	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+	for (size_t i = 0; fnp_collectors[i] && i < FNP_COLLECTORS_MAX; i++) {
 		if (s->collectors[i] && fnp_collectors[i]->poll_ms)
 			ms = FNP_MIN(ms, fnp_collectors[i]->poll_ms(s->collectors[i]));
 	}
@@ -109,7 +124,7 @@ static int collectors_patience_ms(struct session *s)
 
 static void poll_collectors(struct session *s, uint64_t now_ns)
 {
-	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+	for (size_t i = 0; fnp_collectors[i] && i < FNP_COLLECTORS_MAX; i++) {
 		if (s->collectors[i] && fnp_collectors[i]->poll)
 			fnp_collectors[i]->poll(s->collectors[i], now_ns);
 	}
@@ -118,7 +133,7 @@ static void poll_collectors(struct session *s, uint64_t now_ns)
 /* Backwards: the sampler ends first, what tells of processes last. */
 static void detach_collectors(struct session *s)
 {
-	for (size_t i = COLLECTORS_MAX; i-- > 0;) {
+	for (size_t i = FNP_COLLECTORS_MAX; i-- > 0;) {
 		if (s->collectors[i])
 			fnp_collectors[i]->detach(s->collectors[i]);
 	}
@@ -128,7 +143,7 @@ static uint64_t ticks_missed(struct session *s)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+	for (size_t i = 0; fnp_collectors[i] && i < FNP_COLLECTORS_MAX; i++) {
 		if (s->collectors[i] && fnp_collectors[i]->ticks_missed)
 			sum += fnp_collectors[i]->ticks_missed(s->collectors[i]);
 	}
@@ -139,7 +154,7 @@ static struct fnp_off_cpu_counts off_cpu_counts(struct session *s)
 {
 	struct fnp_off_cpu_counts sum = {0};
 
-	for (size_t i = 0; fnp_collectors[i] && i < COLLECTORS_MAX; i++) {
+	for (size_t i = 0; fnp_collectors[i] && i < FNP_COLLECTORS_MAX; i++) {
 		if (s->collectors[i] && fnp_collectors[i]->off_cpu)
 			fnp_collectors[i]->off_cpu(s->collectors[i], &sum);
 	}
@@ -163,7 +178,9 @@ static void forget_signals(void)
 
 static void session_deinit(struct session *s)
 {
-	for (size_t i = COLLECTORS_MAX; i-- > 0;) {
+	if (s->late)
+		fnp_loading_finish(TAKE_PTR(s->late), s->collectors);
+	for (size_t i = FNP_COLLECTORS_MAX; i-- > 0;) {
 		if (s->collectors[i])
 			fnp_collectors[i]->close(s->collectors[i]);
 	}
@@ -219,7 +236,7 @@ static int prepare(struct session *s)
 		r = fnp_launch_prepare(&s->launch, s->options->command, &s->old_mask);
 	r = r ?: fnp_directory_create(s->options->dir, &s->directory);
 	r = r ?: fnp_kernel_create(&kernel, &s->kernel);
-	r = r ?: load_collectors(s, false);
+	r = r ?: load_collectors(s);
 	if (r < 0)
 		return r;
 	watch.kernel = s->kernel;
@@ -314,6 +331,13 @@ static void show_live(struct session *s, uint64_t now_ns)
 	fnp_terminal_update(&s->terminal, &live);
 }
 
+/* Only its feature is lost where that fails. */
+static void attach_late(struct session *s)
+{
+	if (s->late && finish_loading(s, TAKE_PTR(s->late)) == 0)
+		attach_collectors(s, true);
+}
+
 static void loop(struct session *s)
 {
 	struct pollfd fds[FNP_WATCH_FDS + 1] = {[FNP_WATCH_FDS] = {.fd = s->signal_fd, .events = POLLIN}};
@@ -331,6 +355,8 @@ static void loop(struct session *s)
 		take_signal(s, now_ns);
 		fnp_watch_round(s->watch, now_ns);
 		poll_collectors(s, now_ns);
+		if (s->late && fnp_loading_is_over(s->late))
+			attach_late(s);
 		show_live(s, now_ns);
 		if (now_ns - s->synced_ns >= FNP_NS_PER_S) {
 			fnp_directory_sync(s->directory);
@@ -351,6 +377,8 @@ static int finish(struct session *s)
 	struct rusage usage;
 	int r;
 
+	if (s->late)
+		finish_loading(s, TAKE_PTR(s->late));
 	detach_collectors(s);
 	fnp_watch_finish(s->watch, now_ns, &totals);
 	summary.duration_ns = now_ns - s->start_ns;
@@ -397,8 +425,7 @@ int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_sta
 	if (r < 0)
 		return r;
 	r = s.launch.pid ? start_command(&s, &status) : 0;
-	r = r ?: load_collectors(&s, true);
-	r = r ?: attach_collectors(&s, true);
+	r = r ?: begin_loading(&s, true, &s.late);
 	if (r == 0)
 		loop(&s);
 	r = finish(&s);

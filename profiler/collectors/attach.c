@@ -7,9 +7,7 @@ int fnp_collector_load(struct fnp_kernel *kernel, struct bpf_object_skeleton *sk
 {
 	int r = fnp_kernel_prepare(kernel, *skeleton->obj);
 
-	if (r < 0)
-		return r;
-	r = bpf_object__load_skeleton(skeleton);
+	r = r ?: bpf_object__load_skeleton(skeleton);
 	if (r == -EPERM)
 		return fnp_error(
 			r,

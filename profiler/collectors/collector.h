@@ -5,6 +5,7 @@
  * A collector is bpf/NAME.bpf.c, profiler/collectors/NAME.c with `const struct fnp_collector_ops fnp_collector_NAME`,
  * and one word in the list of profiler/collectors/CMakeLists.txt (and of bpf/). Its life, in order:
  *   load     open its skeleton, choose programs by what the kernel has, fnp_kernel_prepare(), load, fnp_kernel_adopt();
+ *            in some thread, while others load theirs;
  *   attach   the programs are live;
  *   poll     optional, in each round of the session (about ten times a second);
  *   detach   nothing new comes any more; records that are in the rings are still read;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
@@ -24,6 +25,7 @@ struct shared_map {
 
 struct fnp_kernel {
 	struct fnp_kernel_options options;
+	pthread_mutex_t lock; /* of the two vectors: objects are loaded by several threads */
 	uint32_t n_cpus;
 	uint32_t own_pid_ns;
 	bool allocates_anywhere; /* see grows_as_needed() */
@@ -74,6 +76,7 @@ int fnp_kernel_create(const struct fnp_kernel_options *options, struct fnp_kerne
 	if (!kernel)
 		return -ENOMEM;
 	kernel->stats_fd = kernel->set_filter_fd = -1;
+	pthread_mutex_init(&kernel->lock, NULL);
 	libbpf_set_print(print_of_libbpf);
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	n_cpus = libbpf_num_possible_cpus();
@@ -101,6 +104,7 @@ void fnp_kernel_destroy(struct fnp_kernel *kernel)
 		close(kernel->programs.items[i]);
 	fnp_vec_deinit(&kernel->maps);
 	fnp_vec_deinit(&kernel->programs);
+	pthread_mutex_destroy(&kernel->lock);
 	fnp_closep(&kernel->stats_fd);
 	fnp_kernel_btf_destroy(kernel->btf);
 	free(kernel);
@@ -173,43 +177,79 @@ static bool is_shared(const struct bpf_map *map)
 	return !bpf_map__is_internal(map);
 }
 
+static int set_size(const struct fnp_kernel *kernel, struct bpf_map *map)
+{
+	const char *name = bpf_map__name(map);
+	uint32_t entries = entries_of(kernel, name);
+
+	if (entries)
+		return bpf_map__set_max_entries(map, entries);
+	if (grows_as_needed(kernel, name))
+		return bpf_map__set_map_flags(map, bpf_map__map_flags(map) | BPF_F_NO_PREALLOC);
+	return 0;
+}
+
+/* As the object declares it; an array of maps is told by one map that is made for that alone. */
+static int create_map(const struct bpf_map *map, struct bpf_map *inner)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(map));
+	fnp_autoclose int example = inner ? create_map(inner, NULL) : -1;
+	int fd;
+
+	if (inner && example < 0)
+		return example;
+	if (inner)
+		options.inner_map_fd = (uint32_t)example;
+	fd = bpf_map_create(bpf_map__type(map), bpf_map__name(map), bpf_map__key_size(map),
+			    bpf_map__value_size(map), bpf_map__max_entries(map), &options);
+	return fd < 0 ? -errno : fd;
+}
+
+static int find_map(const struct fnp_kernel *kernel, const char *name)
+{
+	for (size_t i = 0; i < kernel->maps.len; i++) {
+		if (strcmp(kernel->maps.items[i].name, name) == 0)
+			return kernel->maps.items[i].fd;
+	}
+	return -ENOENT;
+}
+
+/* With the lock held: the map of this name, which whoever comes first creates. Its descriptor stays the kernel's. */
+static int share_map(struct fnp_kernel *kernel, struct bpf_map *map)
+{
+	struct shared_map shared = {.fd = find_map(kernel, bpf_map__name(map))};
+	int r;
+
+	if (shared.fd >= 0)
+		return bpf_map__reuse_fd(map, shared.fd);
+	r = set_size(kernel, map);
+	if (r < 0)
+		return r;
+	shared.fd = create_map(map, bpf_map__inner_map(map));
+	if (shared.fd < 0)
+		return shared.fd;
+	snprintf(shared.name, sizeof(shared.name), "%s", bpf_map__name(map));
+	r = fnp_vec_push(&kernel->maps, shared);
+	if (r < 0)
+		close(shared.fd);
+	return r ?: bpf_map__reuse_fd(map, shared.fd);
+}
+
 int fnp_kernel_prepare(struct fnp_kernel *kernel, struct bpf_object *object)
 {
 	struct bpf_map *map;
 	int r = 0;
 
+	pthread_mutex_lock(&kernel->lock);
 	bpf_object__for_each_map(map, object)
 	{
-		const char *name = bpf_map__name(map);
-		uint32_t entries = entries_of(kernel, name);
-		int fd;
-
-		if (!is_shared(map))
-			continue;
-		fd = fnp_kernel_map_fd(kernel, name);
-		if (fd >= 0)
-			r = bpf_map__reuse_fd(map, fd);
-		else if (entries)
-			r = bpf_map__set_max_entries(map, entries);
-		else if (grows_as_needed(kernel, name))
-			r = bpf_map__set_map_flags(map, bpf_map__map_flags(map) | BPF_F_NO_PREALLOC);
-		if (r < 0)
-			return fnp_error(r, "cannot prepare the BPF map %s: %s", name, strerror(-r));
+		if (r == 0 && is_shared(map)) {
+			r = share_map(kernel, map);
+			if (r < 0)
+				fnp_debug("cannot create the BPF map %s: %s", bpf_map__name(map), strerror(-r));
+		}
 	}
-	return 0;
-}
-
-static int adopt_map(struct fnp_kernel *kernel, struct bpf_map *map)
-{
-	struct shared_map shared = {.fd = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0)};
-	int r;
-
-	if (shared.fd < 0)
-		return -errno;
-	snprintf(shared.name, sizeof(shared.name), "%s", bpf_map__name(map));
-	r = fnp_vec_push(&kernel->maps, shared);
-	if (r < 0)
-		close(shared.fd);
+	pthread_mutex_unlock(&kernel->lock);
 	return r;
 }
 
@@ -233,19 +273,15 @@ static int adopt_program(struct fnp_kernel *kernel, struct bpf_program *program)
 int fnp_kernel_adopt(struct fnp_kernel *kernel, struct bpf_object *object)
 {
 	struct bpf_program *program;
-	struct bpf_map *map;
 	int r = 0;
 
-	bpf_object__for_each_map(map, object)
-	{
-		if (r == 0 && is_shared(map) && fnp_kernel_map_fd(kernel, bpf_map__name(map)) < 0)
-			r = adopt_map(kernel, map);
-	}
+	pthread_mutex_lock(&kernel->lock);
 	bpf_object__for_each_program(program, object)
 	{
 		if (r == 0)
 			r = adopt_program(kernel, program);
 	}
+	pthread_mutex_unlock(&kernel->lock);
 	return r;
 }
 
@@ -259,13 +295,14 @@ struct fnp_usdt *fnp_kernel_usdt(const struct fnp_kernel *kernel)
 	return kernel->usdt;
 }
 
-int fnp_kernel_map_fd(const struct fnp_kernel *kernel, const char *name)
+int fnp_kernel_map_fd(struct fnp_kernel *kernel, const char *name)
 {
-	for (size_t i = 0; i < kernel->maps.len; i++) {
-		if (strcmp(kernel->maps.items[i].name, name) == 0)
-			return kernel->maps.items[i].fd;
-	}
-	return -ENOENT;
+	int fd;
+
+	pthread_mutex_lock(&kernel->lock);
+	fd = find_map(kernel, name);
+	pthread_mutex_unlock(&kernel->lock);
+	return fd;
 }
 
 void fnp_kernel_loaded(void)

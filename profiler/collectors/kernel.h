@@ -36,21 +36,24 @@ const struct bpf_object_open_opts *fnp_kernel_open_opts(const struct fnp_kernel 
 /* True when a tp_btf program can be attached to the kernel's tracepoint of this name. */
 bool fnp_kernel_has_tracepoint(const struct fnp_kernel *kernel, const char *name);
 
-/* Between open and load: sizes of known maps, and the maps that another object has created already. */
+/*
+ * Between open and load: the object's maps are those of its name that another object brought, or are created. Several
+ * threads may load objects at a time.
+ */
 int fnp_kernel_prepare(struct fnp_kernel *kernel, struct bpf_object *object);
 
-/* After load: the maps of this object are there for the next ones; its programs are counted for the cost. */
+/* After load: its programs are counted for the cost. */
 int fnp_kernel_adopt(struct fnp_kernel *kernel, struct bpf_object *object);
 
 /* The file descriptor of a shared map; -ENOENT. It stays the kernel's. */
-int fnp_kernel_map_fd(const struct fnp_kernel *kernel, const char *name);
+int fnp_kernel_map_fd(struct fnp_kernel *kernel, const char *name);
 
 /* Where who puts probes finds the collector that does (usdt.h). */
 struct fnp_usdt;
 void fnp_kernel_set_usdt(struct fnp_kernel *kernel, struct fnp_usdt *usdt);
 struct fnp_usdt *fnp_kernel_usdt(const struct fnp_kernel *kernel);
 
-/* All objects are loaded: gives back the memory that only loading needed. */
+/* Objects are loaded: gives back the memory that only loading needed. */
 void fnp_kernel_loaded(void);
 
 /* ---- targets ---- */

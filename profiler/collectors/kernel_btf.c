@@ -14,8 +14,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "profiler/features.h"
 #include "profiler/collectors/kernel_types.h"
+#include "profiler/features.h"
 
 #define SOME_PROGRAM_FD 1 /* never used as one */
 
