@@ -32,6 +32,7 @@
 #define CLOCK_TRIES 64
 #define CLOCK_READS 4 /* of clocks that others move on meanwhile */
 #define ALL_OF_IT (~0ULL)
+#define CLOCKS_WITHOUT_FIRST offsetof(struct fnp_clocks, first)
 
 enum thread_state { THREAD_NEW = 0, THREAD_ON = 1, THREAD_OFF = 2 };
 #define WAIT_NONE 255 /* it was pushed from its CPU */
@@ -70,10 +71,10 @@ static __always_inline fnp_u64 delay_of(struct task_struct *task)
 
 	if (!bpf_core_field_exists(task->sched_info))
 		return 0;
-	delay = BPF_CORE_READ(task, sched_info.run_delay);
-	queued = BPF_CORE_READ(task, sched_info.last_queued);
+	delay = task->sched_info.run_delay;
+	queued = task->sched_info.last_queued;
 	if (bpf_core_field_exists(task->se.cfs_rq))
-		now = BPF_CORE_READ(task, se.cfs_rq, rq, clock);
+		now = task->se.cfs_rq->rq->clock;
 	if (queued && (fnp_s64)(now - queued) > 0)
 		delay += now - queued;
 	return delay;
@@ -167,7 +168,7 @@ static __always_inline void thread_end_wait(struct fnp_target *target, struct th
 static __always_inline void thread_mend_departure(struct fnp_target *target, struct thread *thread,
 						  struct task_struct *task, fnp_u64 now_ns)
 {
-	fnp_u64 ran = BPF_CORE_READ(task, se.sum_exec_runtime) - thread->sum_at, gone, queued;
+	fnp_u64 ran = task->se.sum_exec_runtime - thread->sum_at, gone, queued;
 
 	fnp_clock_turn(target, 0, now_ns, 0);
 	gone = now_ns - thread->since_ns;
@@ -177,7 +178,7 @@ static __always_inline void thread_mend_departure(struct fnp_target *target, str
 	clock_move(&target->alone_ns, &target->run_queue_ns, queued);
 	clock_move(&target->alone_ns, &target->quiet_ns, gone - queued);
 	/* Read back, so that the verifier does not follow each cause on its own. */
-	thread->wait = wait_of(task, (void *)bpf_task_pt_regs(task));
+	thread->wait = wait_of(task, (struct pt_regs *)bpf_task_pt_regs(task));
 	thread_waited(thread, *(volatile fnp_u8 *)&thread->wait, gone - queued);
 }
 
@@ -197,7 +198,7 @@ static __always_inline void thread_expect(struct thread *thread, fnp_u64 ns)
 static __always_inline void thread_arrive(struct fnp_target *target, struct thread *thread,
 					  struct task_struct *task, fnp_u64 now_ns)
 {
-	fnp_u64 sum = BPF_CORE_READ(task, se.sum_exec_runtime), delay = delay_of(task);
+	fnp_u64 sum = task->se.sum_exec_runtime, delay = delay_of(task);
 
 	if (thread->state == THREAD_OFF) {
 		thread_expect(thread, now_ns - thread->since_ns);
@@ -274,17 +275,19 @@ static __always_inline fnp_u64 clocks_read(struct fnp_target *target, fnp_u64 no
 	return alone + (word >> CLOCK_SHIFT <= 1 ? ns : 0);
 }
 
-static __always_inline void clocks_copy_first(struct fnp_clocks *clocks, fnp_u32 global_tid)
+/* The size of `clocks` without or with the first thread's waits. */
+static __always_inline fnp_u32 clocks_put_first(struct fnp_clocks *clocks, fnp_u32 global_tid)
 {
 	struct thread *first = bpf_map_lookup_elem(&threads, &global_tid);
 
-	clocks->has_first = first != NULL;
 	if (!first)
-		return;
+		return CLOCKS_WITHOUT_FIRST;
+	clocks->has_first = 1;
 	__builtin_memcpy(clocks->first, first->waits, sizeof(clocks->first));
 	if (first->state == THREAD_OFF && first->wait < FNP_WAIT_MAX &&
 	    (fnp_s64)(clocks->quiet_ns - first->clock_at) > 0)
 		clocks->first[first->wait] += clocks->quiet_ns - first->clock_at;
+	return sizeof(*clocks);
 }
 
 /*
@@ -296,28 +299,24 @@ static __always_inline fnp_u32 clocks_put(void *at, struct fnp_target *target, f
 {
 	struct fnp_wire_section *section = at;
 	struct fnp_clocks *clocks = (void *)(section + 1);
-	struct task_struct *task = (void *)bpf_get_current_task();
-	fnp_u32 tid = bpf_get_current_pid_tgid(), first = BPF_CORE_READ(task, group_leader, pid);
+	struct task_struct *task = bpf_get_current_task_btf();
+	fnp_u32 tid = bpf_get_current_pid_tgid(), first = task->group_leader->pid;
 	struct thread *own = bpf_map_lookup_elem(&threads, &tid);
 	fnp_u64 alone;
 
 	section->type = FNP_SECTION_CLOCKS;
 	section->truncated = 0;
-	section->size = sizeof(*clocks);
-	__builtin_memset(clocks, 0, sizeof(*clocks));
+	section->size = CLOCKS_WITHOUT_FIRST;
+	__builtin_memset(clocks, 0, CLOCKS_WITHOUT_FIRST);
 	if (!own)
-		return sizeof(*section) + sizeof(*clocks);
+		return sizeof(*section) + CLOCKS_WITHOUT_FIRST;
 	alone = clocks_read(target, now_ns, clocks);
 	clocks->stolen_ns = target->stolen_ns +
 			    stolen_alone(stolen_since, alone - own->clock_at, now_ns - since_ns);
 	__builtin_memcpy(clocks->own, own->waits, sizeof(clocks->own));
-	if (first == tid) {
-		clocks->has_first = 1;
-		__builtin_memcpy(clocks->first, own->waits, sizeof(clocks->first));
-	} else {
-		clocks_copy_first(clocks, first);
-	}
-	return sizeof(*section) + sizeof(*clocks);
+	if (first != tid)
+		section->size = clocks_put_first(clocks, first);
+	return sizeof(*section) + *(volatile fnp_u32 *)&section->size;
 }
 
 #endif

@@ -77,7 +77,7 @@ static __always_inline fnp_u64 without_stolen(struct tick_state *state, struct o
 	fnp_u64 taken;
 
 	if (slot->pid)
-		slot_note_stolen(slot, (void *)bpf_get_current_task());
+		slot_note_stolen(slot, bpf_get_current_task_btf());
 	if (now_ns - state->last_cut_ns > CUT_REMEMBERED_NS)
 		state->cut_ns = 0;
 	taken = slot->stolen_ns < state->cut_ns ? slot->stolen_ns : state->cut_ns;

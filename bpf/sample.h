@@ -25,11 +25,11 @@ _Static_assert(sizeof(struct sample_head) == 8 * FNP_WALK_HEAD_WORDS,
  */
 static __always_inline bool has_user_stack(void)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 
-	if (!BPF_CORE_READ(task, mm) || (BPF_CORE_READ(task, flags) & FNP_PF_KTHREAD))
+	if (!task->mm || (task->flags & FNP_PF_KTHREAD))
 		return false;
-	return !bpf_core_field_exists(task->in_execve) || !BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
+	return !bpf_core_field_exists(task->in_execve) || !BPF_CORE_READ_BITFIELD(task, in_execve);
 }
 
 static __always_inline void sample_begin(struct fnp_walk *walk, struct fnp_target *target, fnp_u32 pid,
@@ -38,7 +38,7 @@ static __always_inline void sample_begin(struct fnp_walk *walk, struct fnp_targe
 	struct sample_head *head = (void *)walk->head;
 
 	if (!target->process)
-		target->process = process_of((void *)bpf_get_current_task());
+		target->process = process_of(bpf_get_current_task_btf());
 	head->record.head.type = FNP_RECORD_SAMPLE;
 	head->record.head.time_ns = now_ns;
 	head->record.head.pid = pid;

@@ -41,8 +41,8 @@ static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *
 	}
 	if (!thread || thread->pid != pid)
 		return false;
-	thread_leave(target, thread, sum, BPF_CORE_READ(prev, sched_info.run_delay),
-		     wait_as_told(slot, thread, now_ns), now_ns);
+	thread_leave(target, thread, sum, prev->sched_info.run_delay, wait_as_told(slot, thread, now_ns),
+		     now_ns);
 	return (target->flags & FNP_TARGET_SAMPLED) && !(prev->__state & FNP_TASK_DEAD) &&
 	       off_cpu_choose(thread, now_ns);
 }
@@ -100,7 +100,7 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 	if (slot->pid) {
 		slot->wait = WAIT_NONE;
 		if (!preempt && prev->__state)
-			slot->wait = wait_of(prev, (void *)bpf_task_pt_regs(prev));
+			slot->wait = wait_of(prev, (struct pt_regs *)bpf_task_pt_regs(prev));
 		now_ns = bpf_ktime_get_ns();
 		take = switch_out(slot, prev, now_ns);
 	}

@@ -24,6 +24,9 @@ char LICENSE[] SEC("license") = "GPL";
 	(128 << 10) /* past so many bytes in one direction only DATA_SHORT of each event are copied */
 #define DATA_SHORT 512
 #define IOVECS_MAX 24
+#define RUNS_SHIFT 11
+#define RUNS (1 << RUNS_SHIFT)
+#define GOLDEN 0x9e3779b97f4a7c15ULL /* spreads keys: 2^64 by the golden ratio */
 
 #if defined(__TARGET_ARCH_x86)
 enum {
@@ -37,11 +40,11 @@ enum {
 	NR_RECVMSG = 47,
 	NR_SENDMMSG = 307
 };
-#define REGS_NR(r) BPF_CORE_READ(r, orig_ax)
-#define REGS_FD(r) BPF_CORE_READ(r, di)
-#define REGS_BUFFER(r) BPF_CORE_READ(r, si)
-#define REGS_COUNT(r) BPF_CORE_READ(r, dx)
-#define REGS_FLAGS(r) BPF_CORE_READ(r, r10)
+#define REGS_NR(r) (r)->orig_ax
+#define REGS_FD(r) (r)->di
+#define REGS_BUFFER(r) (r)->si
+#define REGS_COUNT(r) (r)->dx
+#define REGS_FLAGS(r) (r)->r10
 #elif defined(__TARGET_ARCH_arm64)
 enum {
 	NR_READ = 63,
@@ -54,11 +57,11 @@ enum {
 	NR_RECVMSG = 212,
 	NR_SENDMMSG = 269
 };
-#define REGS_NR(r) BPF_CORE_READ(r, syscallno)
-#define REGS_FD(r) BPF_CORE_READ(r, orig_x0)
-#define REGS_BUFFER(r) BPF_CORE_READ(r, regs[1])
-#define REGS_COUNT(r) BPF_CORE_READ(r, regs[2])
-#define REGS_FLAGS(r) BPF_CORE_READ(r, regs[3])
+#define REGS_NR(r) (r)->syscallno
+#define REGS_FD(r) (r)->orig_x0
+#define REGS_BUFFER(r) (r)->regs[1]
+#define REGS_COUNT(r) (r)->regs[2]
+#define REGS_FLAGS(r) (r)->regs[3]
 #endif
 
 struct socket_scratch {
@@ -77,31 +80,35 @@ struct {
 
 /* How many bytes went in one direction without the other speaking: bodies are not copied whole. */
 struct run {
+	fnp_u64 socket;
 	fnp_u64 bytes;
 	fnp_u64 direction;
 };
 
+/* By the socket's cookie: two that meet in one place begin anew by turns, and are copied whole. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 2048);
-	__type(key, fnp_u64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RUNS);
+	__type(key, fnp_u32);
 	__type(value, struct run);
 } runs SEC(".maps");
 
 static __always_inline fnp_u32 data_limit(fnp_u64 socket, fnp_u64 direction, fnp_u64 length)
 {
-	struct run fresh = {.bytes = length, .direction = direction};
-	struct run *run = bpf_map_lookup_elem(&runs, &socket);
+	fnp_u32 place = (socket * GOLDEN) >> (64 - RUNS_SHIFT);
+	struct run *run = bpf_map_lookup_elem(&runs, &place);
 	fnp_u64 before = 0;
 
-	if (!run) {
-		bpf_map_update_elem(&runs, &socket, &fresh, BPF_ANY);
-	} else if (run->direction == direction) {
+	if (!run)
+		return DATA_MAX;
+	if (run->socket == socket && run->direction == direction) {
 		before = run->bytes;
-		run->bytes += length;
 	} else {
-		*run = fresh;
+		run->socket = socket;
+		run->direction = direction;
+		run->bytes = 0;
 	}
+	run->bytes += length;
 	return before < RUN_FULL ? DATA_MAX : DATA_SHORT;
 }
 
@@ -271,8 +278,10 @@ static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, const s
 	copied = (copied + 7) & ~7U;
 	size = sizeof(scratch->record) + sizeof(scratch->section) + copied;
 	size += event_put_clocks(scratch->data + (copied & (2 * DATA_MAX - 1)), target, &scratch->record.head);
+	if (size > sizeof(*scratch))
+		return 0; /* cannot be; the verifier wants to see it */
 	scratch->record.head.size = size;
-	event_send(target, &scratch->record.head, size & (4 * DATA_MAX - 1), false);
+	event_send(target, &scratch->record.head, size, false);
 	return 0;
 }
 
@@ -315,7 +324,7 @@ static __always_inline void take_datagram(struct fnp_target *target, fnp_u32 pid
 	}
 	__builtin_memset(&mark->record, 0, sizeof(mark->record));
 	if (!target->process)
-		target->process = process_of((void *)bpf_get_current_task());
+		target->process = process_of(bpf_get_current_task_btf());
 	mark->record.head.type = FNP_RECORD_PROBE;
 	mark->record.head.n_sections = 1;
 	mark->record.head.size = sizeof(*mark);
@@ -352,10 +361,10 @@ static __always_inline int on_length(struct sock *sk, int length, int flags, boo
 		return 0;
 	address_of(sk, &address);
 	if (sent && is_datagram(&address))
-		take_datagram(target, pid, length, (void *)bpf_task_pt_regs(task));
+		take_datagram(target, pid, length, (struct pt_regs *)bpf_task_pt_regs(task));
 	if (!watches_sockets(target) || !wanted(target, &address))
 		return 0;
-	return moved(target, pid, &address, length, sent, (void *)bpf_task_pt_regs(task),
+	return moved(target, pid, &address, length, sent, (struct pt_regs *)bpf_task_pt_regs(task),
 		     bpf_get_socket_cookie(sk));
 }
 
@@ -374,7 +383,7 @@ int BPF_PROG(fnp_sock_send, struct sock *sk, int length, int flags)
 /* The socket behind a file descriptor of the current process, or NULL. */
 static __always_inline struct sock *sock_of_fd(fnp_u64 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
 	struct socket *socket;

@@ -88,28 +88,27 @@ static __noinline fnp_u32 nr_in_own_ns(struct pid *pid)
 
 static __always_inline fnp_u32 tid_of(struct task_struct *task)
 {
-	return own_pid_ns ? nr_in_own_ns(BPF_CORE_READ(task, thread_pid)) : BPF_CORE_READ(task, pid);
+	return own_pid_ns ? nr_in_own_ns(task->thread_pid) : task->pid;
 }
 
 static __always_inline fnp_u32 pid_of(struct task_struct *task)
 {
-	return own_pid_ns ? nr_in_own_ns(BPF_CORE_READ(task, group_leader, thread_pid))
-			  : BPF_CORE_READ(task, tgid);
+	return own_pid_ns ? nr_in_own_ns(task->group_leader->thread_pid) : task->tgid;
 }
 
 static __always_inline fnp_u32 current_pid(void)
 {
-	return own_pid_ns ? pid_of((void *)bpf_get_current_task()) : bpf_get_current_pid_tgid() >> 32;
+	return own_pid_ns ? pid_of(bpf_get_current_task_btf()) : bpf_get_current_pid_tgid() >> 32;
 }
 
 static __always_inline fnp_u32 current_tid(void)
 {
-	return own_pid_ns ? tid_of((void *)bpf_get_current_task()) : (fnp_u32)bpf_get_current_pid_tgid();
+	return own_pid_ns ? tid_of(bpf_get_current_task_btf()) : (fnp_u32)bpf_get_current_pid_tgid();
 }
 
 static __always_inline fnp_u64 process_of(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, group_leader, start_time);
+	return task->group_leader->start_time;
 }
 
 static __always_inline struct on_cpu *slot_of_cpu(fnp_u32 cpu)
@@ -198,7 +197,7 @@ static __always_inline fnp_u64 stolen_so_far(struct task_struct *task)
 {
 	if (!bpf_core_field_exists(task->se.cfs_rq) || !bpf_core_field_exists(struct rq, prev_steal_time_rq))
 		return 0;
-	return BPF_CORE_READ(task, se.cfs_rq, rq, prev_steal_time_rq);
+	return task->se.cfs_rq->rq->prev_steal_time_rq;
 }
 
 /* The watched thread of this CPU ran until now: what was stolen meanwhile was stolen from it. */
@@ -214,10 +213,10 @@ static __always_inline void slot_note_stolen(struct on_cpu *slot, struct task_st
 /* Remembers who came to this CPU; nobody is charged yet. */
 static __always_inline void slot_note(struct on_cpu *slot, struct task_struct *task, fnp_u64 now_ns)
 {
-	slot->sum_at_in = BPF_CORE_READ(task, se.sum_exec_runtime);
+	slot->sum_at_in = task->se.sum_exec_runtime;
 	slot->in_ns = now_ns;
 	slot->stolen_seen = slot->stolen_at_in = stolen_so_far(task);
-	slot->tid = BPF_CORE_READ(task, pid);
+	slot->tid = task->pid;
 }
 
 /* The noted thread is one of this process; its entry, or NULL. */
@@ -308,7 +307,7 @@ static __always_inline void event_begin(struct fnp_target *target, fnp_u32 pid, 
 	fnp_u64 now_ns = bpf_ktime_get_ns();
 
 	if (!target->process)
-		target->process = process_of((void *)bpf_get_current_task());
+		target->process = process_of(bpf_get_current_task_btf());
 	cpu->thread_ns = charge_current(target, pid, now_ns);
 	if (target->running > 1)
 		charge_others(target, pid, now_ns);

@@ -242,7 +242,7 @@ static __always_inline void begin_record(struct pt_regs *regs, struct fnp_target
 					 struct fnp_probe_record *record)
 {
 	if (!target->process)
-		target->process = process_of((void *)bpf_get_current_task());
+		target->process = process_of(bpf_get_current_task_btf());
 	record->head.type = FNP_RECORD_PROBE;
 	record->head.time_ns = bpf_ktime_get_ns();
 	record->head.pid = pid;
@@ -284,7 +284,7 @@ static __noinline fnp_u32 put_clocks(char *at, struct fnp_target *target, fnp_u6
 		return 0;
 	if (slot && slot->tid == (fnp_u32)bpf_get_current_pid_tgid()) {
 		in_ns = slot->in_ns;
-		stolen = stolen_so_far((void *)bpf_get_current_task()) - slot->stolen_at_in;
+		stolen = stolen_so_far(bpf_get_current_task_btf()) - slot->stolen_at_in;
 	}
 	return clocks_put(at, target, now_ns, in_ns, stolen);
 }

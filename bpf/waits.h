@@ -183,17 +183,17 @@ static const volatile fnp_u8 calls[CALLS_MAX] = {
 };
 
 #if defined(__TARGET_ARCH_x86)
-#define WAIT_NR(r) ((fnp_s64)BPF_CORE_READ(r, orig_ax))
-#define WAIT_FIRST(r) BPF_CORE_READ(r, di)
-#define WAIT_SECOND(r) BPF_CORE_READ(r, si)
+#define WAIT_NR(r) ((fnp_s64)(r)->orig_ax)
+#define WAIT_FIRST(r) (r)->di
+#define WAIT_SECOND(r) (r)->si
 #define USER32_CS 0x23
-#define WAIT_IS_COMPAT(r) ((BPF_CORE_READ(r, cs) & 0xffff) == USER32_CS)
+#define WAIT_IS_COMPAT(r) (((r)->cs & 0xffff) == USER32_CS)
 #elif defined(__TARGET_ARCH_arm64)
-#define WAIT_NR(r) ((fnp_s64)BPF_CORE_READ(r, syscallno))
-#define WAIT_FIRST(r) BPF_CORE_READ(r, orig_x0)
-#define WAIT_SECOND(r) BPF_CORE_READ(r, regs[1])
+#define WAIT_NR(r) ((fnp_s64)(r)->syscallno)
+#define WAIT_FIRST(r) (r)->orig_x0
+#define WAIT_SECOND(r) (r)->regs[1]
 #define PSR_MODE32 0x10
-#define WAIT_IS_COMPAT(r) ((BPF_CORE_READ(r, pstate) & PSR_MODE32) != 0)
+#define WAIT_IS_COMPAT(r) (((r)->pstate & PSR_MODE32) != 0)
 #endif
 
 #define FILE_TYPE 0170000
@@ -212,11 +212,10 @@ static const volatile fnp_u8 calls[CALLS_MAX] = {
 
 static __always_inline fnp_u32 wait_of_fd(struct task_struct *task, fnp_u64 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
+	struct fdtable *table = task->files->fdt;
+	struct file **files = table->fd, *file = NULL;
 
-	if (fd >= BPF_CORE_READ(table, max_fds) ||
-	    bpf_probe_read_kernel(&file, sizeof(file), files + fd) != 0 || !file)
+	if (fd >= table->max_fds || bpf_probe_read_kernel(&file, sizeof(file), files + fd) != 0 || !file)
 		return FNP_WAIT_OTHER;
 	switch (BPF_CORE_READ(file, f_inode, i_mode) & FILE_TYPE) {
 	case FILE_SOCKET:
@@ -256,12 +255,11 @@ static __always_inline fnp_u32 wait_of_call(struct task_struct *task, struct pt_
 
 static __always_inline bool is_frozen(struct task_struct *task)
 {
-	fnp_u32 state = BPF_CORE_READ(task, __state);
+	fnp_u32 state = task->__state;
 
 	/* Kernels before 6.1 have no state for the old freezer, but a flag. */
-	return (state & (TASK_STOPPED_OR_TRACED | TASK_FROZEN)) ||
-	       (BPF_CORE_READ(task, jobctl) & JOBCTL_TRAP_FREEZE) ||
-	       (!(state & TASK_FROZEN) && (BPF_CORE_READ(task, flags) & PF_FROZEN));
+	return (state & (TASK_STOPPED_OR_TRACED | TASK_FROZEN)) || (task->jobctl & JOBCTL_TRAP_FREEZE) ||
+	       (!(state & TASK_FROZEN) && (task->flags & PF_FROZEN));
 }
 
 /*
@@ -275,14 +273,14 @@ static __always_inline fnp_u32 wait_of(struct task_struct *task, struct pt_regs 
 
 	if (is_frozen(task))
 		return FNP_WAIT_FROZEN;
-	if (!(BPF_CORE_READ(task, flags) & PF_IO_WORKER)) {
+	if (!(task->flags & PF_IO_WORKER)) {
 		if (nr < 0)
 			return FNP_WAIT_PAGE_FAULT;
 		if (nr < CALLS_MAX && !WAIT_IS_COMPAT(regs))
 			wait = wait_of_call(task, regs, nr);
 	}
 	/* Whatever the call was for: a block device is what it waits for now. */
-	if (wait == FNP_WAIT_OTHER && BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait))
+	if (wait == FNP_WAIT_OTHER && BPF_CORE_READ_BITFIELD(task, in_iowait))
 		return FNP_WAIT_DISK;
 	return wait;
 }

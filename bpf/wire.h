@@ -211,13 +211,15 @@ struct fnp_cpu_times {
  *
  * A thread's waits count quiet time alone, and begin with what its creator's were at its birth: along a line of
  * descent differences are right, whenever the threads began.
+ *
+ * `first` is left out, and the section ends before it, where the first thread makes the event or is dead.
  */
 struct fnp_clocks {
 	fnp_u64 on_cpu_ns;    /* at least one thread was on a CPU; what was stolen is in it */
 	fnp_u64 run_queue_ns; /* none was, at least one could have been */
 	fnp_u64 quiet_ns;     /* every thread waited */
 	fnp_u64 stolen_ns;    /* of on_cpu_ns: no thread was charged for it */
-	fnp_u32 has_first;    /* the first thread is alive */
+	fnp_u32 has_first;    /* the first thread is alive, and another one than the event's */
 	fnp_u32 pad;
 	fnp_u64 own[FNP_WAIT_MAX];   /* quiet time by what the event's thread waited for */
 	fnp_u64 first[FNP_WAIT_MAX]; /* likewise */

@@ -108,9 +108,11 @@ bool fnp_record_clocks(const struct fnp_record *record, struct fnp_clocks *ret)
 {
 	struct fnp_record_part part = fnp_record_section(record, FNP_SECTION_CLOCKS);
 
-	if (part.size < sizeof(*ret))
+	if (part.size < offsetof(struct fnp_clocks, first))
 		return false;
-	memcpy(ret, part.data, sizeof(*ret));
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret, part.data, part.size < sizeof(*ret) ? part.size : sizeof(*ret));
+	ret->has_first = ret->has_first && part.size >= sizeof(*ret);
 	return true;
 }
 

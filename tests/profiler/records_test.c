@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stddef.h>
 
 #include "profiler/records.h"
 
@@ -60,6 +61,35 @@ static void moment_has_number_and_times_of_the_event(void **state)
 	assert_int_equal(moment.thread_ns, 50);
 }
 
+/* The wire leaves the first thread's waits out where it makes the event itself. */
+static void clocks_end_before_the_waits_that_are_left_out(void **state)
+{
+	struct {
+		struct fnp_socket_record record;
+		struct fnp_wire_section section;
+		struct fnp_clocks clocks;
+	} one = {
+		.record.head = {.type = FNP_RECORD_SOCKET, .n_sections = 1, .size = sizeof(one)},
+		.section = {.type = FNP_SECTION_CLOCKS, .size = sizeof(struct fnp_clocks)},
+		.clocks = {.quiet_ns = 8, .has_first = 1, .own = {1}, .first = {2}},
+	};
+	struct fnp_moment moment = fnp_record_moment(&one.record.head);
+
+	(void)state;
+	assert_true(moment.has_clocks);
+	assert_true(moment.clocks.has_first);
+	assert_int_equal(moment.clocks.first[0], 2);
+	one.section.size = offsetof(struct fnp_clocks, first);
+	moment = fnp_record_moment(&one.record.head);
+	assert_true(moment.has_clocks);
+	assert_false(moment.clocks.has_first);
+	assert_int_equal(moment.clocks.quiet_ns, 8);
+	assert_int_equal(moment.clocks.own[0], 1);
+	assert_int_equal(moment.clocks.first[0], 0);
+	one.section.size -= 8;
+	assert_false(fnp_record_moment(&one.record.head).has_clocks);
+}
+
 static void record_that_lies_about_its_sizes_is_refused(void **state)
 {
 	struct socket_with_data one = example();
@@ -90,6 +120,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sections_are_found_past_unknown_ones),
 		cmocka_unit_test(moment_has_number_and_times_of_the_event),
+		cmocka_unit_test(clocks_end_before_the_waits_that_are_left_out),
 		cmocka_unit_test(record_that_lies_about_its_sizes_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
