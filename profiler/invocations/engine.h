@@ -112,7 +112,7 @@ struct process {
 	bool unseen_call; /* it is part of an exec invocation that had begun before we came */
 	char *unseen_id;  /* the id of that one; NULL: it has none */
 	bool dead, gone;
-	uint64_t known_ns; /* when we met it */
+	uint64_t unwanted_ns; /* since when its late records are known; 0: it has just been found unwanted */
 	uint64_t exit_ns;
 	char *program, *runtime;
 	char *learned_function, *learned_version; /* from an invocation */
@@ -186,7 +186,7 @@ struct fnp_invocations {
 /* ---- invocations.c ---- */
 struct process *fnp_engine_find(const struct fnp_invocations *engine, uint32_t pid, uint64_t process);
 /* A new entry, which hides an older one of the same pid; NULL: no memory, or too many. */
-struct process *fnp_engine_add(struct fnp_invocations *engine, uint32_t pid, uint64_t process, uint64_t now_ns);
+struct process *fnp_engine_add(struct fnp_invocations *engine, uint32_t pid, uint64_t process);
 /* A process that nobody announced: its environment is asked for. */
 struct process *fnp_engine_adopt(struct fnp_invocations *engine, uint32_t pid, uint64_t process,
 				 uint64_t now_ns);

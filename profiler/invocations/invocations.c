@@ -54,7 +54,7 @@ struct process *fnp_engine_find(const struct fnp_invocations *engine, uint32_t p
 	return NULL;
 }
 
-struct process *fnp_engine_add(struct fnp_invocations *engine, uint32_t pid, uint64_t process, uint64_t now_ns)
+struct process *fnp_engine_add(struct fnp_invocations *engine, uint32_t pid, uint64_t process)
 {
 	struct process *one;
 
@@ -69,7 +69,6 @@ struct process *fnp_engine_add(struct fnp_invocations *engine, uint32_t pid, uin
 	}
 	one->pid = pid;
 	one->process = process;
-	one->known_ns = now_ns;
 	one->older = fnp_map_find_ptr(&engine->processes, pid);
 	if (fnp_map_set_ptr(&engine->processes, pid, one) < 0) {
 		engine->counters.events_lost++;
@@ -109,7 +108,7 @@ struct process *fnp_engine_adopt(struct fnp_invocations *engine, uint32_t pid, u
 	const struct fnp_invocations_host *host = &engine->options.host;
 	fnp_autobuffer struct fnp_buffer bytes = {0};
 	struct fnp_environment environment = {0};
-	struct process *one = fnp_engine_add(engine, pid, process, now_ns);
+	struct process *one = fnp_engine_add(engine, pid, process);
 
 	if (!one)
 		return NULL;
@@ -147,7 +146,7 @@ int fnp_invocations_attach(struct fnp_invocations *engine, const struct fnp_invo
 		return -EEXIST;
 	if (engine->options.mode == FNP_MODE_HOST && !fnp_sources_wants_process(&environment))
 		return -ENOENT;
-	one = fnp_engine_add(engine, process->pid, process->process, process->now_ns);
+	one = fnp_engine_add(engine, process->pid, process->process);
 	if (!one)
 		return -ENOMEM;
 	one->next_seq = 1;
@@ -193,7 +192,7 @@ int fnp_invocations_event(struct fnp_invocations *engine, const struct fnp_recor
 	if (!fnp_record_is_event(record))
 		return -EINVAL;
 	if (!process && record->type == FNP_RECORD_EXEC)
-		process = fnp_engine_add(engine, record->pid, record->process, record->time_ns);
+		process = fnp_engine_add(engine, record->pid, record->process);
 	else if (!process)
 		process = fnp_engine_adopt(engine, record->pid, record->process, record->time_ns);
 	if (!process)
@@ -330,8 +329,12 @@ static int list_processes(const struct fnp_invocations *engine, struct process *
 
 static void tend(struct fnp_invocations *engine, struct process *process)
 {
-	uint64_t since = process->unwanted ? process->known_ns : process->exit_ns;
+	uint64_t since;
 
+	/* Not since its exec: a starved agent reads of that seconds later, and of the last samples later still. */
+	if (process->unwanted && !process->unwanted_ns)
+		process->unwanted_ns = engine->now_ns;
+	since = process->unwanted ? process->unwanted_ns : process->exit_ns;
 	fnp_engine_expire_gaps(engine, process, false);
 	if (process->dead && !process->gone && engine->now_ns > process->exit_ns + FNP_ENGINE_GONE_NS) {
 		fnp_engine_charge(process, process->last.process_ns);

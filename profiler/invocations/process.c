@@ -278,7 +278,7 @@ static void on_fork(struct fnp_invocations *engine, struct process *process, con
 		note_thread(process, fork);
 		return;
 	}
-	child = fnp_engine_add(engine, fork->child_pid, fork->child_process, fork->head.time_ns);
+	child = fnp_engine_add(engine, fork->child_pid, fork->child_process);
 	if (!child)
 		return;
 	child->birth_seen = child->descendant = true;
@@ -428,6 +428,7 @@ void fnp_engine_apply(struct fnp_invocations *engine, struct process *process, c
 	if (process->unwanted && record->type != FNP_RECORD_EXEC)
 		return;
 	process->unwanted = false;
+	process->unwanted_ns = 0;
 	switch (record->type) {
 	case FNP_RECORD_FORK:
 		on_fork(engine, process, (const void *)record);

@@ -26,6 +26,24 @@ static void program_without_work_is_not_watched_host_wide(void **state)
 	stage_end(&s);
 }
 
+/* The agent did not run for ten seconds; the samples of that time are read after the exec. */
+static void late_samples_of_an_unwanted_program_are_nobodys(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s, FNP_MODE_HOST);
+	play_exec(&s, 10, "/bin/ls", "PATH=/bin\0");
+	fnp_invocations_advance(s.engine, s.now_ns + 10000000000);
+	take_sample(&s, 10);
+	assert_int_equal(stage_counters(&s)->samples_unwanted, 1);
+	fnp_invocations_advance(s.engine, s.now_ns + 20000000000);
+	assert_int_equal(stage_counters(&s)->processes, 0);
+	finish(&s);
+	assert_int_equal(stage_counters(&s)->losses[FNP_LOSS_UNKNOWN_PROCESS], 0);
+	stage_end(&s);
+}
+
 static void program_that_execs_into_a_function_is_watched_again(void **state)
 {
 	struct stage s;
@@ -468,6 +486,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(program_without_work_is_not_watched_host_wide),
+		cmocka_unit_test(late_samples_of_an_unwanted_program_are_nobodys),
 		cmocka_unit_test(program_that_execs_into_a_function_is_watched_again),
 		cmocka_unit_test(launched_command_has_rows_whatever_it_is),
 		cmocka_unit_test(exec_in_the_middle_begins_a_new_row),
