@@ -207,6 +207,7 @@ static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *proces
 				 : number_of_layout(runtimes, one, &words[0]);
 	if (r < 0)
 		return r;
+	words[FNP_SPACE_RUNTIME_ANONYMOUS] = one->ops->makes_code && one->ops->makes_code(one->runtime);
 	n = FNP_MIN(one->ops->ranges(one->runtime, &ranges), FNP_ARRAY_SIZE(special));
 	for (size_t i = 0; i < n; i++)
 		special[i] = (struct fnp_code_special){.start = ranges[i].start + bias,

@@ -138,6 +138,12 @@ static size_t ranges(const struct fnp_runtime *runtime, const struct fnp_runtime
 	return runtime->loop.n;
 }
 
+/* Trampolines of `-X perf`, and traces of the JIT. */
+static bool makes_code(const struct fnp_runtime *runtime)
+{
+	return runtime->minor >= 12;
+}
+
 static int learn(struct fnp_runtime *runtime, const void *data, size_t size)
 {
 	struct fnp_cursor c = fnp_cursor_of(data, size);
@@ -233,6 +239,7 @@ const struct fnp_runtime_ops fnp_runtime_python = {
 	.detach = detach,
 	.layout = layout,
 	.ranges = ranges,
+	.makes_code = makes_code,
 	.learn = learn,
 	.name_frame = name_frame,
 	.native = native,

@@ -157,9 +157,6 @@ static int published_code(const uint64_t *n, const struct published *at, struct 
 	uint16_t last = FNP_MAX(FNP_MAX(l->code_file, l->code_name),
 				FNP_MAX(l->code_table, l->code_first_line));
 	l->code_size = (uint16_t)((last + 8 + 7) & ~7);
-	/* The copies' place may lie behind all that; without it instructions of a second thread have no line. */
-	if (l->code_copies && l->code_copies + 8 <= FNP_PYTHON_CODE_MAX)
-		l->code_size = FNP_MAX(l->code_size, (uint16_t)(l->code_copies + 8));
 	return l->code_size > FNP_PYTHON_CODE_MAX ? -EBADMSG : 0;
 }
 
@@ -258,6 +255,31 @@ static void find_local(const struct fnp_object *object, const struct fnp_object_
 		ret->got = function->address + (uint64_t)(p - code) + 8 + (uint64_t)(int64_t)s32_at(p + 4);
 }
 
+/*
+ * The address that an instruction puts together of `_PyRuntime` and an offset in it, whatever register it is put into; 0
+ * for others. `code` has 12 bytes, the first of them at `address`.
+ */
+static uint64_t address_of_field(const uint8_t *code, uint64_t address, uint64_t runtime)
+{
+	bool wide = code[0] == 0x48 || code[0] == 0x4c;
+
+	if (code[0] == 0x83 && code[1] == 0x3d && code[6] == 0) /* cmpl $0,key(%rip) */
+		return address + 7 + (uint64_t)(int64_t)s32_at(code + 2);
+	if (wide && code[1] == 0x8d && (code[2] & 0xc7) == 0x05) /* lea key(%rip),REG */
+		return address + 7 + (uint64_t)(int64_t)s32_at(code + 3);
+	/* lea N(REG),REG after loading the address of _PyRuntime; not from %rsp, which has one byte more */
+	if (wide && code[1] == 0x8d && (code[2] & 0xc0) == 0x80 && (code[2] & 7) != 4)
+		return runtime + (uint64_t)(int64_t)s32_at(code + 3);
+	if (code[0] == 0x48 && (code[1] == 0x05 || (code[1] == 0x81 && (code[2] & 0xf8) == 0xc0))) /* add $N,REG */
+		return runtime + (uint64_t)(int64_t)s32_at(code + (code[1] == 0x05 ? 2 : 3));
+	/* mov $N,REG; add _PyRuntime@GOT(%rip),REG */
+	if ((code[0] & 0xf8) == 0xb8 && code[5] == 0x48 && code[6] == 0x03)
+		return runtime + (uint64_t)(int64_t)s32_at(code + 1);
+	if ((code[0] & 0xf8) == 0xb8) /* mov $key,REG: a program at fixed addresses */
+		return (uint32_t)s32_at(code + 1);
+	return 0;
+}
+
 /* `_PyRuntime.autoTSSkey` as PyGILState_GetThisThreadState addresses it; 0 when the code looks different. */
 static uint64_t find_key(const struct fnp_object *object, const struct fnp_object_symbol *function,
 			 const struct fnp_object_symbol *runtime)
@@ -266,24 +288,11 @@ static uint64_t find_key(const struct fnp_object *object, const struct fnp_objec
 
 	if (!function->address || fnp_object_read_address(object, function->address, CODE_LOOKED_AT, &code) < 0)
 		return 0;
-	for (size_t i = 0; i + 8 < CODE_LOOKED_AT; i++) {
-		uint64_t next = function->address + i, key = 0;
-		const uint8_t *p = code + i;
-
-		if (p[0] == 0x83 && p[1] == 0x3d && p[6] == 0) /* cmpl $0,key(%rip) */
-			key = next + 7 + (uint64_t)(int64_t)s32_at(p + 2);
-		else if (p[0] == 0x48 && p[1] == 0x8d &&
-			 (p[2] == 0x3d || p[2] == 0x1d)) /* lea key(%rip),%rdi or %rbx */
-			key = next + 7 + (uint64_t)(int64_t)s32_at(p + 3);
-		else if (p[0] == 0x48 && p[1] == 0x8d &&
-			 p[2] == 0x98) /* lea N(%rax),%rbx after loading _PyRuntime */
-			key = runtime->address + (uint64_t)(int64_t)s32_at(p + 3);
-		else if (p[0] == 0xbf) /* mov $key,%edi: a program at fixed addresses */
-			key = (uint32_t)s32_at(p + 1);
-		else if (p[0] == 0xbb && p[5] == 0x48 &&
-			 p[6] == 0x03) /* mov $N,%ebx; add _PyRuntime@GOT(%rip),%rbx */
-			key = runtime->address + (uint64_t)(int64_t)s32_at(p + 1);
-		if (key > runtime->address && key - runtime->address < runtime->size)
+	for (size_t i = 0; i + 12 < CODE_LOOKED_AT; i++) {
+		if (i > 0 && code[i - 1] == 0x48 && code[i] == 0x83) /* of 64 bits: another field, a pointer */
+			continue;
+		uint64_t key = address_of_field(code + i, function->address + i, runtime->address);
+		if (key > runtime->address && key - runtime->address < runtime->size && key % 4 == 0)
 			return key;
 	}
 	return 0;
@@ -308,6 +317,11 @@ static void find_thread(const struct fnp_object *object, const struct fnp_object
 		find_local(object, &symbols[BOUND], &l->bound);
 	}
 	uint64_t key = find_key(object, &symbols[BOUND], runtime);
+	/* Where every build had it; a state that is found there must say that it is this thread's. */
+	if (!key && minor == 13)
+		key = runtime->address + 2160;
+	if (!key && minor == 14)
+		key = runtime->address + 2336;
 	if (key)
 		l->key = key + 4;
 }
@@ -329,6 +343,19 @@ static bool uses_musl(const struct fnp_object *object)
 	       memmem(names.data, names.size, library, sizeof(library) - 1) != NULL;
 }
 
+/* Is the JIT built in, whether it is on or not? It is asked for by this variable of the environment. */
+static bool has_jit(const struct fnp_object *object)
+{
+	static const char variable[] = "PYTHON_JIT";
+	struct fnp_cursor c;
+
+	for (size_t piece = 0; fnp_runtime_constants(object, piece, &c) == 0; piece++) {
+		if (memmem(c.pos, fnp_cursor_left(&c), variable, sizeof(variable)))
+			return true;
+	}
+	return false;
+}
+
 int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_runtime_id *id,
 			   struct fnp_python_layout *ret)
 {
@@ -348,6 +375,8 @@ int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_run
 	if (r < 0)
 		return -EOPNOTSUPP;
 	find_thread(object, &runtime, id->minor, &layout);
+	if (id->minor >= 13 && has_jit(object))
+		layout.flags |= FNP_PYTHON_JIT;
 	if (uses_musl(object))
 		layout.flags |= FNP_PYTHON_MUSL;
 	if (!layout.running.offset && !layout.running.got && !layout.bound.offset && !layout.bound.got &&

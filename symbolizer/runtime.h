@@ -124,6 +124,8 @@ struct fnp_runtime_ops {
 	const void *(*layout)(const struct fnp_runtime *runtime, size_t *ret_size);
 	/* Ranges of the match's object that have the kind `code_kind`; their number. Lives as long as the runtime. */
 	size_t (*ranges)(const struct fnp_runtime *runtime, const struct fnp_runtime_range **ret);
+	/* Does code without a file belong to this runtime's walker, too? May be NULL: no. */
+	bool (*makes_code)(const struct fnp_runtime *runtime);
 	/*
 	 * A record of the kernel side about names (see the layout header), without its fnp_record head: kept for
 	 * frames that come after it. 0, -EBADMSG.

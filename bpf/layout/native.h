@@ -157,6 +157,10 @@ struct fnp_space {
 	fnp_u64 runtime[FNP_SPACE_RUNTIMES][FNP_SPACE_RUNTIME_WORDS];
 };
 
+/* The last of a runtime's words: not 0 when code without a file is to have its kind, with the data FNP_SPACE_ANONYMOUS. */
+#define FNP_SPACE_RUNTIME_ANONYMOUS (FNP_SPACE_RUNTIME_WORDS - 1)
+#define FNP_SPACE_ANONYMOUS 0xfffe
+
 struct fnp_space_ref {
 	fnp_u32 space;
 	fnp_u32 version; /* never used twice; cached rules carry it */

@@ -6,7 +6,8 @@
  * **Layout.** One for each interpreter file (build id), written by user space to the array `fnp_python_layouts`; places
  * are ELF addresses of that file or offsets in CPython's structs. An address space says which one holds and where the
  * file lies: fnp_space.runtime[0] = {number of the layout, bias}. A child by fork has both with its space.
- * Code that stands for Python frames (the interpreter's loop, all of its parts) has ranges of kind FNP_CODE_PYTHON.
+ * Code that stands for Python frames (the interpreter's loop, all of its parts) has ranges of kind FNP_CODE_PYTHON; code
+ * without a file, which the interpreter may have made itself, has this kind with the data FNP_PYTHON_MADE.
  *
  * **Frames.** A head word FNP_WORD(FNP_WORD_PYTHON, 1, address of the code object) and one word more: the cookie in
  * bits 63..32, the instruction as a byte offset from the code's first one in bits 31..0 (signed; -2 and -1: not begun).
@@ -22,6 +23,7 @@
 #ifndef FNP_BPF_LAYOUT_PYTHON_H
 #define FNP_BPF_LAYOUT_PYTHON_H
 
+#include "bpf/layout/native.h"
 #include "bpf/types.h"
 
 /* How the interpreter says which frames one native frame of its loop ran. */
@@ -34,6 +36,7 @@ enum fnp_python_chain {
 enum fnp_python_flags {
 	FNP_PYTHON_INSTRUCTION_POINTER = 1 << 0, /* the frame has a pointer to its instruction, else its index */
 	FNP_PYTHON_INSTRUCTION_DOUBLE = 1 << 1, /* the index counts 2-byte units */
+	FNP_PYTHON_JIT = 1 << 3,		/* it may make code of its own */
 	FNP_PYTHON_MUSL = 1 << 2, /* the C library keeps thread-specific data as musl does, else as glibc */
 };
 
@@ -72,6 +75,7 @@ struct fnp_python_layout {
 	fnp_u8 shim_owner;    /* owners from this one on are shims */
 };
 
+#define FNP_PYTHON_MADE FNP_SPACE_ANONYMOUS
 #define FNP_PYTHON_NOWHERE 0x80000000U /* instead of an instruction: it is not known which one runs */
 #define FNP_PYTHON_WORDS 2	       /* of a frame in a stack */
 #define FNP_PYTHON_ADDRESS_MASK ((1ULL << 57) - 1)

@@ -181,9 +181,10 @@ FNP_SUBPROGRAM int fnp_native_find(struct fnp_walk *walk, fnp_u64 address)
 	}
 	walk->kind = walk->here.kind;
 	walk->data = walk->here.data;
-	if (walk->kind == FNP_CODE_FRAME_POINTER) {
+	if (walk->kind == FNP_CODE_FRAME_POINTER || walk->data == FNP_SPACE_ANONYMOUS) {
 		fnp_native_frame_pointer_rule(walk);
-		walk->kind = FNP_CODE_NATIVE;
+		if (walk->kind == FNP_CODE_FRAME_POINTER)
+			walk->kind = FNP_CODE_NATIVE;
 		return 0;
 	}
 	cause = fnp_native_find_row(walk, walk->here.object, address - walk->here.bias);

@@ -28,6 +28,8 @@
 FNP_SWITCH(fnp_walk_python_on);
 FNP_ARRAY(fnp_python_layouts, struct fnp_python_layout, FNP_PYTHON_LAYOUTS_MAX);
 
+#include "bpf/walk/python_made.h"
+
 /* walk->chain */
 #define FNP_PYTHON_FRAME 0	  /* the next frame; 0: none is left */
 #define FNP_PYTHON_CFRAME 1	  /* the struct on the C stack that belongs to it; 0: there are none */
@@ -153,11 +155,24 @@ FNP_SUBPROGRAM int fnp_python_begin(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 	return 0;
 }
 
-/* Without the interpreter lock other threads than the first run copies of the code, whose place is not understood. */
-FNP_INLINE bool fnp_python_is_copy(const struct fnp_walk *walk, const struct fnp_python_layout *l)
+/*
+ * Where the instructions begin that a frame runs, whose bytes and whose code's bytes are in scratch. Without the interpreter
+ * lock each thread but the first one specialises a copy of its own; the code object has an array of them: its size, then
+ * the addresses. 0: not known.
+ */
+FNP_INLINE fnp_u64 fnp_python_first_instruction(struct fnp_walk *walk, const struct fnp_python_layout *l,
+						fnp_u64 code)
 {
-	return l->code_copies &&
-	       (fnp_u32)(fnp_python_frame_word(walk, l->frame_copy) >> (8 * (l->frame_copy & 7))) != 0;
+	fnp_u64 copies;
+	fnp_u32 copy;
+
+	if (!l->code_copies)
+		return code + l->code_bytes;
+	copy = fnp_python_frame_word(walk, l->frame_copy) >> (8 * (l->frame_copy & 7));
+	if (copy == 0)
+		return code + l->code_bytes;
+	copies = fnp_python_read(walk, code + l->code_copies);
+	return copies ? fnp_python_read(walk, copies + 8 + 8 * (fnp_u64)copy) : 0;
 }
 
 enum fnp_python_step { FNP_PYTHON_MORE, FNP_PYTHON_END, FNP_PYTHON_BROKEN, FNP_PYTHON_FULL };
@@ -166,7 +181,7 @@ enum fnp_python_step { FNP_PYTHON_MORE, FNP_PYTHON_END, FNP_PYTHON_BROKEN, FNP_P
 FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
 {
 	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
-	fnp_u64 frame, code, instruction, name, file, cookie;
+	fnp_u64 frame, code, instruction, name, file, cookie, begin;
 	fnp_u32 first_line, entry, size;
 
 	if (!walk || !l)
@@ -191,10 +206,10 @@ FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 	if (l->code_type && fnp_python_code_word(walk, l->code_type_offset) != l->code_type + bias)
 		return FNP_PYTHON_BROKEN;
 	instruction = fnp_python_frame_word(walk, l->frame_instruction);
-	if (l->flags & FNP_PYTHON_INSTRUCTION_POINTER)
-		instruction = fnp_python_is_copy(walk, l) ? FNP_PYTHON_NOWHERE
-							  : instruction - code - l->code_bytes;
-	else if (l->flags & FNP_PYTHON_INSTRUCTION_DOUBLE)
+	if (l->flags & FNP_PYTHON_INSTRUCTION_POINTER) {
+		begin = fnp_python_first_instruction(walk, l, code);
+		instruction = begin ? instruction - begin : FNP_PYTHON_NOWHERE;
+	} else if (l->flags & FNP_PYTHON_INSTRUCTION_DOUBLE)
 		instruction *= 2;
 	name = fnp_python_code_word(walk, l->code_name);
 	file = fnp_python_code_word(walk, l->code_file);
@@ -205,7 +220,7 @@ FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 	cookie = fnp_python_cookie(name, file, fnp_python_code_word(walk, l->code_table), first_line);
 	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_PYTHON, 1, code)))
 		return FNP_PYTHON_FULL;
-	fnp_walk_push(walk, cookie << 32 | (fnp_u32)instruction);
+	fnp_walk_push_more(walk, cookie << 32 | (fnp_u32)instruction);
 	if (l->chain == FNP_PYTHON_ONE || (l->chain == FNP_PYTHON_ENTRY_FLAG && entry))
 		return FNP_PYTHON_END;
 	return FNP_PYTHON_MORE;
@@ -288,6 +303,21 @@ FNP_SUBPROGRAM int fnp_python_leave(struct fnp_walk *walk, fnp_u32 layout, int s
 	return 0;
 }
 
+/* Other code without a file than the interpreter's own is believed to keep frame pointers, as everywhere. */
+FNP_INLINE int fnp_python_made_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
+{
+	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
+	int r = fnp_python_made(walk, layout, bias);
+
+	if (r <= 0)
+		return r;
+	if (!l || !(l->flags & FNP_PYTHON_JIT))
+		return fnp_walk_native(walk);
+	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_NATIVE, 0, walk->pc - !walk->exact)))
+		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
+	return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
+}
+
 FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 {
 	const struct fnp_space *space;
@@ -302,6 +332,8 @@ FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 		return fnp_walk_native(walk);
 	layout = space->runtime[0][0];
 	bias = space->runtime[0][1];
+	if (walk->data == FNP_PYTHON_MADE)
+		return fnp_python_made_frame(walk, layout, bias);
 	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW)
 		fnp_python_begin(walk, layout, bias);
 	/* Without Python frames for it the loop's frame is shown as what it is. */

@@ -74,7 +74,10 @@ FNP_SUBPROGRAM int fnp_python_put_text(struct fnp_walk *walk, fnp_u32 layout, fn
 	return words;
 }
 
-/* Puts a line table (bytes) at words[at]; its length goes to `scratch[39]`, what was copied to `value`. */
+/*
+ * Puts a line table (bytes) at words[at]; its length goes to `scratch[39]`, what was copied to `value`. A page that is not
+ * there right now makes the length unknown, not 0: user space then reads the process's memory.
+ */
 FNP_SUBPROGRAM int fnp_python_put_table(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 address, fnp_u32 at)
 {
 	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
@@ -83,9 +86,11 @@ FNP_SUBPROGRAM int fnp_python_put_table(struct fnp_walk *walk, fnp_u32 layout, f
 
 	if (!walk || !l)
 		return 0;
-	walk->scratch[39] = 0;
-	if (fnp_read_user(&walk->value, 8, address + l->bytes_size))
+	walk->scratch[39] = 0xffffffff;
+	if (fnp_read_user(&walk->value, 8, address + l->bytes_size)) {
+		walk->value = 0;
 		return 0;
+	}
 	length = walk->value;
 	walk->value = 0;
 	size = length > FNP_PYTHON_TABLE_MAX ? FNP_PYTHON_TABLE_MAX : length;

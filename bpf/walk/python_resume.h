@@ -40,6 +40,19 @@ FNP_SUBPROGRAM int fnp_python_keep_piece(struct fnp_walk *walk, fnp_u64 address,
 	return 0;
 }
 
+/* What fnp_python_first_instruction() reads. */
+FNP_INLINE void fnp_python_keep_copy(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 code)
+{
+	fnp_u32 copy = fnp_python_frame_word(walk, l->frame_copy) >> (8 * (l->frame_copy & 7));
+	fnp_u64 copies;
+
+	if (copy == 0 || fnp_python_keep_piece(walk, code + l->code_copies, 8))
+		return;
+	copies = fnp_python_read(walk, code + l->code_copies);
+	if (copies)
+		fnp_python_keep_piece(walk, copies + 8 + 8 * (fnp_u64)copy, 8);
+}
+
 /* Keeps the next frame of the chain. 0: there may be more. */
 FNP_SUBPROGRAM int fnp_python_keep_frame(struct fnp_walk *walk, fnp_u32 layout)
 {
@@ -60,11 +73,8 @@ FNP_SUBPROGRAM int fnp_python_keep_frame(struct fnp_walk *walk, fnp_u32 layout)
 	if (size > FNP_PYTHON_CODE_MAX || fnp_read_user(walk->scratch + FNP_PYTHON_CODE_AT, size, code) ||
 	    fnp_python_keep_piece(walk, code, size))
 		return 0; /* a shim */
-	if (l->code_copies) {
-		fnp_u32 copy = fnp_python_frame_word(walk, l->frame_copy) >> (8 * (l->frame_copy & 7));
-		fnp_python_keep_piece(walk,
-				      fnp_python_code_word(walk, l->code_copies) + 8 + 8 * (fnp_u64)copy, 8);
-	}
+	if (l->code_copies)
+		fnp_python_keep_copy(walk, l, code);
 	name = fnp_python_code_word(walk, l->code_name);
 	file = fnp_python_code_word(walk, l->code_file);
 	first_line = fnp_python_code_word(walk, l->code_first_line) >> (8 * (l->code_first_line & 7));

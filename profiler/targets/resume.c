@@ -23,6 +23,7 @@ struct fnp_resumer {
 	const uint8_t *stack;
 	size_t stack_size;
 	uint32_t holes; /* struct fnp_resume */
+	pid_t code_pid; /* whose code that has no file is read as it is now; 0: none */
 	pid_t live_pid; /* whose memory beside the stack is read as it is now; 0: none */
 	/* Memory beside the stack: struct fnp_python_piece and bytes, one after another. */
 	struct fnp_cursor pieces;
@@ -71,10 +72,14 @@ static int read_beside(const struct fnp_resumer *resumer, void *to, size_t size,
 {
 	struct iovec local = {.iov_base = to, .iov_len = size};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+	pid_t pid = address - resumer->stack_start < STACK_BYTES_MAX ? 0 : resumer->live_pid;
 
-	if (!resumer->live_pid || address - resumer->stack_start < STACK_BYTES_MAX)
-		return -1;
-	return process_vm_readv(resumer->live_pid, &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -1;
+	for (size_t i = 0; !pid && resumer->code_pid && i < resumer->ranges.len; i++) {
+		const struct fnp_code_range *range = &resumer->ranges.items[i];
+		if (range->data == FNP_SPACE_ANONYMOUS && address >= range->start && address < range->end)
+			pid = resumer->code_pid;
+	}
+	return pid && process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -1;
 }
 
 /* Does [address, address + size), which lies in the copy, touch a page that was not in memory? */
@@ -193,7 +198,8 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 	fnp_walk_env = &env;
 	fnp_walk_python_on = true;
 	fnp_walk_hotspot_on = stack->hotspot_layout != NULL;
-	resumer->live_pid = stack->hotspot_layout && !process->exited ? (pid_t)process->pid : 0;
+	resumer->code_pid = process->exited ? 0 : (pid_t)process->pid;
+	resumer->live_pid = stack->hotspot_layout ? resumer->code_pid : 0;
 	restore(&resumer->walk, resume, process->pid, stack, n_words);
 	run(&resumer->walk);
 	fnp_walk_python_on = fnp_walk_hotspot_on = false;

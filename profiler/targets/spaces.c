@@ -171,7 +171,8 @@ static int paint(fnp_code_range_vec *ranges, const struct fnp_code_range *new)
 }
 
 /* Which code a mapping shows: rows of its object, or, where it has no file, code that a JIT wrote. */
-static struct fnp_code_range range_of(const struct fnp_spaces *spaces, const struct fnp_mapping *mapping)
+static struct fnp_code_range range_of(const struct fnp_spaces *spaces, const struct member *member,
+				      const struct fnp_mapping *mapping)
 {
 	struct fnp_code_range range = {.start = mapping->start, .end = mapping->end};
 	const struct fnp_target_object *object = fnp_objects_get(spaces->objects, mapping->object);
@@ -179,6 +180,12 @@ static struct fnp_code_range range_of(const struct fnp_spaces *spaces, const str
 
 	if (!object) {
 		range.kind = FNP_CODE_FRAME_POINTER;
+		for (uint16_t i = 0; member && i < FNP_SPACE_RUNTIMES; i++) {
+			if (member->words[i][FNP_SPACE_RUNTIME_ANONYMOUS]) {
+				range.kind = FNP_CODE_PYTHON + i;
+				range.data = FNP_SPACE_ANONYMOUS;
+			}
+		}
 		return range;
 	}
 	range.kind = FNP_CODE_NATIVE;
@@ -250,6 +257,7 @@ int fnp_spaces_ranges_at(struct fnp_spaces *spaces, const struct fnp_process *pr
 			 fnp_code_range_vec *ret)
 {
 	const struct member *member = fnp_map_find_ptr(&spaces->members, process->pid);
+	const struct member *known = member && member->image_ns == process->image_ns ? member : NULL;
 	int r = 0;
 
 	ret->len = 0;
@@ -261,11 +269,11 @@ int fnp_spaces_ranges_at(struct fnp_spaces *spaces, const struct fnp_process *pr
 		if (m->from_ns > time_ns || m->end <= m->start || m->end >> 63 ||
 		    (m->from_ns < process->image_ns && process->image_ns <= time_ns))
 			continue;
-		range = range_of(spaces, m);
+		range = range_of(spaces, known, m);
 		r = paint(ret, &range);
 	}
-	if (r == 0 && member && member->image_ns == process->image_ns)
-		r = paint_special(ret, member);
+	if (r == 0 && known)
+		r = paint_special(ret, known);
 	if (r < 0) {
 		ret->len = 0;
 		return r;
@@ -497,7 +505,7 @@ static bool nothing_new(const struct fnp_spaces *spaces, const struct member *me
 	last = &process->mappings.items[process->mappings.len - 1];
 	if (last->object != FNP_OBJECT_NONE)
 		return false;
-	range = range_of(spaces, last);
+	range = range_of(spaces, member, last);
 	for (uint32_t i = 0; i < space->count; i++) {
 		const struct fnp_code_range *r = &spaces->ranges[space->first + i];
 		if (r->start <= range.start && range.end <= r->end)

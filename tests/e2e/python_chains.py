@@ -58,6 +58,16 @@ class Truth:
         return began and (bare in self.generators or any((node, bare) in self.below for node in at))
 
 
+    def first_unknown(self, stack):
+        """For a message: the outermost frame at which a stack leaves all that exist."""
+        at = {0}
+        for frame in reversed(stack):
+            at = set().union(*(self.below.get((node, frame), ()) for node in at))
+            if not at:
+                return frame
+        return None
+
+
 class Verdict:
     """Counts of samples: right, cut (a marker says so), without (no Python frame), wrong (and an example)."""
 
@@ -120,7 +130,7 @@ def judge(recording, truth, pids):
             elif truth.has(python):
                 verdict.add("right", count)
             else:
-                verdict.add("wrong", count, frames)
+                verdict.add("wrong", count, [("first unknown:", truth.first_unknown(python)), *frames])
     return verdict
 
 

@@ -3,7 +3,8 @@
 """Python frames as users get them: `fnprof record` beside programs whose stacks are known (programs/chains.py), its
 pprof files read back. Every function, file and line from the leaf to the thread's root must be one that exists.
 
-usage: python_truth_test.py PYTHON [PART...]     a version ("3.12"), "3.13t", "3.12-musl", or "debian-sid-3.14"
+usage: python_truth_test.py PYTHON [PART...]     a version ("3.12"), "3.13t", "3.12-musl", "debian-sid-3.14", and with its
+                                                 JIT switched on "debian-sid-3.14+jit"
 """
 import os
 import subprocess
@@ -18,7 +19,8 @@ NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") 
 QUICK = ("basic", "tasks")
 ALL = ("basic", "tasks", "threads:basic", "threads:tasks", "fork:basic", "spawn:tasks", "greenlets", "arrays")
 RATE, SECONDS = 1997, 2
-RIGHT = 0.995
+# Code that a JIT has just made is not mapped for us yet: such a walk goes on later, and deep ones end in a marker.
+RIGHT = 0.8 if NAME.endswith("+jit") else 0.995
 MATRIX = bool(os.environ.get("FNPROF_E2E_MATRIX"))
 
 
@@ -46,7 +48,7 @@ class PythonTruth(fnprof_e2e.TestCase):
         print(f"{NAME} {part}: {ours}" + (f"; py-spy: {theirs}" if self.pyspy else ""), flush=True)
         bad = [example for example in ours.examples if example[0] not in ("right", "in libc")]
         for kind, count, frames in bad[:5]:
-            print(f"    {kind} {count}:", *(f"{frame.name}:{frame.line}" for _, frame in frames[:12]))
+            print(f"    {kind} {count}:", *(f"{frame.name}:{frame.line}" for _, frame in frames[:12] if frame))
         self.assertGreater(ours.total, 100)
         self.assertEqual(ours.counts["wrong"], 0)
         asked = ours.total - ours.counts["in libc"]  # where a C library has no unwind tables

@@ -216,7 +216,14 @@ def embedded(name):
 
 
 def interpreter(name):
-    """A CPython by version ("3.12"); "debian-SUITE-VERSION"; or one of embedded()."""
+    """A CPython by version ("3.12"); "debian-SUITE-VERSION"; or one of embedded(). With "+jit" its JIT is switched on."""
+    if name.endswith("+jit"):
+        found = interpreter(name[:-len("+jit")])
+        found.env["PYTHON_JIT"] = "1"
+        asked = "import sys; sys.exit(not getattr(sys, '_jit', None) or not sys._jit.is_enabled())"
+        if subprocess.run([*found.argv, "-c", asked], env=dict(os.environ, **found.env)).returncode:
+            raise Unavailable("built without a JIT")
+        return found
     if name.startswith("debian-"):
         return debian(*name.split("-")[1:])
     if name.endswith(("t", "-musl", "-embedded")):
