@@ -16,6 +16,7 @@
 #include "profiler/features.h"
 
 #define PROBES_RING_BYTES (2 << 20)
+#define LIBBPF_LINES_MAX 60
 #define INITIAL_PID_NS 0xEFFFFFFCU /* PROC_PID_INIT_INO */
 
 struct shared_map {
@@ -37,16 +38,35 @@ struct fnp_kernel {
 	FNP_VEC(int) programs; /* duplicates, for what they cost */
 };
 
+/* Where the last `n` lines of a text begin. */
+static char *last_lines(char *text, unsigned int n)
+{
+	char *at = text + strlen(text);
+
+	while (at > text) {
+		if (at[-1] == '\n' && at[0] != '\0' && n-- == 1)
+			break;
+		at--;
+	}
+	return at;
+}
+
+/* We say ourselves what failed; the words of libbpf help those who look closer. */
 static int print_of_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-	char line[1024];
+	fnp_autofree char *text = NULL;
+	char *line, *rest;
 
-	/* We say ourselves what failed; libbpf's words help those who look closer. */
 	if (level > LIBBPF_WARN || !getenv("FNPROF_DEBUG"))
 		return 0;
-	vsnprintf(line, sizeof(line), format, args);
-	line[strcspn(line, "\n")] = '\0';
-	fnp_debug("%s", line);
+	if (vasprintf(&text, format, args) < 0)
+		return 0;
+	/* The verifier's log stands in one message, and its end says what is wrong. */
+	rest = last_lines(text, LIBBPF_LINES_MAX);
+	while ((line = strsep(&rest, "\n"))) {
+		if (*line)
+			fnp_debug("%s", line);
+	}
 	return 0;
 }
 
