@@ -29,25 +29,28 @@ static int record(const struct fnp_session_options *options)
 	return fnp_session_run(options, &status) < 0 ? FNP_EXIT_NOT_RECORDED : status;
 }
 
-static int run(int argc, char **argv)
+/* As it was asked for, before anything is looked at. */
+struct request {
+	const char *dir, *pids;
+	struct fnp_option_list probes;
+	uint64_t rate_hz, duration_s;
+	struct fnp_arguments command;
+};
+
+/* FNP_OPTIONS_GO_ON, or the status to exit with. */
+static int parse(int argc, char **argv, struct request *request)
 {
-	const char *dir = NULL, *pid_text = NULL;
-	struct fnp_option_list probes = {0};
-	uint64_t rate_hz = FNP_SESSION_RATE_HZ_DEFAULT, duration_s = 0;
 	const struct fnp_option table[] = {
 		{'o', "output", "DIR", "where to write; new or empty (default fnprof-<UTC time>)",
-		 FNP_OPTION_TEXT, &dir},
+		 FNP_OPTION_TEXT, &request->dir},
 		{'F', "rate", "HZ", "samples a second and CPU, 1 to 10000 (default 99)", FNP_OPTION_NUMBER,
-		 &rate_hz, 1, FNP_SESSION_RATE_HZ_MAX},
+		 &request->rate_hz, 1, FNP_SESSION_RATE_HZ_MAX},
 		{'p', "pid", "PID,...", "profile these processes and all they start from now on",
-		 FNP_OPTION_TEXT, &pid_text},
-		{0, "usdt", "PROVIDER:PROBE",
-		 "tell every hit of these probes as an event, with its arguments (a pattern; may be "
-		 "repeated); each hit "
-		 "costs about 1 us",
-		 FNP_OPTION_LIST, &probes},
-		{'d', "duration", "SECONDS", "end after this time", FNP_OPTION_NUMBER, &duration_s, 1,
-		 DURATION_S_MAX},
+		 FNP_OPTION_TEXT, &request->pids},
+		{0, "usdt", "PROVIDER:PROBE", "each hit of these as an event, about 1 us (may be repeated)",
+		 FNP_OPTION_LIST, &request->probes},
+		{'d', "duration", "SECONDS", "end after this time", FNP_OPTION_NUMBER, &request->duration_s,
+		 1, DURATION_S_MAX},
 	};
 	const struct fnp_options options = {
 		.command = &fnp_command_record,
@@ -56,39 +59,54 @@ static int run(int argc, char **argv)
 		.max_arguments = -1,
 		.dashes_before_arguments = true,
 	};
-	FNP_CLEANUP(fnp_pids_deinit) struct fnp_pids pids = {0};
-	struct fnp_arguments command = {0};
-	int status = fnp_options_parse(&options, argc, argv, &command);
 
-	if (status != FNP_OPTIONS_GO_ON)
-		return status;
-	if (pid_text && command.n > 0)
+	return fnp_options_parse(&options, argc, argv, &request->command);
+}
+
+/* What does not go together, or cannot be meant; FNP_OPTIONS_GO_ON, or the status to exit with. */
+static int check(const struct request *request, struct fnp_pids *pids)
+{
+	if (request->pids && request->command.n > 0)
 		return fnp_options_mistake(&fnp_command_record, "give either --pid or a command, not both");
-	if (dir && !*dir)
+	if (request->dir && !*request->dir)
 		return fnp_options_mistake(&fnp_command_record, "the name of the directory is empty");
-	if (pid_text && fnp_pids_parse(pid_text, &pids) < 0)
+	if (request->pids && fnp_pids_parse(request->pids, pids) < 0)
 		return fnp_options_mistake(&fnp_command_record,
 					   "--pid takes process numbers with commas between them, not \"%s\"",
-					   pid_text);
-	for (size_t i = 0; i < probes.n; i++) {
-		if (fnp_probes_check_name(probes.items[i]) < 0)
+					   request->pids);
+	for (size_t i = 0; i < request->probes.n; i++) {
+		if (fnp_probes_check_name(request->probes.items[i]) < 0)
 			return fnp_options_mistake(&fnp_command_record,
-						   "--usdt takes PROVIDER:PROBE, not \"%s\"", probes.items[i]);
+						   "--usdt takes PROVIDER:PROBE, not \"%s\"",
+						   request->probes.items[i]);
 	}
+	return FNP_OPTIONS_GO_ON;
+}
+
+static int run(int argc, char **argv)
+{
+	struct request request = {.rate_hz = FNP_SESSION_RATE_HZ_DEFAULT};
+	FNP_CLEANUP(fnp_pids_deinit) struct fnp_pids pids = {0};
+	int status = parse(argc, argv, &request);
+
+	if (status == FNP_OPTIONS_GO_ON)
+		status = check(&request, &pids);
+	if (status != FNP_OPTIONS_GO_ON)
+		return status;
 	status = check_pids(&pids);
 	if (status != FNP_EXIT_OK)
 		return status;
 	if (fnp_features_check() < 0)
 		return FNP_EXIT_NOT_RECORDED;
 	return record(&(struct fnp_session_options){
-		.dir = dir,
-		.rate_hz = (uint32_t)rate_hz,
+		.dir = request.dir,
+		.rate_hz = (uint32_t)request.rate_hz,
 		.pids = pids.list.items,
 		.n_pids = pids.list.len,
-		.probes = probes.items,
-		.n_probes = probes.n,
-		.duration_ns = duration_s * FNP_NS_PER_S,
-		.command = command.n > 0 ? command.items : NULL,
+		.probes = request.probes.items,
+		.n_probes = request.probes.n,
+		.duration_ns = request.duration_s * FNP_NS_PER_S,
+		.command = request.command.n > 0 ? request.command.items : NULL,
 	});
 }
 
