@@ -41,6 +41,20 @@ struct fnp_hotspot_place {
 	X(CODELET_DESCRIPTION, "InterpreterCodelet", "_description")                                         \
 	X(CALL_STUB_RETURN, "StubRoutines", "_call_stub_return_address")                                     \
 	X(CONTINUATION_RETURN, "ContinuationEntry", "_return_pc")                                            \
+	/* frames of virtual threads; most of it is not published, but what they are set from has symbols */ \
+	X(THAW_RETURN, "StubRoutines", "_cont_returnBarrier")                                                \
+	X(CONTINUATION_TAIL, "jdk_internal_vm_Continuation", "_tail_offset")                                 \
+	X(CHUNK_PARENT, "jdk_internal_vm_StackChunk", "_parent_offset")                                      \
+	X(CHUNK_SIZE, "jdk_internal_vm_StackChunk", "_size_offset")                                          \
+	X(CHUNK_SP, "jdk_internal_vm_StackChunk", "_sp_offset")                                              \
+	X(CHUNK_BOTTOM, "jdk_internal_vm_StackChunk", "_bottom_offset")                                      \
+	X(CHUNK_PC, "jdk_internal_vm_StackChunk", "_pc_offset")                                              \
+	X(CHUNK_STACK, "InstanceStackChunkKlass", "_offset_of_stack")                                        \
+	X(NARROW, "", "UseCompressedOops")                                                                   \
+	X(NARROW_BASE, "CompressedOops", "_base")                                                            \
+	X(NARROW_SHIFT, "CompressedOops", "_shift")                                                          \
+	X(OLD_NARROW_BASE, "CompressedOops", "_narrow_oop._base")                                            \
+	X(OLD_NARROW_SHIFT, "CompressedOops", "_narrow_oop._shift")                                          \
 	X(BLOB_KIND, "CodeBlob", "_kind")                                                                    \
 	X(BLOB_NAME, "CodeBlob", "_name")                                                                    \
 	X(BLOB_CODE_BEGIN, "CodeBlob", "_code_begin")                                                        \
@@ -87,6 +101,7 @@ struct fnp_hotspot_place {
 	X(SIZEOF_BLOCK, "HeapBlock", NULL)                                                                   \
 	X(SIZEOF_CONST, "ConstMethod", NULL)                                                                 \
 	X(SIZEOF_POOL, "ConstantPool", NULL)                                                                 \
+	X(SIZEOF_ENTRY, "ContinuationEntry", NULL)                                                           \
 	/* constants */                                                                                      \
 	X(OLD_HAS_LINES, NULL, "ConstMethod::_has_linenumber_table")                                         \
 	X(HAS_LINES, NULL, "ConstMethodFlags::_misc_has_linenumber_table")

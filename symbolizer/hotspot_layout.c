@@ -10,6 +10,7 @@
 #include "symbolizer/hotspot.h"
 
 #define INTERPRETER_MAX (4 << 20)
+#define ENTRY_SIZE 64 /* of a ContinuationEntry, up to 25 */
 
 /* An offset in a struct of which the walker reads at most `limit` bytes. */
 static int offset(const struct fnp_hotspot_tables *t, enum fnp_hotspot_field field, unsigned limit,
@@ -215,6 +216,60 @@ static int read_interpreter(const struct fnp_hotspot_place *place, const struct 
 	return l->entries[0].end ? 0 : -EAGAIN;
 }
 
+/* A static number that is an offset in a chunk of frames, or its head's size. */
+static int chunk_offset(const struct fnp_hotspot_place *place, const struct fnp_hotspot_tables *t,
+			enum fnp_hotspot_field field, uint16_t *ret)
+{
+	uint64_t value = static_word(place, t, field) & UINT32_MAX;
+
+	if (value < 8 || value > FNP_HOTSPOT_CHUNK_MAX)
+		return -EAGAIN;
+	*ret = (uint16_t)value;
+	return 0;
+}
+
+/* How references stand in the heap. */
+static int read_references(const struct fnp_hotspot_place *place, const struct fnp_hotspot_tables *t,
+			   struct fnp_hotspot_layout *l)
+{
+	bool is_old = !fnp_hotspot_has(t, FNP_HOTSPOT_NARROW_BASE);
+	uint64_t shift = static_word(place, t,
+				     is_old ? FNP_HOTSPOT_OLD_NARROW_SHIFT : FNP_HOTSPOT_NARROW_SHIFT);
+
+	if (!fnp_hotspot_has(t, FNP_HOTSPOT_NARROW) || (shift & UINT32_MAX) > 7)
+		return -EOPNOTSUPP;
+	if ((static_word(place, t, FNP_HOTSPOT_NARROW) & 0xff) == 0)
+		return 0;
+	l->flags |= FNP_HOTSPOT_NARROW_REFERENCES;
+	l->narrow_shift = (uint16_t)(shift & 7);
+	l->narrow_base = static_word(place, t, is_old ? FNP_HOTSPOT_OLD_NARROW_BASE : FNP_HOTSPOT_NARROW_BASE);
+	return 0;
+}
+
+/* Chunks of frames in the heap, from 21 on; without them such frames are not followed. */
+static void read_chunks(const struct fnp_hotspot_place *place, const struct fnp_hotspot_tables *t,
+			struct fnp_hotspot_layout *l)
+{
+	uint64_t entry = t->values[FNP_HOTSPOT_SIZEOF_ENTRY];
+	int r;
+
+	l->flags &= (uint16_t) ~(FNP_HOTSPOT_CHUNKS | FNP_HOTSPOT_NARROW_REFERENCES);
+	l->thaw_return = static_word(place, t, FNP_HOTSPOT_THAW_RETURN);
+	r = chunk_offset(place, t, FNP_HOTSPOT_CHUNK_PARENT, &l->chunk_parent);
+	r = r ?: chunk_offset(place, t, FNP_HOTSPOT_CHUNK_SIZE, &l->chunk_size);
+	r = r ?: chunk_offset(place, t, FNP_HOTSPOT_CHUNK_SP, &l->chunk_sp);
+	r = r ?: chunk_offset(place, t, FNP_HOTSPOT_CHUNK_BOTTOM, &l->chunk_bottom);
+	r = r ?: chunk_offset(place, t, FNP_HOTSPOT_CHUNK_PC, &l->chunk_pc);
+	r = r ?: chunk_offset(place, t, FNP_HOTSPOT_CHUNK_STACK, &l->chunk_stack);
+	r = r ?: chunk_offset(place, t, FNP_HOTSPOT_CONTINUATION_TAIL, &l->continuation_tail);
+	r = r ?: read_references(place, t, l);
+	if (r < 0)
+		return;
+	/* Published from 26 on; the frame is kept at a multiple of 16. */
+	l->entry_size = entry < 256 ? (uint16_t)((entry + 15) & ~UINT64_C(15)) : ENTRY_SIZE;
+	l->flags |= FNP_HOTSPOT_CHUNKS;
+}
+
 int fnp_hotspot_layout_places(const struct fnp_hotspot_place *place, const struct fnp_hotspot_tables *t,
 			      struct fnp_hotspot_layout *layout)
 {
@@ -231,6 +286,7 @@ int fnp_hotspot_layout_places(const struct fnp_hotspot_place *place, const struc
 	r = r ?: read_interpreter(place, t, &l);
 	l.call_stub_return = static_word(place, t, FNP_HOTSPOT_CALL_STUB_RETURN);
 	l.continuation_return = static_word(place, t, FNP_HOTSPOT_CONTINUATION_RETURN);
+	read_chunks(place, t, &l);
 	if (r == 0 && l.call_stub_return == 0)
 		r = -EAGAIN;
 	if (r < 0)

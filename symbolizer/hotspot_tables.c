@@ -3,8 +3,13 @@
  * The tables that HotSpot publishes for debuggers: offsets of fields, addresses of static ones, sizes of types, values
  * of constants. Their entries have published strides and offsets themselves. They lie in the library's data and hold
  * pointers, so they are read from the process, once the dynamic linker is through; their texts from the file.
+ *
+ * Of a few static fields that are not published the symbol is taken, where the file has it.
  */
 #include "symbolizer/hotspot.h"
+
+#include <stddef.h>
+#include <stdio.h>
 
 #define ENTRIES_MAX 16384
 #define STRIDE_MAX 256
@@ -117,69 +122,103 @@ static int read_table(const struct fnp_hotspot_place *place, const struct shape 
 	return -EOPNOTSUPP;
 }
 
-static int read_fields(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *ret)
-{
-	static const char *const names[] = {
-		"gHotSpotVMStructs",
-		"gHotSpotVMStructEntryArrayStride",
-		"gHotSpotVMStructEntryTypeNameOffset",
-		"gHotSpotVMStructEntryFieldNameOffset",
-		"gHotSpotVMStructEntryIsStaticOffset",
-		"gHotSpotVMStructEntryOffsetOffset",
-		"gHotSpotVMStructEntryAddressOffset",
-	};
-	uint64_t v[FNP_ARRAY_SIZE(names)];
-	int r = read_numbers(place, names, FNP_ARRAY_SIZE(names), v);
+/* The three tables: symbols that say where each begins, and its shape. */
+static const struct published {
+	enum what what;
+	size_t n;
+	struct {
+		size_t slot; /* in struct shape */
+		const char *symbol;
+	} parts[7];
+} published[] = {
+#define X_PART(slot_, symbol_)                                                                               \
+	{                                                                                                    \
+		offsetof(struct shape, slot_), "gHotSpotVM" symbol_                                          \
+	}
+	{FIELDS,
+	 7,
+	 {X_PART(first, "Structs"), X_PART(stride, "StructEntryArrayStride"),
+	  X_PART(type, "StructEntryTypeNameOffset"), X_PART(field, "StructEntryFieldNameOffset"),
+	  X_PART(is_static, "StructEntryIsStaticOffset"), X_PART(offset, "StructEntryOffsetOffset"),
+	  X_PART(address, "StructEntryAddressOffset")}},
+	{SIZES,
+	 4,
+	 {X_PART(first, "Types"), X_PART(stride, "TypeEntryArrayStride"),
+	  X_PART(type, "TypeEntryTypeNameOffset"), X_PART(size, "TypeEntrySizeOffset")}},
+	{CONSTANTS,
+	 4,
+	 {X_PART(first, "IntConstants"), X_PART(stride, "IntConstantEntryArrayStride"),
+	  X_PART(field, "IntConstantEntryNameOffset"), X_PART(size, "IntConstantEntryValueOffset")}},
+#undef X_PART
+};
 
+static int read_published(const struct fnp_hotspot_place *place, const struct published *p,
+			  struct fnp_hotspot_tables *ret)
+{
+	const char *names[FNP_ARRAY_SIZE(p->parts)];
+	uint64_t values[FNP_ARRAY_SIZE(p->parts)];
+	struct shape shape = {0};
+	int r;
+
+	for (size_t i = 0; i < p->n; i++)
+		names[i] = p->parts[i].symbol;
+	r = read_numbers(place, names, p->n, values);
 	if (r < 0)
 		return r;
-	struct shape s = {v[0], v[1], v[2], v[3], v[4], v[5], v[6], 0};
-	return read_table(place, &s, FIELDS, ret);
+	for (size_t i = 0; i < p->n; i++)
+		memcpy((char *)&shape + p->parts[i].slot, &values[i], sizeof(values[i]));
+	/* One of the two texts is missing in some: then the other stands for both. */
+	if (p->what == SIZES)
+		shape.field = shape.type;
+	if (p->what == CONSTANTS)
+		shape.type = shape.field;
+	return read_table(place, &shape, p->what, ret);
 }
 
-static int read_sizes(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *ret)
+/*
+ * Static fields that are not published have symbols, in files that were not stripped of them: names of C++ as compilers
+ * write them, _ZN, then each part behind its length.
+ */
+static void read_symbols(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *ret)
 {
-	static const char *const names[] = {
-		"gHotSpotVMTypes",
-		"gHotSpotVMTypeEntryArrayStride",
-		"gHotSpotVMTypeEntryTypeNameOffset",
-		"gHotSpotVMTypeEntrySizeOffset",
-	};
-	uint64_t v[FNP_ARRAY_SIZE(names)];
-	int r = read_numbers(place, names, FNP_ARRAY_SIZE(names), v);
+	enum { FIRST = FNP_HOTSPOT_CONTINUATION_RETURN, LAST = FNP_HOTSPOT_NARROW, N = LAST - FIRST + 1 };
+	struct fnp_object_symbol symbols[N];
+	char texts[N][TEXT_MAX];
+	const char *names[N];
+	int fields[N];
+	size_t n = 0;
 
-	if (r < 0)
-		return r;
-	struct shape s = {.first = v[0], .stride = v[1], .type = v[2], .field = v[2], .size = v[3]};
-	return read_table(place, &s, SIZES, ret);
-}
+	for (int i = FIRST; i <= LAST; i++) {
+		const struct wanted *w = &wanted[i];
 
-static int read_constants(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *ret)
-{
-	static const char *const names[] = {
-		"gHotSpotVMIntConstants",
-		"gHotSpotVMIntConstantEntryArrayStride",
-		"gHotSpotVMIntConstantEntryNameOffset",
-		"gHotSpotVMIntConstantEntryValueOffset",
-	};
-	uint64_t v[FNP_ARRAY_SIZE(names)];
-	int r = read_numbers(place, names, FNP_ARRAY_SIZE(names), v);
-
-	if (r < 0)
-		return r;
-	struct shape s = {.first = v[0], .stride = v[1], .type = v[2], .field = v[2], .size = v[3]};
-	return read_table(place, &s, CONSTANTS, ret);
+		if (fnp_hotspot_has(ret, i))
+			continue;
+		if (w->type[0])
+			snprintf(texts[n], sizeof(texts[n]), "_ZN%zu%s%zu%sE", strlen(w->type), w->type,
+				 strlen(w->field), w->field);
+		else
+			snprintf(texts[n], sizeof(texts[n]), "%s", w->field);
+		names[n] = texts[n];
+		fields[n++] = i;
+	}
+	fnp_runtime_symbols(place->object, names, n, symbols);
+	for (size_t i = 0; i < n; i++) {
+		if (symbols[i].address)
+			ret->values[fields[i]] = symbols[i].address + place->bias;
+	}
 }
 
 int fnp_hotspot_tables_read(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *ret)
 {
 	struct fnp_hotspot_tables tables;
+	int r = 0;
 
 	memset(&tables, 0xff, sizeof(tables));
-	int r = read_fields(place, &tables);
-	r = r ?: read_sizes(place, &tables);
-	r = r ?: read_constants(place, &tables);
-	if (r == 0)
-		*ret = tables;
-	return r;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(published) && r == 0; i++)
+		r = read_published(place, &published[i], &tables);
+	if (r < 0)
+		return r;
+	read_symbols(place, &tables);
+	*ret = tables;
+	return 0;
 }

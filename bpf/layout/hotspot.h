@@ -43,7 +43,9 @@ enum fnp_hotspot_blob {
 
 enum fnp_hotspot_flags {
 	FNP_HOTSPOT_CODE_POINTERS = 1 << 0, /* blob_code, deopt, deopt_handle are pointers, else 32-bit offsets */
-	FNP_HOTSPOT_COMPLETE_SHORT = 1 << 1, /* blob_complete has 16 bits, else 32 */
+	FNP_HOTSPOT_COMPLETE_SHORT = 1 << 1,	/* blob_complete has 16 bits, else 32 */
+	FNP_HOTSPOT_CHUNKS = 1 << 2,		/* chunk_* and what belongs to them are known */
+	FNP_HOTSPOT_NARROW_REFERENCES = 1 << 3, /* references have 32 bits */
 };
 
 #define FNP_HOTSPOT_HEAPS_MAX 4
@@ -66,6 +68,8 @@ struct fnp_hotspot_layout {
 	fnp_u64 entries_start, entries_end; /* all method entries, also those that build no frame */
 	fnp_u64 call_stub_return;	    /* where Java code returns to that C++ has called */
 	fnp_u64 continuation_return; /* the same of a virtual thread's first frame on its carrier; 0: none */
+	fnp_u64 thaw_return;	     /* of a virtual thread's frame whose callers lie in the heap; 0: none */
+	fnp_u64 narrow_base;	     /* of references with 32 bits */
 	struct fnp_hotspot_entry entries[FNP_HOTSPOT_ENTRIES_MAX]; /* those that build a frame */
 	fnp_u16 segment_shift;
 	fnp_u16 block_header; /* bytes before a blob */
@@ -79,11 +83,17 @@ struct fnp_hotspot_layout {
 	fnp_u16 const_pool, const_code_size, const_name;
 	fnp_u16 pool_holder;
 	fnp_u16 class_name;
+	fnp_u16 narrow_shift;
+	fnp_u16 entry_size; /* the entry into a continuation begins so many bytes below its frame's rbp */
+	fnp_u16 continuation_tail; /* of the object: its newest chunk of frames */
+	/* In a chunk: references, counts of words, an address; then, at chunk_stack, the words of its frames. */
+	fnp_u16 chunk_parent, chunk_size, chunk_sp, chunk_bottom, chunk_pc, chunk_stack;
 };
 
 #define FNP_HOTSPOT_WORDS 2
 #define FNP_HOTSPOT_HEAD_MAX 376
-#define FNP_HOTSPOT_CONST_MAX 64 /* bytes read of a ConstMethod; all fields above lie in them */
+#define FNP_HOTSPOT_CONST_MAX 64  /* bytes read of a ConstMethod; all fields above lie in them */
+#define FNP_HOTSPOT_CHUNK_MAX 128 /* bytes read of a chunk; the fields above lie in them */
 #define FNP_HOTSPOT_LAYOUTS_MAX 256
 #define FNP_HOTSPOT_LEAF 0x80000000U /* the thread was there, it is no return address */
 #define FNP_HOTSPOT_NATIVE_BCI 0xffffffffU
@@ -98,6 +108,6 @@ static inline fnp_u32 fnp_hotspot_cookie(fnp_u64 const_method, fnp_u64 class_nam
 	return (fnp_u32)(h >> 32);
 }
 
-_Static_assert(sizeof(struct fnp_hotspot_layout) == 280, "layout");
+_Static_assert(sizeof(struct fnp_hotspot_layout) == 320, "layout");
 
 #endif

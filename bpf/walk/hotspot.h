@@ -137,6 +137,8 @@ FNP_SUBPROGRAM int fnp_hotspot_find(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 	return fnp_hotspot_kind_of_name(fnp_hotspot_read(walk, fnp_hotspot_word(walk, l->blob_name)));
 }
 
+#include "bpf/walk/hotspot_chunk.h"
+
 /* ---- interpreted frames ------------------------------------------------------------------------------------- */
 
 /* Adds a frame of a Method; `bcp` 0: at its first instruction. 0; 1: it is no Method; or negative: no room. */
@@ -162,8 +164,8 @@ FNP_SUBPROGRAM int fnp_hotspot_push_method(struct fnp_walk *walk, fnp_u32 layout
 		return 1;
 	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_HOTSPOT, 1, method | FNP_HOTSPOT_INTERPRETED)))
 		return -1;
-	fnp_walk_push(walk,
-		      (fnp_u64)fnp_hotspot_cookie(constant, name, fnp_hotspot_word(walk, l->const_name) & 0xffff)
+	fnp_walk_push_more(
+		walk, (fnp_u64)fnp_hotspot_cookie(constant, name, fnp_hotspot_word(walk, l->const_name) & 0xffff)
 				      << 32 |
 			      (fnp_u32)bci);
 	return 0;
@@ -192,8 +194,12 @@ FNP_SUBPROGRAM int fnp_hotspot_interpreted(struct fnp_walk *walk, fnp_u32 layout
 	}
 	if (r < 0)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
+	if (walk->parked_end) /* there it is counted from the frame, in words */
+		sender_sp = walk->fp + 8 * sender_sp;
 	if (r > 0 || sender_sp < walk->fp + 16 || sender_sp - walk->fp > FNP_HOTSPOT_STACK_MAX)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
+	if (walk->parked_end)
+		return fnp_hotspot_parked_caller(walk, layout, pc, sender_sp, walk->fp);
 	return fnp_walk_caller(walk, pc, sender_sp, fp);
 }
 
@@ -241,8 +247,8 @@ FNP_SUBPROGRAM int fnp_hotspot_push_compiled(struct fnp_walk *walk, fnp_u32 layo
 	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_HOTSPOT, 1,
 					 walk->scratch[FNP_HOTSPOT_BLOB_AT] | FNP_HOTSPOT_COMPILED)))
 		return -1;
-	fnp_walk_push(walk, fnp_hotspot_word(walk, l->compile_id) << 32 | (fnp_u32)(pc - code) |
-				    (walk->exact ? FNP_HOTSPOT_LEAF : 0));
+	fnp_walk_push_more(walk, fnp_hotspot_word(walk, l->compile_id) << 32 | (fnp_u32)(pc - code) |
+					 (walk->exact ? FNP_HOTSPOT_LEAF : 0));
 	return 0;
 }
 
@@ -256,8 +262,8 @@ FNP_SUBPROGRAM int fnp_hotspot_push_stub(struct fnp_walk *walk, fnp_u32 layout)
 	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_HOTSPOT, 1,
 					 walk->scratch[FNP_HOTSPOT_BLOB_AT] | FNP_HOTSPOT_STUB)))
 		return -1;
-	fnp_walk_push(walk, fnp_hotspot_word(walk, l->blob_name) << 32 |
-				    (fnp_u32)(walk->pc - walk->scratch[FNP_HOTSPOT_BLOB_AT]));
+	fnp_walk_push_more(walk, fnp_hotspot_word(walk, l->blob_name) << 32 |
+					 (fnp_u32)(walk->pc - walk->scratch[FNP_HOTSPOT_BLOB_AT]));
 	return 0;
 }
 
@@ -287,10 +293,14 @@ FNP_SUBPROGRAM int fnp_hotspot_sized(struct fnp_walk *walk, fnp_u32 layout)
 
 #include "bpf/walk/hotspot_leaf.h"
 
-FNP_INLINE int fnp_hotspot_return(struct fnp_walk *walk)
+FNP_INLINE int fnp_hotspot_return(struct fnp_walk *walk, fnp_u32 layout)
 {
 	if (walk->chain[FNP_HOTSPOT_CALLER_SP] < walk->sp)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_LOOP);
+	if (walk->parked_end)
+		return fnp_hotspot_parked_caller(walk, layout, walk->chain[FNP_HOTSPOT_CALLER_PC],
+						 walk->chain[FNP_HOTSPOT_CALLER_SP],
+						 walk->chain[FNP_HOTSPOT_CALLER_SP] - 16);
 	return fnp_walk_caller(walk, walk->chain[FNP_HOTSPOT_CALLER_PC], walk->chain[FNP_HOTSPOT_CALLER_SP],
 			       walk->chain[FNP_HOTSPOT_CALLER_FP]);
 }
@@ -306,7 +316,7 @@ FNP_SUBPROGRAM int fnp_hotspot_compiled(struct fnp_walk *walk, fnp_u32 layout)
 	r = walk->exact ? fnp_hotspot_compiled_leaf(walk, layout) : 1;
 	if (r > 0)
 		r = fnp_hotspot_sized(walk, layout);
-	return r < 0 ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : fnp_hotspot_return(walk);
+	return r < 0 ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : fnp_hotspot_return(walk, layout);
 }
 
 /* Was the frame before this one a method's? */
@@ -345,7 +355,7 @@ FNP_SUBPROGRAM int fnp_hotspot_stub(struct fnp_walk *walk, fnp_u32 layout, int k
 		r = fnp_hotspot_sized(walk, layout);
 	else
 		r = fnp_hotspot_framed(walk);
-	return r < 0 ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : fnp_hotspot_return(walk);
+	return r < 0 ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : fnp_hotspot_return(walk, layout);
 }
 
 FNP_SUBPROGRAM int fnp_walk_hotspot(struct fnp_walk *walk)
@@ -364,10 +374,12 @@ FNP_SUBPROGRAM int fnp_walk_hotspot(struct fnp_walk *walk)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
 	if (walk->pc == l->call_stub_return || (walk->pc == l->continuation_return && walk->pc))
 		return fnp_hotspot_entry_frame(walk);
+	if (walk->pc == l->thaw_return && walk->pc)
+		return fnp_hotspot_thaw(walk, layout);
 	if (walk->pc - l->interpreter < l->interpreter_end - l->interpreter) {
 		kind = walk->exact ? fnp_hotspot_interpreter_leaf(walk, layout) : 1;
 		if (kind == 0)
-			return fnp_hotspot_return(walk);
+			return fnp_hotspot_return(walk, layout);
 		return kind < 0 ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME)
 				: fnp_hotspot_interpreted(walk, layout);
 	}

@@ -57,19 +57,6 @@ FNP_SUBPROGRAM int fnp_hotspot_framed(struct fnp_walk *walk)
 	return fnp_hotspot_return_above_fp(walk, walk->fp);
 }
 
-/* The call stub, or the first frame of a continuation: both keep a frame pointer. What walkers return. */
-FNP_SUBPROGRAM int fnp_hotspot_entry_frame(struct fnp_walk *walk)
-{
-	fnp_u64 pc, fp;
-
-	if (!walk)
-		return -1;
-	if (walk->fp < walk->sp || walk->fp - walk->sp > FNP_HOTSPOT_STACK_MAX ||
-	    fnp_walk_load(walk, walk->fp, &fp) || fnp_walk_load(walk, walk->fp + 8, &pc))
-		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
-	return fnp_walk_caller(walk, pc, walk->fp + 16, fp);
-}
-
 /* Could this be the address behind a call in the code heaps? The interpreter pushes its own without one. */
 FNP_SUBPROGRAM int fnp_hotspot_is_return(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 address)
 {

@@ -99,6 +99,8 @@ struct fnp_walk {
 	fnp_u64 value;			 /* what fnp_walk_load() read */
 	fnp_u64 scratch[48];		 /* of a walker, for the time of one call */
 	fnp_u64 chain[FNP_PYTHON_CHAIN]; /* of a runtime's walker, for the time of the walk; 0 at its start */
+	/* Frames in the heap of a JVM (hotspot_chunk.h): where they end, what comes behind them; 0: on a stack. */
+	fnp_u64 parked_end, parked_parent, parked_fp;
 	fnp_u64 regs[FNP_WALK_REGS];
 	fnp_u8 window[FNP_WALK_WINDOW];
 	struct fnp_walk_cached cache[FNP_WALK_CACHE];  /* outlives the walk */
@@ -241,6 +243,7 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 	walk->window_base = 0;
 	walk->cached = 0;
 	__builtin_memset(walk->chain, 0, sizeof(walk->chain));
+	walk->parked_end = 0;
 	walk->here.start = walk->here.end = 0;
 	walk->count = 0;
 	walk->first = 0;

@@ -25,6 +25,7 @@ struct fnp_resumer {
 	uint32_t holes; /* struct fnp_resume */
 	pid_t code_pid; /* whose code that has no file is read as it is now; 0: none */
 	pid_t live_pid; /* whose memory beside the stack is read as it is now; 0: none */
+	struct fnp_hotspot_layout hotspot;
 	/* Memory beside the stack: struct fnp_python_piece and bytes, one after another. */
 	struct fnp_cursor pieces;
 };
@@ -186,8 +187,8 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 		{"fnp_native_tables", (void *)(uintptr_t)shown, n_shown, sizeof(*shown), NULL},
 		{"fnp_python_layouts", (void *)(uintptr_t)stack->python_layout, stack->python_layout != NULL,
 		 sizeof(*stack->python_layout), NULL},
-		{"fnp_hotspot_layouts", (void *)(uintptr_t)stack->hotspot_layout,
-		 stack->hotspot_layout != NULL, sizeof(*stack->hotspot_layout), NULL},
+		{"fnp_hotspot_layouts", &resumer->hotspot, stack->hotspot_layout != NULL,
+		 sizeof(resumer->hotspot), NULL},
 	};
 	struct fnp_walk_env env = {.maps = maps,
 				   .n_maps = FNP_ARRAY_SIZE(maps),
@@ -195,6 +196,10 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 				   .n_arenas = n_arenas,
 				   .read = read_stack,
 				   .context = resumer};
+	if (stack->hotspot_layout)
+		resumer->hotspot = *stack->hotspot_layout;
+	/* Frames in the heap are not what they were any more. */
+	resumer->hotspot.flags &= (fnp_u16)~FNP_HOTSPOT_CHUNKS;
 	fnp_walk_env = &env;
 	fnp_walk_python_on = true;
 	fnp_walk_hotspot_on = stack->hotspot_layout != NULL;

@@ -216,6 +216,48 @@ public class HotspotTruth {
         t.join();
     }
 
+    // Three methods in turn, with more arguments than registers; every twentieth parks on its way down and works on its
+    // way back, several threads at once, with garbage: chunks of all sizes, with parents, moved by the collector.
+    static int p(int n, int a, int b, int c, int d, int e, int f, int g) {
+        return back(n, n > 0 ? q(down(n), b, c, d, e, f, g, a) + a : 0);
+    }
+
+    static int q(int n, int a, int b, int c, int d, int e, int f, int g) {
+        return back(n, n > 0 ? r(down(n), b, c, d, e, f, g, a) + b : 0);
+    }
+
+    static int r(int n, int a, int b, int c, int d, int e, int f, int g) {
+        return back(n, n > 0 ? p(down(n), b, c, d, e, f, g, a) + c : 0);
+    }
+
+    static int down(int n) {
+        if (n % 20 == 0)
+            LockSupport.parkNanos(1);
+        return n - 1;
+    }
+
+    static volatile byte[] waste;
+
+    static int back(int n, int value) {
+        if (n % 20 == 0) {
+            waste = new byte[20000];
+            for (int i = 0; i < 20; i++)
+                value += leaf(i);
+        }
+        return value;
+    }
+
+    static void partsRun() { sink += p(300, 1, 2, 3, 4, 5, 6, 7); }
+
+    static void parts() throws Exception {
+        Thread[] threads = new Thread[8];
+        for (int i = 0; i < threads.length; i++)
+            threads[i] = (Thread) Thread.class.getMethod("startVirtualThread", Runnable.class)
+                                     .invoke(null, (Runnable) HotspotTruth::partsRun);
+        for (Thread t : threads)
+            t.join();
+    }
+
     public static void main(String[] args) throws Throwable {
         long end = System.nanoTime() + Long.parseLong(args[1]) * 1_000_000L;
         while (System.nanoTime() < end) {
@@ -236,6 +278,7 @@ public class HotspotTruth {
             case "reloaded": reloaded(); break;
             case "deopts": deopts(); break;
             case "virtuals": virtuals(); break;
+            case "parts": parts(); break;
             default: throw new IllegalArgumentException(args[0]);
             }
         }

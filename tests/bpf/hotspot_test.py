@@ -43,16 +43,14 @@ CHAINS = {
     "deopts": rf"deopts(;Assumed\.<init>|;drive(;Assumed\.work(;leaf|;surprise(;({LOAD}|Surprise\.<init>"
               rf"(;Assumed\.<init>)?|Surprise\.work(;leaf|;{LOAD})?))?)?)?)?",
     "virtuals": r"virtualRun(;descend){0,101}|virtualRun(;descend){101};leaf|virtuals",
+    "parts": r"partsRun(;p;q;r)*(;p(;q)?)?(;down|;back(;leaf)?)?|parts",
 }
-FIRST = {"virtuals": 21}  # a program needs this version at least
+FIRST = {"virtuals": 21, "parts": 21}  # a program needs this version at least
 # How much of a program's samples is in its leaf at least.
 LEAF = {"chain": .95, "recursion": .05, "interfaces": .5, "callbacks": .3, "locks": .9, "lambdas": .1, "wide": .5}
 
-# A virtual thread's frames that wait in the heap are not followed yet: such a stack must say so.
-SAID = {"virtuals": "[truncated: frames of a virtual thread that are in the heap]"}
-
 QUICK = {"interpreter": ["recursion", "churn", "exceptions"],
-         "tiered": ["recursion", "churn", "exceptions", "callbacks", "lambdas", "reloaded", "deopts", "wide", "virtuals"]}
+         "tiered": ["recursion", "churn", "exceptions", "callbacks", "lambdas", "reloaded", "deopts", "wide", "virtuals", "parts"]}
 
 WAYS = {
     "interpreter": ["-Xint"],
@@ -74,10 +72,10 @@ FIRST_OF_WAY = {"z": 15, "small headers": 25}
 def own_frames(names):
     """The program's own frames below main, without suffixes and the class's name; None when main is not in it."""
     bare = [re.sub(r"_\[[a-z0]\]$", "", n) for n in names]
-    roots = [at for at, name in enumerate(bare) if name in (T + "main", T + "virtualRun")]
+    roots = [at for at, name in enumerate(bare) if name in (T + "main", T + "virtualRun", T + "partsRun")]
     if not roots:
         return None
-    at = roots[0] - (bare[roots[0]] == T + "virtualRun")
+    at = roots[0] - bare[roots[0]].endswith("Run")
     return [re.sub(r"^HotspotTruth[.$]", "", n) for n in bare[at + 1:] if n.startswith("HotspotTruth")]
 
 
@@ -97,6 +95,9 @@ def judge(folded, program):
                     total += weight
                     cut[stack] = cut.get(stack, 0) + weight
                 continue
+            if own is None and T in stack:  # no marker, and not from its root: cut in silence
+                wrong[stack] = wrong.get(stack, 0) + weight
+                total += weight
             if own is None:
                 continue
             total += weight
@@ -137,13 +138,12 @@ def run(jvm, classes, program, way, ms):
     problems = [f"{program}: may not be: {s}" for s in list(wrong)[:2]] if sum(wrong.values()) / total > .01 else []
     if total < ms * 1e5:
         problems.append(f"{program}: hardly any sample")
-    cut = {s: w for s, w in cut.items() if not s.startswith(SAID.get(program, "["))} if program in SAID else cut
     if sum(cut.values()) / total > .01:
         problems += [f"{program}: cut: {s}" for s, _ in sorted(cut.items(), key=lambda x: -x[1])[:3]]
     if unnamed / total > .01:
         problems.append(f"{program}: unnamed {unnamed / total:.2%}")
     # With these collectors C2 puts no poll into a counted loop, so nothing describes what was inlined there.
-    if program not in SAID and leaf / total < LEAF.get(program, 0) and way[0] not in ("serial", "parallel"):
+    if leaf / total < LEAF.get(program, 0) and way[0] not in ("serial", "parallel"):
         problems.append(f"{program}: only {leaf / total:.1%} in the leaf")
     return [f"{jvm.name} {way[0]} {p}"[:1500] for p in problems]
 

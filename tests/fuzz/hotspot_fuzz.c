@@ -184,6 +184,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		view.layout.interpreter = HEAP;
 		view.layout.interpreter_end = HEAP + HEAP_BYTES / 2;
 	}
+	view.layout.flags |= pc & 8 ? FNP_HOTSPOT_CHUNKS : 0;
+	view.layout.thaw_return = pc & 8 ? HEAP + (reads & 0xff0) : 0;
 	walk_all(&view.layout, (uint64_t)pc << 4, pc & 4);
 	check_words();
 	memory.reads_left = 64U + reads;
