@@ -177,16 +177,32 @@ static int push_managed(struct fnp_samples *samples, struct fnp_process *process
 	return r;
 }
 
-/* The user stack as it came, or as it is once the walk was ended on our side. */
-static struct fnp_resume_stack user_stack(struct fnp_samples *samples, const struct fnp_sample_record *record,
-					  struct fnp_process *process)
+/* Managed frames are named now, and remembered by their runtime: the process may be gone when the stack is whole. */
+static void name_ahead(struct fnp_samples *samples, struct fnp_process *process, const uint64_t *words, size_t n)
 {
+	for (size_t i = 0, more; i < n; i += 1 + more) {
+		uint64_t kind = words[i] >> FNP_WORD_KIND_SHIFT;
+
+		more = words[i] >> FNP_WORD_MORE_SHIFT & 7;
+		if (more > n - i - 1)
+			break;
+		if (kind != FNP_WORD_NATIVE && kind != FNP_WORD_MARKER)
+			fnp_runtimes_name(samples->runtimes, process, &words[i], 1 + more);
+	}
+}
+
+/* The user stack as it came, or as it is once the walk was ended on our side. -EAGAIN. */
+static int user_stack(struct fnp_samples *samples, const struct fnp_sample_record *record,
+		      struct fnp_process *process, bool may_wait, struct fnp_resume_stack *ret)
+{
+	int r = 0;
 	struct fnp_record_part words = fnp_record_section(&record->head, FNP_SECTION_USER_STACK);
 	struct fnp_record_part resume = fnp_record_section(&record->head, FNP_SECTION_RESUME);
 	struct fnp_record_part python = fnp_record_section(&record->head, FNP_SECTION_RESUME_PYTHON);
 	struct fnp_resume_stack stack = {.words = words.data,
 					 .n_words = (uint32_t)(words.size / sizeof(uint64_t)),
 					 .truncation = record->truncation,
+					 .may_wait = may_wait,
 					 .python = python.data,
 					 .python_size = python.size};
 
@@ -194,11 +210,19 @@ static struct fnp_resume_stack user_stack(struct fnp_samples *samples, const str
 	if (resume.data) {
 		stack.python_layout = fnp_runtimes_layout(samples->runtimes, process, FNP_WORD_PYTHON);
 		stack.hotspot_layout = fnp_runtimes_layout(samples->runtimes, process, FNP_WORD_HOTSPOT);
+		stack.v8_layout = fnp_runtimes_layout(samples->runtimes, process, FNP_WORD_V8);
 	}
-	if (resume.data && fnp_resumer_walk(samples->resumer, process, record->head.time_ns, resume.data,
-					    resume.size, &stack) < 0)
+	if (resume.data)
+		r = fnp_resumer_walk(samples->resumer, process, record->head.time_ns, resume.data,
+				     resume.size, &stack);
+	if (r == -EAGAIN) {
+		name_ahead(samples, process, stack.words, stack.n_words);
+		return r;
+	}
+	if (r < 0)
 		fnp_debug("process %u: a stack could not be resumed", record->head.pid);
-	return stack;
+	*ret = stack;
+	return 0;
 }
 
 static int push_user(struct fnp_samples *samples, const struct fnp_sample_record *record,
@@ -228,17 +252,20 @@ static int push_user(struct fnp_samples *samples, const struct fnp_sample_record
 }
 
 int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record *record,
-		     struct fnp_process *process, struct fnp_sample_stack *ret)
+		     struct fnp_process *process, bool may_wait, struct fnp_sample_stack *ret)
 {
-	struct fnp_resume_stack user = user_stack(samples, record, process);
+	struct fnp_resume_stack user;
 	struct fnp_record_part names = fnp_record_section(&record->head, FNP_SECTION_PYTHON_CODE);
 	struct fnp_row_stack one = {.tid = record->head.tid, .count = 1, .weight_ns = record->weight_ns};
 	size_t comm_len = strnlen(record->comm, sizeof(record->comm));
 	int r;
 
-	samples->n_frames = 0;
 	if (names.data)
 		fnp_runtimes_learn(samples->runtimes, process, FNP_WORD_PYTHON, names.data, names.size);
+	r = user_stack(samples, record, process, may_wait, &user);
+	if (r < 0)
+		return r;
+	samples->n_frames = 0;
 	push_kernel(samples, &record->head);
 	r = push_user(samples, record, process, &user);
 	if (samples->n_frames == 0)

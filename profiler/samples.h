@@ -26,14 +26,15 @@ FNP_DEFINE_CLEANUP(fnp_samples_destroyp, struct fnp_samples *, fnp_samples_destr
 
 /*
  * Resolves the stack of a checked sample of `process`; a walk that the kernel side had to leave is ended first. 0 and
- * the stack's and thread's numbers and why it is not whole in `ret`; -ENOMEM, -ENOSPC: the sample is lost.
+ * the stack's and thread's numbers and why it is not whole in `ret`; -ENOMEM, -ENOSPC: the sample is lost. -EAGAIN, unless
+ * it `may_wait`: tables for this walk are being compiled; what else can vanish meanwhile was read.
  */
 struct fnp_sample_stack {
 	struct fnp_row_stack one;
 	enum fnp_truncation_cause truncation;
 };
 int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record *record,
-		     struct fnp_process *process, struct fnp_sample_stack *ret);
+		     struct fnp_process *process, bool may_wait, struct fnp_sample_stack *ret);
 
 struct fnp_stack_epoch *fnp_samples_epoch(struct fnp_samples *samples);
 

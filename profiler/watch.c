@@ -242,6 +242,7 @@ void fnp_watch_destroy(struct fnp_watch *watch)
 	fnp_processes_destroy(watch->processes);
 	fnp_objects_destroy(watch->objects);
 	fnp_vec_deinit(&watch->held);
+	fnp_vec_deinit(&watch->late);
 	fnp_vec_deinit(&watch->exited);
 	free(watch);
 }
@@ -289,11 +290,15 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 	make_up_for_lost_maps(watch);
 	fnp_rings_take(watch->rings, FNP_RING_EVENTS, fnp_watch_take_event, watch);
 	fnp_map_events_deliver(watch->map_events, now_ns, fnp_processes_take_map_event, watch->processes);
+	fnp_watch_give_late(watch);
 	fnp_watch_give_held(watch);
 	fnp_rings_take(watch->rings, FNP_RING_SAMPLES, fnp_watch_take_sample, watch);
 	fnp_rings_take(watch->rings, FNP_RING_PROBES, fnp_watch_take_probe, watch);
-	fnp_watch_visit_exited(watch);
-	fnp_invocations_advance(watch->invocations, now_ns);
+	/* Nothing is closed while samples are under way that it may own. */
+	if (watch->late.len == 0) {
+		fnp_watch_visit_exited(watch);
+		fnp_invocations_advance(watch->invocations, now_ns);
+	}
 	fnp_samples_tidy(watch->samples, watch->invocations);
 	fnp_rings_end_round(watch->rings);
 	return r;
@@ -332,8 +337,10 @@ static void finish_process(void *self, struct fnp_process *process)
 int fnp_watch_finish(struct fnp_watch *watch, uint64_t now_ns, struct fnp_watch_totals *ret)
 {
 	struct fnp_invocations_counters counters;
-	int r = fnp_watch_round(watch, now_ns);
+	int r;
 
+	watch->may_wait = true;
+	r = fnp_watch_round(watch, now_ns);
 	r = r ?: fnp_watch_round(watch, now_ns);
 	fnp_probes_end_process(watch->probes, 0, 0, now_ns);
 	fnp_probes_finish(watch->probes);

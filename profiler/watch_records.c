@@ -3,6 +3,7 @@
 #include "profiler/watch_state.h"
 
 #define HELD_MAX (4 << 20)
+#define LATE_MAX (32 << 20)
 
 /* ---- events ---- */
 
@@ -66,42 +67,87 @@ void fnp_watch_take_event(void *self, const void *data, size_t size)
 
 /* ---- samples ---- */
 
-static void give_sample(struct fnp_watch *watch, const struct fnp_sample_record *record)
+/* 0, or -EAGAIN: its stack waits for tables. */
+static int give_sample(struct fnp_watch *watch, const struct fnp_sample_record *record, bool may_wait)
 {
 	struct fnp_process *process = fnp_processes_find(watch->processes, record->head.pid);
 	struct fnp_sample_record head = *record; /* its fixed part: the stack is resolved now */
 	enum fnp_loss_cause cause = FNP_LOSS_UNKNOWN_PROCESS;
 	struct fnp_sample_stack stack;
-	int r = process ? fnp_samples_take(watch->samples, record, process, &stack) : -ESRCH;
+	int r = process ? fnp_samples_take(watch->samples, record, process, may_wait, &stack) : -ESRCH;
 
+	if (r == -EAGAIN)
+		return r;
 	if (r == 0) {
 		head.truncation = stack.truncation;
 		fnp_invocations_sample(watch->invocations, &head, stack.one, fnp_samples_epoch(watch->samples));
-		return;
+		return 0;
 	}
 	if (process)
 		cause = r == -ENOSPC ? FNP_LOSS_STACK_TABLE_FULL : FNP_LOSS_NO_MEMORY;
 	fnp_invocations_loss(watch->invocations, record->head.pid, record->head.process, cause, 1);
+	return 0;
 }
 
-static void give_off_cpu(struct fnp_watch *watch, const struct fnp_sample_record *record)
+static int give_off_cpu(struct fnp_watch *watch, const struct fnp_sample_record *record, bool may_wait)
 {
 	struct fnp_process *process = fnp_processes_find(watch->processes, record->head.pid);
 	struct fnp_sample_stack stack;
 
-	if (process && fnp_samples_take(watch->samples, record, process, &stack) == 0)
+	int r = process ? fnp_samples_take(watch->samples, record, process, may_wait, &stack) : -ESRCH;
+
+	if (r == 0)
 		fnp_invocations_off_cpu(watch->invocations, record, stack.one,
 					fnp_samples_epoch(watch->samples));
+	return r == -EAGAIN ? r : 0;
+}
+
+static int try_stack(struct fnp_watch *watch, const struct fnp_record *head, bool may_wait)
+{
+	if (head->type == FNP_RECORD_OFF_CPU)
+		return give_off_cpu(watch, (const struct fnp_sample_record *)head, may_wait);
+	if (head->type == FNP_RECORD_SAMPLE)
+		return give_sample(watch, (const struct fnp_sample_record *)head, may_wait);
+	fnp_invocations_off_cpu_end(watch->invocations, (const struct fnp_off_cpu_end_record *)head);
+	return 0;
 }
 
 static void give_stack(struct fnp_watch *watch, const struct fnp_record *head)
 {
-	if (head->type == FNP_RECORD_OFF_CPU_END)
-		fnp_invocations_off_cpu_end(watch->invocations, (const struct fnp_off_cpu_end_record *)head);
-	else if (head->type == FNP_RECORD_OFF_CPU)
-		give_off_cpu(watch, (const struct fnp_sample_record *)head);
-	else
-		give_sample(watch, (const struct fnp_sample_record *)head);
+	/* The begin of a wait may be late, so its end must be, too. */
+	bool may_wait = watch->may_wait || watch->late.len * 8 > LATE_MAX,
+	     is_late = head->type == FNP_RECORD_OFF_CPU_END && watch->late.len;
+	int r = is_late ? -EAGAIN : try_stack(watch, head, may_wait);
+
+	if (r == -EAGAIN && fnp_vec_append(&watch->late, (const uint64_t *)head, head->size / 8) < 0)
+		try_stack(watch, head, true);
+}
+
+/*
+ * A stack through a file that was never met waits until that file's tables are made, which takes a second for a big one.
+ * All that comes after it goes on meanwhile: a process that lives less has its frames named while it is there.
+ */
+void fnp_watch_give_late(struct fnp_watch *watch)
+{
+	uint64_t finished = fnp_tables_finished(fnp_spaces_tables(watch->spaces));
+	size_t kept = 0;
+
+	if (!watch->may_wait && finished == watch->late_finished)
+		return;
+	watch->late_finished = finished;
+	for (size_t i = 0, words; i < watch->late.len; i += words) {
+		const struct fnp_record *head = (const struct fnp_record *)&watch->late.items[i];
+
+		words = head->size / 8;
+		bool must_stay = head->type == FNP_RECORD_OFF_CPU_END && kept;
+		if (!must_stay && try_stack(watch, head, watch->may_wait) != -EAGAIN)
+			continue;
+		memmove(&watch->late.items[kept], head, words * 8);
+		kept += words;
+	}
+	watch->late.len = kept;
+	if (kept == 0 && watch->late.cap * 8 > (1 << 20))
+		fnp_vec_deinit(&watch->late);
 }
 
 void fnp_watch_take_sample(void *self, const void *data, size_t size)

@@ -43,6 +43,9 @@ struct fnp_watch {
 	struct fnp_invocations *invocations;
 	struct fnp_rings *rings;
 	FNP_VEC(uint64_t) held; /* samples of after this round's time, whole records one after the other */
+	FNP_VEC(uint64_t) late; /* samples whose stacks wait for tables; likewise */
+	uint64_t late_finished; /* fnp_tables_finished() when they were last tried */
+	bool may_wait;		/* at the end of a recording: for those tables */
 	FNP_VEC(struct fnp_watch_exited) exited;
 	struct fnp_watch_totals totals;
 	uint64_t now_ns;     /* of this round */
@@ -69,6 +72,9 @@ void fnp_watch_take_sample(void *self, const void *data, size_t size);
 void fnp_watch_take_probe(void *self, const void *data, size_t size);
 /* Samples that came before their time, in the round before. */
 void fnp_watch_give_held(struct fnp_watch *watch);
+
+/* Samples whose tables were not ready; none is left once the watch may wait. */
+void fnp_watch_give_late(struct fnp_watch *watch);
 
 /* ---- watch_exits.c ---- */
 void fnp_watch_remember_exit(struct fnp_watch *watch, const struct fnp_record *head);

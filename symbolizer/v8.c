@@ -230,27 +230,34 @@ static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, 
 	known->tier = FNP_RUNTIME_TIER_INTERPRETED;
 	known->mapping = "[v8 ignition]";
 	r = set_line(runtime, &function,
-		     fnp_v8_bytecode_position(&runtime->view, function.bytecode, (uint32_t)words[2]),
+		     words[2] == FNP_V8_NO_OFFSET
+			     ? -1
+			     : fnp_v8_bytecode_position(&runtime->view, function.bytecode, (uint32_t)words[2]),
 		     &known->lines[0]);
 	if (r == 0)
 		*ret = TAKE_PTR(known);
 	return r;
 }
 
-/* A function of which nothing more is known than that it is on the stack. */
-static int name_function(struct fnp_runtime *runtime, const uint64_t *words, enum fnp_v8_tier tier,
-			 struct known **ret)
+/* A function that is on the stack; `baseline` is its code, NULL: where in the function is not known. */
+static int name_function(struct fnp_runtime *runtime, const uint64_t *words,
+			 const struct fnp_v8_code *baseline, struct known **ret)
 {
 	FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
+	enum fnp_v8_tier tier = baseline ? baseline->tier : FNP_V8_TIER_OTHER;
+	int32_t position = -1;
 	int r = read_function(runtime, words, &function);
 
 	if (r < 0)
 		return r;
+	/* What the code says is of use when it is this function's. */
+	if (baseline && function.bytecode && function.bytecode == baseline->bytecode)
+		position = baseline->position;
 	FNP_CLEANUP(known_destroyp) struct known *known = create(words, 1);
 	if (!known)
 		return -ENOMEM;
 	set_tier(tier, known);
-	r = set_line(runtime, &function, -1, &known->lines[0]);
+	r = set_line(runtime, &function, position, &known->lines[0]);
 	if (r == 0)
 		*ret = TAKE_PTR(known);
 	return r;
@@ -268,15 +275,45 @@ static int name_scopes(struct fnp_runtime *runtime, const uint64_t *words, uint6
 	set_tier(code->tier, known);
 	for (size_t i = 0; r == 0 && i < code->n; i++) {
 		FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
+		int32_t position = code->scopes[i].position;
 
 		r = fnp_v8_function_read(&runtime->view, code->scopes[i].shared, &function);
 		if (r == 0 && own && i == code->n - 1 && function.ids != own)
 			r = -ENOENT;
-		r = r ?: set_line(runtime, &function, code->scopes[i].position, &known->lines[i]);
+		/* Where Maglev inlined a call is told by the statement before, at times. */
+		if (i > 0 && code->tier == FNP_V8_TIER_MAGLEV)
+			position = -1;
+		r = r ?: set_line(runtime, &function, position, &known->lines[i]);
 	}
 	if (r == 0)
 		*ret = TAKE_PTR(known);
 	return r;
+}
+
+/*
+ * A compiled frame whose function was read after its time. It is named by its code alone, and only when the function
+ * agrees. -ESRCH.
+ */
+static int name_late(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+{
+	FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
+	const struct fnp_v8_code *code = &runtime->code;
+	int r;
+
+	if (code->n)
+		return name_scopes(runtime, words, words[1], ret) < 0 ? -ESRCH : 0;
+	r = read_function(runtime, words, &function);
+	if (r < 0 || code->tier != FNP_V8_TIER_SPARKPLUG || !function.bytecode ||
+	    function.bytecode != code->bytecode)
+		return -ESRCH;
+	return name_function(runtime, words, code, ret);
+}
+
+static int read_code(struct fnp_runtime *runtime, uint64_t pc, const uint64_t *words)
+{
+	uint64_t next = words[2] & FNP_V8_EXACT ? pc : pc + 1;
+
+	return fnp_v8_code_read(&runtime->view, pc, next, (uint32_t)(words[3] >> 32), &runtime->code);
 }
 
 /* Compiled code that is gone: what was inlined there cannot be told any more, and that is said. */
@@ -304,17 +341,18 @@ static int name_gone(struct fnp_runtime *runtime, const uint64_t *words, struct 
 static int name_compiled(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
 	const struct fnp_v8_code *code = &runtime->code;
-	int r = fnp_v8_code_read(&runtime->view, words[2] & ADDRESS_MASK, (uint32_t)(words[3] >> 32),
-				 &runtime->code);
+	int r = read_code(runtime, words[2] & ADDRESS_MASK, words);
 
 	if (r == -ENOMEM)
 		return r;
+	if (words[2] & FNP_V8_LATE)
+		return r < 0 ? -ESRCH : name_late(runtime, words, ret);
 	if (r < 0)
 		return name_gone(runtime, words, ret);
 	if (code->n == 0)
-		return name_function(runtime, words, code->tier, ret);
+		return name_function(runtime, words, code, ret);
 	r = name_scopes(runtime, words, words[1], ret);
-	return r == -ENOENT ? name_function(runtime, words, FNP_V8_TIER_OTHER, ret) : r;
+	return r == -ENOENT ? name_function(runtime, words, NULL, ret) : r;
 }
 
 static int name_text(const uint64_t *words, const char *name, const char *mapping, enum fnp_runtime_tier tier,
@@ -333,6 +371,31 @@ static int name_text(const uint64_t *words, const char *name, const char *mappin
 	return 0;
 }
 
+/*
+ * A function of WebAssembly, by where its code lies; `is_frame`: the frame says that it is one. -ESRCH when it does not, and
+ * the code is none.
+ */
+static int name_wasm(struct fnp_runtime *runtime, const uint64_t *words, bool is_frame, struct known **ret)
+{
+	uint64_t pc = words[0] & ADDRESS_MASK, next = words[2] & FNP_V8_EXACT ? pc : pc + 1, around[2],
+		 manager = 0;
+	fnp_autofree char *name = NULL;
+	struct fnp_v8_wasm wasm;
+	int r = runtime->view.tables.wasm_manager ? 0 : -ESRCH;
+
+	r = r
+		    ?: fnp_runtime_read(runtime->view.pid, runtime->view.tables.wasm_manager + runtime->bias,
+					&manager, sizeof(manager));
+	r = r ?: fnp_v8_wasm_find(&runtime->view, manager, pc, &wasm);
+	r = r ?: fnp_v8_wasm_read_name(&runtime->view, &wasm, &name);
+	r = r ?: fnp_runtime_read(runtime->view.pid, next - 8, around, sizeof(around));
+	if (r == 0 && !fnp_v8_code_is_same(fnp_v8_code_hash(around[0], around[1]), (uint32_t)(words[3] >> 32)))
+		r = -ESRCH;
+	if (r < 0 && r != -ENOENT && !is_frame)
+		return -ESRCH;
+	return name_text(words, r < 0 ? "(wasm)" : name, "[v8 wasm]", FNP_RUNTIME_TIER_JIT, ret);
+}
+
 /* Code that has no function in its frame, or not yet. */
 static int name_code(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
@@ -342,13 +405,16 @@ static int name_code(struct fnp_runtime *runtime, const uint64_t *words, struct 
 
 	/* An absent constant is no type of a frame. */
 	if (words[1] == (uint64_t)v[FNP_V8_FRAME_WASM])
-		return name_text(words, "(wasm)", "[v8 wasm]", FNP_RUNTIME_TIER_JIT, ret);
+		return name_wasm(runtime, words, true, ret);
+	if (words[1] == (uint64_t)v[FNP_V8_FRAME_WASM_TO_JS])
+		return name_text(words, "(wasm to js)", "[v8]", FNP_RUNTIME_TIER_NONE, ret);
+	if (words[1] == (uint64_t)v[FNP_V8_FRAME_JS_TO_WASM])
+		return name_text(words, "(js to wasm)", "[v8]", FNP_RUNTIME_TIER_NONE, ret);
 	if (words[1] == (uint64_t)v[FNP_V8_FRAME_REGEXP])
 		return name_text(words, "(regexp)", "[v8]", FNP_RUNTIME_TIER_NONE, ret);
-	r = fnp_v8_code_read(&runtime->view, words[0] & ADDRESS_MASK, (uint32_t)(words[3] >> 32),
-			     &runtime->code);
+	r = read_code(runtime, words[0] & ADDRESS_MASK, words);
 	if (r < 0)
-		return r;
+		return r == -ENOMEM ? r : name_wasm(runtime, words, false, ret);
 	if (code->n)
 		return name_scopes(runtime, words, 0, ret);
 	return code->tier == FNP_V8_TIER_REGEXP
@@ -398,7 +464,7 @@ static int name_new(struct fnp_runtime *runtime, const uint64_t *words, struct k
 		r = name_compiled(runtime, words, &known);
 		break;
 	case FNP_V8_FUNCTION:
-		r = name_function(runtime, words, FNP_V8_TIER_OTHER, &known);
+		r = name_function(runtime, words, NULL, &known);
 		break;
 	case FNP_V8_CODE:
 		r = name_code(runtime, words, &known);

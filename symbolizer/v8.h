@@ -2,7 +2,8 @@
 /*
  * The parts of the V8 runtime: what it is (v8_recognise.c), what it publishes and where its code lies (v8_layout.c),
  * objects of its heap (v8_heap.c), scripts and their lines (v8_script.c), what a pc of compiled code stands for
- * (v8_code.c). v8.c ties them to the seam.
+ * (v8_code.c), at which position of the source it is (v8_positions.c), functions of WebAssembly (v8_wasm.c). v8.c ties
+ * them to the seam.
  *
  * Everything is read from the memory of a process that runs on and moves its objects meanwhile: what was read may be
  * torn or gone. So each answer is checked against what the kernel side saw, and no answer is the answer in doubt.
@@ -75,6 +76,8 @@ int fnp_v8_recognise(const struct fnp_object *object, struct fnp_runtime_id *ret
 	X(SLOT_OFFSET, -40, "off_fp_bytecode_offset")                                                        \
 	X(FRAME_REGEXP, FNP_V8_ABSENT, "frametype_IrregexpFrame")                                            \
 	X(FRAME_WASM, FNP_V8_ABSENT, "frametype_WasmFrame")                                                  \
+	X(FRAME_WASM_TO_JS, FNP_V8_ABSENT, "frametype_WasmToJsFrame")                                        \
+	X(FRAME_JS_TO_WASM, FNP_V8_ABSENT, "frametype_JsToWasmFrame")                                        \
 	X(TYPE_SHARED, FNP_V8_ABSENT, "type_SharedFunctionInfo__SHARED_FUNCTION_INFO_TYPE")                  \
 	X(TYPE_SCRIPT, FNP_V8_ABSENT, "type_Script__SCRIPT_TYPE")                                            \
 	X(TYPE_SCOPE, FNP_V8_ABSENT, "type_ScopeInfo__SCOPE_INFO_TYPE")                                      \
@@ -82,6 +85,8 @@ int fnp_v8_recognise(const struct fnp_object *object, struct fnp_runtime_id *ret
 	X(TYPE_INTERPRETER_DATA, FNP_V8_ABSENT, "type_InterpreterData__INTERPRETER_DATA_TYPE")               \
 	X(TYPE_CODE, FNP_V8_ABSENT, "type_Code__CODE_TYPE")                                                  \
 	X(TYPE_STREAM, FNP_V8_ABSENT, "type_InstructionStream__INSTRUCTION_STREAM_TYPE")                     \
+	X(TYPE_WASM_EXPORT, FNP_V8_ABSENT,                                                                   \
+	  "type_WasmExportedFunctionData__WASM_EXPORTED_FUNCTION_DATA_TYPE")                                 \
 	X(TYPE_UNCOMPILED_A, FNP_V8_ABSENT,                                                                  \
 	  "type_UncompiledDataWithPreparseData__UNCOMPILED_DATA_WITH_PREPARSE_DATA_TYPE")                    \
 	X(TYPE_UNCOMPILED_B, FNP_V8_ABSENT,                                                                  \
@@ -89,6 +94,8 @@ int fnp_v8_recognise(const struct fnp_object *object, struct fnp_runtime_id *ret
 
 #define FNP_X_V8_CONSTANT(name, ...) FNP_V8_##name,
 enum fnp_v8_constant { FNP_V8_CONSTANTS(FNP_X_V8_CONSTANT) FNP_V8_CONSTANTS_MAX };
+
+#define FNP_V8_BYTECODES_MAX 256
 
 /* The constants of one file, and what follows from them. */
 struct fnp_v8_tables {
@@ -100,7 +107,11 @@ struct fnp_v8_tables {
 	uint16_t bytecode_positions;
 	uint16_t type_stream;
 	uint16_t position_shift; /* of distances in tables of positions: from 14 on their lowest bit is a flag */
+	uint16_t n_bytecodes;	 /* 0: their sizes are not known */
+	uint8_t bytecode_sizes[3 * FNP_V8_BYTECODES_MAX]; /* n_bytecodes for operands of 1 byte, then of 2, then of 4 */
+	uint16_t wasm_size, wasm_index;			  /* of a WasmCode; 0: not known */
 	/* Addresses as the file counts them; 0: not known. */
+	uint64_t wasm_manager; /* of the pointer to it */
 	uint64_t builtins, builtins_size, trampoline, trampoline_end;
 };
 
@@ -211,14 +222,38 @@ struct fnp_v8_code {
 	size_t n;					   /* 0 unless optimized */
 	enum fnp_v8_tier tier;
 	uint64_t bytecode; /* of baseline code */
+	int32_t position;  /* of baseline code, in the source; -1: not known */
 	uint32_t offset;   /* of the pc from the first instruction */
 };
 
-/* What code stands for at a pc whose surroundings have this hash. -ESRCH: none that is understood. */
-int fnp_v8_code_read(const struct fnp_v8_view *view, uint64_t pc, uint32_t hash, struct fnp_v8_code *ret);
+/*
+ * What code stands for at a pc. `next` is where the instruction begins that runs next, the pc itself or what a call
+ * returns to; `hash` is of the code there when it was seen. -ESRCH: none that is understood.
+ */
+int fnp_v8_code_read(const struct fnp_v8_view *view, uint64_t pc, uint64_t next, uint32_t hash,
+		     struct fnp_v8_code *ret);
 
-/* The position in the source of a bytecode, by the BytecodeArray's own table; -1: not known. */
-int32_t fnp_v8_bytecode_position(const struct fnp_v8_view *view, uint64_t bytecode, uint32_t offset);
+/* ---- WebAssembly -------------------------------------------------------------------------------------------- */
+
+/* A function of a module. */
+struct fnp_v8_wasm {
+	int32_t index;	      /* -1: code of no function's */
+	uint64_t bytes, size; /* of the module; 0: not found */
+};
+
+/* What holds a pc, by the manager of all code. -ESRCH: it is none of WebAssembly, or not understood. */
+int fnp_v8_wasm_find(const struct fnp_v8_view *view, uint64_t manager, uint64_t pc, struct fnp_v8_wasm *ret);
+
+/* What it is called, owned. -ENOENT: it is no function of the module's own. */
+int fnp_v8_wasm_read_name(const struct fnp_v8_view *view, const struct fnp_v8_wasm *wasm, char **ret);
+
+/* The name of a function in the bytes of a module, not ended by NUL. -ENOENT. */
+int fnp_v8_wasm_name(struct fnp_cursor module, uint32_t index, const uint8_t **ret, size_t *ret_size);
+
+/* Is this number that of an imported function? */
+bool fnp_v8_wasm_is_import(struct fnp_cursor module, uint32_t index);
+
+/* ---- positions ---------------------------------------------------------------------------------------------- */
 
 /* One entry of a table of positions. */
 struct fnp_v8_position {
@@ -227,7 +262,28 @@ struct fnp_v8_position {
 	int32_t inlined; /* number of the inlining; -1: not inlined */
 };
 
+/* Sets `source` and `inlined` by a position as V8 encodes it. */
+void fnp_v8_position_set(uint64_t raw, struct fnp_v8_position *position);
+
 /* Reads the next entry; `shift` is position_shift, `state` begins as zeros, `raw` too. 0, -ENODATA at the end, -EBADMSG. */
 int fnp_v8_position_next(struct fnp_cursor *c, unsigned shift, uint64_t *raw, struct fnp_v8_position *state);
+
+/* The last entry of a table at or before an offset; what stands before the first one has none. -ESRCH: no table. */
+int fnp_v8_position_find(const struct fnp_v8_view *view, uint64_t table, uint32_t offset,
+			 struct fnp_v8_position *ret);
+
+/* The bytes of one of V8's arrays of bytes, owned. -ESRCH. */
+int fnp_v8_bytes(const struct fnp_v8_view *view, uint64_t array, uint8_t **ret, size_t *ret_size);
+
+/* The position in the source of a bytecode, by the BytecodeArray's own table; -1: not known. */
+int32_t fnp_v8_bytecode_position(const struct fnp_v8_view *view, uint64_t bytecode, uint32_t offset);
+
+/* The same of a pc of baseline code, counted from its first instruction; `table` is that of its lengths. */
+int32_t fnp_v8_baseline_position(const struct fnp_v8_view *view, uint64_t bytecode, uint64_t table,
+				 uint32_t pc);
+
+/* Which bytecode a pc of baseline code was made of: its offset. -ESRCH: of none, or the tables do not fit. */
+int fnp_v8_baseline_find(const struct fnp_v8_tables *t, struct fnp_cursor lengths, const uint8_t *bytecode,
+			 size_t size, uint32_t pc, uint32_t *ret);
 
 #endif

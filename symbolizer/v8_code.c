@@ -6,16 +6,14 @@
  * map of their type, and a Code says where its instructions begin and how many they are: so the one around a pc is the
  * nearest such object before it, and it is believed only when its own words cover the pc.
  *
- * Optimized code has a table of positions: at which offset of code which position in which inlining begins; each
- * inlining says which function it is, where it was called and in which inlining. Tables are numbers of 7 bits a byte,
- * as differences to the entry before (source-position-table.cc).
+ * Optimized code has a table of positions (v8_positions.c), whose entries say in which inlining they are; each inlining
+ * says which function it is, where it was called and in which inlining.
  */
 #include "symbolizer/v8.h"
 
 #define CODE_BACK_MAX (512 << 10)
 #define CODE_ALIGN 32
 #define PIECE 4096
-#define TABLE_MAX (4 << 20)
 #define SIZE_MAX_BYTES (64 << 20)
 #define KIND_MASK 15
 #define POSITION_BYTES 16 /* one inlining: position, function, padding */
@@ -107,107 +105,6 @@ static int find_code(const struct fnp_v8_view *view, uint64_t pc, struct head *r
 	return r == -ENOENT ? -ESRCH : r;
 }
 
-/* ---- positions ---------------------------------------------------------------------------------------------- */
-
-static int read_number(struct fnp_cursor *c, int64_t *ret)
-{
-	uint64_t value = 0;
-	uint8_t byte;
-
-	for (unsigned shift = 0;; shift += 7) {
-		int r = fnp_cursor_u8(c, &byte);
-		if (r < 0)
-			return r;
-		if (shift > 63)
-			return -EBADMSG;
-		value |= (uint64_t)(byte & 0x7f) << shift;
-		if (!(byte & 0x80))
-			break;
-	}
-	*ret = (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
-	return 0;
-}
-
-/* A position: bit 0 says that it is of no JavaScript, then 30 bits of place and 16 of the inlining, from -1 on. */
-static void set_position(uint64_t raw, struct fnp_v8_position *position)
-{
-	position->source = raw & 1 ? -1 : (int32_t)(raw >> 1 & 0x3fffffff) - 1;
-	position->inlined = (int32_t)(raw >> 31 & 0xffff) - 1;
-}
-
-int fnp_v8_position_next(struct fnp_cursor *c, unsigned shift, uint64_t *raw, struct fnp_v8_position *state)
-{
-	int64_t code, source;
-	int r;
-
-	if (fnp_cursor_left(c) == 0)
-		return -ENODATA;
-	r = read_number(c, &code);
-	r = r ?: read_number(c, &source);
-	if (r < 0)
-		return r;
-	/* A negative distance marks what is no statement. */
-	state->code += (uint32_t)(code >= 0 ? code : -(code + 1)) >> shift;
-	*raw += (uint64_t)source;
-	set_position(*raw, state);
-	return 0;
-}
-
-/* The bytes of an array of bytes, owned. */
-static int read_bytes(const struct fnp_v8_view *view, uint64_t array, uint8_t **ret, size_t *ret_size)
-{
-	const int32_t *v = view->tables.values;
-	uint64_t length;
-	int r = fnp_v8_field(view, array, v[FNP_V8_ARRAY_LENGTH], &length);
-
-	if (r < 0 || (uint32_t)length || length >> 32 > TABLE_MAX ||
-	    fnp_v8_type(view, array) < v[FNP_V8_FIRST_NO_STRING])
-		return -ESRCH;
-	length >>= 32;
-	fnp_autofree uint8_t *bytes = malloc(length + 1);
-	if (!bytes)
-		return -ENOMEM;
-	if (length && fnp_runtime_read(view->pid, array - 1 + (uint64_t)v[FNP_V8_ARRAY_DATA], bytes, length) < 0)
-		return -ESRCH;
-	*ret = TAKE_PTR(bytes);
-	*ret_size = length;
-	return 0;
-}
-
-/* The last entry at or before an offset; what stands before the first one has none. */
-static int find_position(const struct fnp_v8_view *view, uint64_t table, uint32_t offset,
-			 struct fnp_v8_position *ret)
-{
-	fnp_autofree uint8_t *bytes = NULL;
-	struct fnp_v8_position next = {0}, found = {.source = -1, .inlined = -1};
-	uint64_t raw = 0;
-	size_t size;
-	int r = read_bytes(view, table, &bytes, &size);
-
-	if (r < 0)
-		return r;
-	struct fnp_cursor c = fnp_cursor_of(bytes, size);
-	while ((r = fnp_v8_position_next(&c, view->tables.position_shift, &raw, &next)) == 0 &&
-	       next.code <= offset)
-		found = next;
-	if (r < 0 && r != -ENODATA)
-		return -ESRCH;
-	*ret = found;
-	return 0;
-}
-
-int32_t fnp_v8_bytecode_position(const struct fnp_v8_view *view, uint64_t bytecode, uint32_t offset)
-{
-	struct fnp_v8_position position;
-	uint64_t table;
-
-	if (fnp_v8_type(view, bytecode) != view->layout.type_bytecode ||
-	    fnp_v8_field(view, bytecode, view->tables.bytecode_positions, &table) < 0 ||
-	    find_position(view, table, offset, &position) < 0)
-		return -1;
-	return position.source;
-}
-
 /* ---- inlining ----------------------------------------------------------------------------------------------- */
 
 /* An element of one of V8's arrays. */
@@ -248,12 +145,12 @@ static int read_scopes(const struct fnp_v8_view *view, const struct head *head, 
 	uint64_t literals, inlinings, function, own;
 	struct fnp_v8_position at;
 	size_t size;
-	int r = find_position(view, head->positions, ret->offset, &at);
+	int r = fnp_v8_position_find(view, head->positions, ret->offset, &at);
 
 	r = r ?: own_function(view, head->deopt, &own);
 	r = r ?: element(view, head->deopt, (uint64_t)v[FNP_V8_DEOPT_LITERALS], &literals);
 	r = r ?: element(view, head->deopt, (uint64_t)v[FNP_V8_DEOPT_INLINING], &inlinings);
-	r = r ?: read_bytes(view, inlinings, &bytes, &size);
+	r = r ?: fnp_v8_bytes(view, inlinings, &bytes, &size);
 	if (r < 0)
 		return r;
 	for (ret->n = 0; at.inlined >= 0; ret->n++) {
@@ -269,7 +166,7 @@ static int read_scopes(const struct fnp_v8_view *view, const struct head *head, 
 			return r;
 		ret->scopes[ret->n] = (struct fnp_v8_scope){.shared = function & ~UINT64_C(2),
 							    .position = at.source};
-		set_position(one.position, &at);
+		fnp_v8_position_set(one.position, &at);
 	}
 	ret->scopes[ret->n++] = (struct fnp_v8_scope){.shared = own, .position = at.source};
 	return 0;
@@ -293,7 +190,8 @@ static enum fnp_v8_tier tier_of(const struct fnp_v8_view *view, uint32_t kind)
 		       : FNP_V8_TIER_OTHER;
 }
 
-int fnp_v8_code_read(const struct fnp_v8_view *view, uint64_t pc, uint32_t hash, struct fnp_v8_code *ret)
+int fnp_v8_code_read(const struct fnp_v8_view *view, uint64_t pc, uint64_t next, uint32_t hash,
+		     struct fnp_v8_code *ret)
 {
 	uint64_t around[2];
 	struct head head;
@@ -305,13 +203,16 @@ int fnp_v8_code_read(const struct fnp_v8_view *view, uint64_t pc, uint32_t hash,
 	ret->bytecode = 0;
 	ret->offset = (uint32_t)(pc - head.start);
 	ret->tier = tier_of(view, head.kind);
-	if (ret->tier == FNP_V8_TIER_SPARKPLUG)
+	ret->position = -1;
+	if (ret->tier == FNP_V8_TIER_SPARKPLUG) {
 		ret->bytecode = head.deopt;
-	else if (ret->tier == FNP_V8_TIER_MAGLEV || ret->tier == FNP_V8_TIER_TURBOFAN)
+		ret->position = fnp_v8_baseline_position(view, head.deopt, head.positions, ret->offset);
+	}
+	if (ret->tier == FNP_V8_TIER_MAGLEV || ret->tier == FNP_V8_TIER_TURBOFAN)
 		r = read_scopes(view, &head, ret);
 	/* Last: all that was read belongs to the code that is there now. */
-	if (r == 0 && (fnp_runtime_read(view->pid, pc - 8, around, sizeof(around)) < 0 ||
-		       fnp_v8_code_hash(around[0], around[1]) != hash))
+	if (r == 0 && (fnp_runtime_read(view->pid, next - 8, around, sizeof(around)) < 0 ||
+		       !fnp_v8_code_is_same(fnp_v8_code_hash(around[0], around[1]), hash)))
 		return -ESRCH;
 	return r;
 }

@@ -367,6 +367,12 @@ static int read_data(const struct fnp_v8_view *view, uint64_t data, struct fnp_v
 
 	if (type == t->values[FNP_V8_TYPE_UNCOMPILED_A] || type == t->values[FNP_V8_TYPE_UNCOMPILED_B])
 		return read_uncompiled(view, data, ret);
+	/* The way into a function of WebAssembly, which V8 names by its number. */
+	if (type >= 0 && type == t->values[FNP_V8_TYPE_WASM_EXPORT]) {
+		free(ret->name);
+		ret->name = strdup("(js to wasm)");
+		return ret->name ? 0 : -ENOMEM;
+	}
 	if (type == t->values[FNP_V8_TYPE_CODE]) {
 		r = fnp_v8_field(view, data, t->code_deopt, &data);
 		type = r == 0 ? fnp_v8_type(view, data) : -1;

@@ -70,16 +70,65 @@ static void read_constants(const struct fnp_object *object, struct fnp_v8_tables
 	}
 }
 
-/* The embedded builtins, by symbols that a stripped file does not have. */
-static void find_builtins(const struct fnp_object *object, struct fnp_v8_tables *ret)
+/* How long bytecodes are. */
+static void read_bytecode_sizes(const struct fnp_object *object, const struct fnp_object_symbol *symbol,
+				struct fnp_v8_tables *ret)
 {
-	static const char *const names[] = {
-		"v8_Default_embedded_blob_code_data_", "v8_Default_embedded_blob_code_",
-		"v8_Default_embedded_blob_code_size_", "Builtins_InterpreterEntryTrampoline"};
+	const uint8_t *bytes;
+	size_t n = symbol->size / 3;
+
+	if (!symbol->address || symbol->size % 3 || n <= 128 || n > FNP_V8_BYTECODES_MAX ||
+	    fnp_object_read_address(object, symbol->address, symbol->size, &bytes) < 0)
+		return;
+	memcpy(ret->bytecode_sizes, bytes, symbol->size);
+	ret->n_bytecodes = (uint16_t)n;
+}
+
+/*
+ * Where the manager of WebAssembly's code is kept, by the code of its accessor: mov rax, [rip + N]. Two fields of a
+ * WasmCode are known by version alone.
+ */
+static void read_wasm(const struct fnp_object *object, const struct fnp_object_symbol *symbol,
+		      uint16_t node_major, struct fnp_v8_tables *ret)
+{
+	static const struct {
+		uint16_t from, to, size, index;
+	} versions[] = {{18, 19, 32, 48}, {20, 23, 24, 44}, {24, 26, 32, 56}};
+	const uint8_t *code;
+	int32_t distance;
+	size_t at = 0;
+
+	if (!symbol->address || fnp_object_read_address(object, symbol->address, 16, &code) < 0)
+		return;
+	if (memcmp(code, "\x55\x48\x89\xe5", 4) == 0) /* push rbp; mov rbp, rsp */
+		at = 4;
+	if (memcmp(code + at, "\x48\x8b\x05", 3) != 0)
+		return;
+	memcpy(&distance, code + at + 3, sizeof(distance));
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(versions); i++) {
+		if (node_major < versions[i].from || node_major > versions[i].to)
+			continue;
+		ret->wasm_manager = symbol->address + at + 7 + (uint64_t)distance;
+		ret->wasm_size = versions[i].size;
+		ret->wasm_index = versions[i].index;
+	}
+}
+
+/* The embedded builtins, and how long bytecodes are, by symbols that a stripped file does not have. */
+static void find_builtins(const struct fnp_object *object, uint16_t node_major, struct fnp_v8_tables *ret)
+{
+	static const char *const names[] = {"v8_Default_embedded_blob_code_data_",
+					    "v8_Default_embedded_blob_code_",
+					    "v8_Default_embedded_blob_code_size_",
+					    "Builtins_InterpreterEntryTrampoline",
+					    "_ZN2v88internal11interpreter9Bytecodes14kBytecodeSizesE",
+					    "_ZN2v88internal4wasm18GetWasmCodeManagerEv"};
 	struct fnp_object_symbol symbols[FNP_ARRAY_SIZE(names)];
 	uint64_t start;
 
 	fnp_runtime_symbols(object, names, FNP_ARRAY_SIZE(names), symbols);
+	read_bytecode_sizes(object, &symbols[4], ret);
+	read_wasm(object, &symbols[5], node_major, ret);
 	start = symbols[0].address ?: symbols[1].address;
 	if (!start || !symbols[2].address)
 		return;
@@ -151,7 +200,7 @@ int fnp_v8_tables_read(const struct fnp_object *object, uint16_t node_major, str
 	if (node_major == 25)
 		return -EOPNOTSUPP;
 	t.position_shift = node_major >= 26;
-	find_builtins(object, &t);
+	find_builtins(object, node_major, &t);
 	int r = find_shape(&t);
 	if (r == 0)
 		*ret = t;
@@ -176,12 +225,15 @@ static bool set_slot(int32_t offset, uint16_t *ret)
 int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
 {
 	const int32_t *v = t->values;
-	struct fnp_v8_layout l = {.type_shared = (uint16_t)v[FNP_V8_TYPE_SHARED],
+	struct fnp_v8_layout l = {.knows_trampoline = t->trampoline != 0,
+				  .data_bytecode = (uint16_t)(t->code_deopt - TAG),
+				  .type_shared = (uint16_t)v[FNP_V8_TYPE_SHARED],
 				  .type_script = (uint16_t)v[FNP_V8_TYPE_SCRIPT],
 				  .type_bytecode = (uint16_t)v[FNP_V8_TYPE_BYTECODE]};
 	/* The function's number stands behind its flags, the script's id behind the ends of its lines. */
 	bool good = set_field(v[FNP_V8_MAP_TYPE], 2, 64, &l.map_type) &&
 		    set_field(v[FNP_V8_FUNCTION_SHARED], 8, FNP_V8_FUNCTION_MAX, &l.function_shared) &&
+		    set_field(v[FNP_V8_SHARED_DATA], 8, FNP_V8_SHARED_MAX, &l.shared_data) &&
 		    set_field(v[FNP_V8_SHARED_NAME], 8, FNP_V8_SHARED_MAX, &l.shared_name) &&
 		    set_field(v[FNP_V8_SHARED_SCRIPT], 8, FNP_V8_SHARED_MAX, &l.shared_script) &&
 		    set_field(v[FNP_V8_SHARED_FLAGS] + 4, 4, FNP_V8_SHARED_MAX, &l.shared_literal) &&

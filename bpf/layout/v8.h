@@ -10,7 +10,7 @@
  * **Frames.** A head word FNP_WORD(FNP_WORD_V8, 3, address | enum fnp_v8_frame << FNP_V8_FRAME_SHIFT) and three more.
  * Objects move, so a function is its script's id and its number in it, and its address is only where to read names
  * soon; the cookie tells whether it still is the one that was seen.
- *   INTERPRETED  address of the SharedFunctionInfo; ids; offset of the bytecode; cookie
+ *   INTERPRETED  address of the SharedFunctionInfo; ids; offset of the bytecode or FNP_V8_NO_OFFSET; cookie
  *   COMPILED     the same; the same; the pc | FNP_V8_EXACT where it is one; cookie, hash of the code there << 32
  *   FUNCTION     the same, where in the function is not known; 0; cookie
  *   CODE         the pc, of code that is no function's, or whose frame does not say which; the frame's type; FNP_V8_EXACT
@@ -30,6 +30,8 @@ enum fnp_v8_frame {
 };
 #define FNP_V8_FRAME_SHIFT 48
 #define FNP_V8_EXACT (1ULL << 63)
+#define FNP_V8_LATE (1ULL << 62) /* of a compiled frame: see `late` below */
+#define FNP_V8_NO_OFFSET 0xffffffffU
 #define FNP_V8_WORDS 4
 
 /* What a range of the kind FNP_CODE_V8 holds: its `data`. */
@@ -52,6 +54,13 @@ struct fnp_v8_layout {
 	fnp_u16 type_shared, type_script, type_bytecode;
 	/* Slots below rbp. */
 	fnp_u16 slot_context, slot_function, slot_bytecode, slot_offset;
+	/*
+	 * For a walk over the copy of a stack, beside a heap that has changed since: what lies at a function's address
+	 * may be another function by now. Then only what does not move is believed: the function must have the
+	 * bytecode, or the code, that the frame runs. `shared_data`: its bytecode, or what has that at `data_bytecode`.
+	 */
+	fnp_u16 shared_data, data_bytecode, late;
+	fnp_u16 knows_trampoline; /* there is a range FNP_V8_RANGE_TRAMPOLINE */
 };
 
 #define FNP_V8_FUNCTION_MAX 64 /* bytes read of each; all fields above lie in them */
@@ -72,15 +81,24 @@ static inline fnp_u32 fnp_v8_cookie(fnp_u64 ids, fnp_u64 name, fnp_u64 shape)
 	return (fnp_u32)(h >> 32);
 }
 
-/* Of the sixteen bytes of code around a pc, from eight before it on. */
+/*
+ * Of the eight bytes of code before the next instruction, and of those from it on: 16 bits each. Code holds addresses of
+ * objects, which the collector changes when it moves them; no address lies on both sides of where an instruction begins,
+ * so code is still the same when one of the halves is.
+ */
 static inline fnp_u32 fnp_v8_code_hash(fnp_u64 before, fnp_u64 behind)
 {
-	fnp_u64 h = (before ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
+	fnp_u64 a = (before ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
+	fnp_u64 b = (behind ^ 0x9e3779b97f4a7c15ULL) * 0xc4ceb9fe1a85ec53ULL;
 
-	h = (h ^ (h >> 32) ^ behind) * 0xc4ceb9fe1a85ec53ULL;
-	return (fnp_u32)(h >> 32);
+	return (fnp_u32)((a ^ a >> 32) >> 16 & 0xffff) << 16 | (fnp_u32)((b ^ b >> 32) >> 16 & 0xffff);
 }
 
-_Static_assert(sizeof(struct fnp_v8_layout) == 30, "layout");
+static inline int fnp_v8_code_is_same(fnp_u32 a, fnp_u32 b)
+{
+	return a >> 16 == b >> 16 || (a & 0xffff) == (b & 0xffff);
+}
+
+_Static_assert(sizeof(struct fnp_v8_layout) == 38, "layout");
 
 #endif

@@ -39,6 +39,8 @@ _Static_assert(8 * FNP_V8_SCRIPT_AT + FNP_V8_SCRIPT_MAX <= sizeof(((struct fnp_w
 #define FNP_V8_IDS 3 /* of the function that was read last */
 #define FNP_V8_COOKIE 4
 #define FNP_V8_SHARED 5
+#define FNP_V8_OFFSET                                                                                        \
+	6 /* of the bytecode that the leaf runs for the next frame, one more; 0: the frame says it */
 
 /* What the slot of the function in a frame holds. */
 enum fnp_v8_slot {
@@ -121,6 +123,24 @@ FNP_INLINE int fnp_v8_push(struct fnp_walk *walk, fnp_u32 frame, fnp_u64 where, 
 	return 0;
 }
 
+/* Adds a function of which no more is known than that it is on the stack. 0, or negative: no room. */
+FNP_INLINE int fnp_v8_push_function(struct fnp_walk *walk, const struct fnp_v8_layout *l)
+{
+	if (l->late)
+		walk->chain[FNP_V8_IDS] = 0; /* it may be another: without a name */
+	return fnp_v8_push(walk, FNP_V8_FUNCTION, 0, 0);
+}
+
+/* Does the function that was read last have this bytecode now? */
+FNP_INLINE bool fnp_v8_has_bytecode(struct fnp_walk *walk, const struct fnp_v8_layout *l, fnp_u64 bytecode)
+{
+	fnp_u64 data = fnp_v8_word(walk, FNP_V8_SHARED_AT, l->shared_data);
+
+	return data == bytecode ||
+	       (fnp_v8_is_pointer(data) && (fnp_v8_read(walk, data + l->data_bytecode) == bytecode ||
+					    fnp_v8_read(walk, data + 7) == bytecode));
+}
+
 /* The hash of the code around an address, 0 when it cannot be read. */
 FNP_INLINE fnp_u64 fnp_v8_hash_at(struct fnp_walk *walk, fnp_u64 pc)
 {
@@ -141,7 +161,7 @@ FNP_SUBPROGRAM int fnp_v8_push_code(struct fnp_walk *walk, fnp_u64 type)
 		return -1;
 	fnp_walk_push_more(walk, type);
 	fnp_walk_push_more(walk, walk->exact ? FNP_V8_EXACT : 0);
-	fnp_walk_push_more(walk, fnp_v8_hash_at(walk, pc) << 32);
+	fnp_walk_push_more(walk, fnp_v8_hash_at(walk, walk->pc) << 32);
 	return 0;
 }
 
@@ -150,6 +170,9 @@ FNP_SUBPROGRAM int fnp_v8_push_other(struct fnp_walk *walk, fnp_u64 type, fnp_u3
 {
 	if (!walk)
 		return -1;
+	/* The leaf was called by this, not by the interpreter. */
+	if (!walk->exact)
+		walk->chain[FNP_V8_OFFSET] = 0;
 	if (builtin)
 		return fnp_walk_push(walk, FNP_WORD(FNP_WORD_NATIVE, 0, walk->pc - !walk->exact));
 	return fnp_v8_push_code(walk, type);
@@ -174,7 +197,14 @@ FNP_SUBPROGRAM int fnp_v8_push_interpreted(struct fnp_walk *walk, fnp_u32 layout
 	    !fnp_v8_is_map(walk, l, fnp_v8_read(walk, bytecode - 1), l->type_bytecode, FNP_V8_BYTECODE_MAP))
 		return 1;
 	offset = (offset >> 32) - l->bytecode_data;
-	if (offset >> 31)
+	if (walk->chain[FNP_V8_OFFSET]) {
+		offset = walk->chain[FNP_V8_OFFSET] - 1;
+		walk->chain[FNP_V8_OFFSET] = 0;
+		if (offset != FNP_V8_NO_OFFSET)
+			offset -= l->bytecode_data;
+	}
+	if ((offset >> 31 && offset != FNP_V8_NO_OFFSET) ||
+	    (l->late && !fnp_v8_has_bytecode(walk, l, bytecode)))
 		return 1;
 	return fnp_v8_push(walk, FNP_V8_INTERPRETED, offset, 0);
 }
@@ -195,10 +225,11 @@ FNP_SUBPROGRAM int fnp_v8_push_framed(struct fnp_walk *walk, fnp_u32 layout, fnp
 	if (r != FNP_V8_SCRIPT_FUNCTION)
 		return fnp_v8_push_other(walk, FNP_V8_TYPES_MAX, builtin);
 	if (!builtin)
-		return fnp_v8_push(walk, FNP_V8_COMPILED, pc | (walk->exact ? FNP_V8_EXACT : 0),
-				   fnp_v8_hash_at(walk, pc));
+		return fnp_v8_push(walk, FNP_V8_COMPILED,
+				   pc | (walk->exact ? FNP_V8_EXACT : 0) | (l->late ? FNP_V8_LATE : 0),
+				   fnp_v8_hash_at(walk, walk->pc));
 	r = fnp_v8_push_interpreted(walk, layout);
-	return r > 0 ? fnp_v8_push(walk, FNP_V8_FUNCTION, 0, 0) : r;
+	return r > 0 ? fnp_v8_push_function(walk, l) : r;
 }
 
 /* Goes on with the caller of the frame at walk->fp. */
@@ -212,6 +243,13 @@ FNP_SUBPROGRAM int fnp_v8_return(struct fnp_walk *walk)
 	    fnp_walk_load(walk, walk->fp + 8, &pc) || fnp_walk_load(walk, walk->fp, &fp) || pc == 0)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
 	return fnp_walk_caller(walk, pc, walk->fp + 16, fp);
+}
+
+FNP_INLINE bool fnp_v8_knows_trampoline(fnp_u32 layout)
+{
+	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);
+
+	return l && l->knows_trampoline;
 }
 
 #include "bpf/walk/v8_leaf.h"
@@ -228,6 +266,9 @@ FNP_SUBPROGRAM int fnp_walk_v8(struct fnp_walk *walk)
 	if (!fnp_array_at(fnp_v8_layouts, layout))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
 	builtin = walk->data;
+	/* The offset of the leaf is of use to the interpreter's frame below it; what makes calls itself has told the frame. */
+	if (!walk->exact && builtin != FNP_V8_RANGE_TRAMPOLINE && fnp_v8_knows_trampoline(layout))
+		walk->chain[FNP_V8_OFFSET] = 0;
 	if (walk->exact) {
 		int r = fnp_v8_leaf(walk, layout, builtin);
 

@@ -9,6 +9,8 @@
  *   many builtins (loads, stores, arithmetic, bytecode handlers, calls) make no frame: rbp is that of the function that
  *   called them, and the return address into it is on top of the stack, or a few words above
  *
+ * A bytecode handler keeps the offset of its bytecode in a register; the frame has it only while the handler calls.
+ *
  * Slots that lie below rsp are not filled yet, and hold what earlier calls left there: they are never read.
  */
 #ifndef FNP_BPF_WALK_V8_LEAF_H
@@ -18,10 +20,15 @@
 
 #define FNP_V8_R9 9
 #define FNP_V8_R10 10
-#define FNP_V8_BEHIND 8	   /* bytes of code read before the pc ... */
-#define FNP_V8_AHEAD 24	   /* ... and from it on */
-#define FNP_V8_SEARCH 8	   /* words above rsp in which a return address is looked for */
-#define FNP_V8_PROLOGUE 16 /* bytes before a frame is made */
+/* The interpreter's: offset of the bytecode, the BytecodeArray, the table of handlers. */
+#define FNP_V8_BYTECODE_OFFSET 9
+#define FNP_V8_BYTECODE_ARRAY 12
+#define FNP_V8_DISPATCH 15
+#define FNP_V8_HANDLER_MAX 4096 /* bytes of one */
+#define FNP_V8_BEHIND 8		/* bytes of code read before the pc ... */
+#define FNP_V8_AHEAD 24		/* ... and from it on */
+#define FNP_V8_SEARCH 8		/* words above rsp in which a return address is looked for */
+#define FNP_V8_PROLOGUE 16	/* bytes before a frame is made */
 
 /* Eight bytes of code at an offset from the pc, of what was read around it. */
 FNP_INLINE fnp_u64 fnp_v8_bytes(const struct fnp_walk *walk, int offset)
@@ -156,16 +163,37 @@ FNP_SUBPROGRAM int fnp_v8_leaf_edges(struct fnp_walk *walk, fnp_u32 layout, fnp_
 }
 
 /*
+ * The offset of the bytecode whose handler the leaf is, believed when the table of handlers leads to where the leaf is;
+ * 0, or -1.
+ */
+FNP_SUBPROGRAM int fnp_v8_handler_offset(struct fnp_walk *walk)
+{
+	fnp_u64 offset, array, table, handler;
+
+	if (!walk || fnp_walk_reg(walk, FNP_V8_BYTECODE_OFFSET, &offset) || offset >> 31 ||
+	    fnp_walk_reg(walk, FNP_V8_BYTECODE_ARRAY, &array) || !fnp_v8_is_pointer(array) ||
+	    fnp_walk_reg(walk, FNP_V8_DISPATCH, &table) ||
+	    fnp_read_user(&walk->value, sizeof(walk->value), array + offset))
+		return -1;
+	handler = fnp_v8_read(walk, table + 8 * (walk->value & 0xff));
+	if (walk->pc < handler || walk->pc - handler >= FNP_V8_HANDLER_MAX)
+		return -1;
+	walk->chain[FNP_V8_OFFSET] = offset + 1;
+	return 0;
+}
+
+/*
  * A builtin, and a whole frame of a function at rbp: the builtin has no frame of its own. Where in the function it was
  * called is told by the return address, near the top of the stack.
  */
 FNP_SUBPROGRAM int fnp_v8_frameless(struct fnp_walk *walk, fnp_u32 layout)
 {
+	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);
 	fnp_u32 search = FNP_V8_SEARCH;
 	fnp_u64 word;
 	int r = 1;
 
-	if (!walk)
+	if (!walk || !l)
 		return -1;
 	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_NATIVE, 0, walk->pc)))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
@@ -183,7 +211,7 @@ FNP_SUBPROGRAM int fnp_v8_frameless(struct fnp_walk *walk, fnp_u32 layout)
 	if (walk->data == FNP_V8_RANGE_TRAMPOLINE)
 		r = fnp_v8_push_interpreted(walk, layout);
 	if (r > 0)
-		r = fnp_v8_push(walk, FNP_V8_FUNCTION, 0, 0);
+		r = fnp_v8_push_function(walk, l);
 	if (r < 0)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
 	return fnp_v8_return(walk);
@@ -194,8 +222,11 @@ FNP_SUBPROGRAM int fnp_v8_leaf(struct fnp_walk *walk, fnp_u32 layout, fnp_u32 bu
 {
 	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);
 	fnp_u64 context;
-	int r = fnp_v8_leaf_edges(walk, layout, builtin);
+	int r;
 
+	if (walk && walk->data == FNP_V8_RANGE_BUILTINS && fnp_v8_handler_offset(walk))
+		walk->chain[FNP_V8_OFFSET] = FNP_V8_NO_OFFSET + 1ULL;
+	r = fnp_v8_leaf_edges(walk, layout, builtin);
 	if (!walk || !l || r <= 0 || !builtin)
 		return r;
 	if (fnp_walk_load(walk, walk->fp - l->slot_context, &context))

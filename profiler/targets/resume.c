@@ -18,6 +18,7 @@ struct fnp_resumer {
 	struct fnp_spaces *spaces;
 	fnp_code_range_vec ranges;
 	struct fnp_walk walk;
+	struct fnp_v8_layout v8_layout; /* for a heap that has changed since */
 	/* The copy of the stack that is walked. */
 	uint64_t stack_start;
 	const uint8_t *stack;
@@ -175,7 +176,7 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 	int r;
 
 	fnp_spaces_runtime_words(resumer->spaces, process->pid, space.runtime);
-	space.runtime[0][0] = space.runtime[1][0] = 0; /* of the one layout below */
+	space.runtime[0][0] = space.runtime[1][0] = space.runtime[2][0] = 0; /* of the one layout below */
 	r = fnp_tables_lock(tables, &shown, &n_shown, &arenas, &n_arenas);
 	if (r < 0)
 		return r;
@@ -189,6 +190,8 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 		 sizeof(*stack->python_layout), NULL},
 		{"fnp_hotspot_layouts", &resumer->hotspot, stack->hotspot_layout != NULL,
 		 sizeof(resumer->hotspot), NULL},
+		{"fnp_v8_layouts", &resumer->v8_layout, stack->v8_layout != NULL, sizeof(resumer->v8_layout),
+		 NULL},
 	};
 	struct fnp_walk_env env = {.maps = maps,
 				   .n_maps = FNP_ARRAY_SIZE(maps),
@@ -204,10 +207,14 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 	fnp_walk_python_on = true;
 	fnp_walk_hotspot_on = stack->hotspot_layout != NULL;
 	resumer->code_pid = process->exited ? 0 : (pid_t)process->pid;
-	resumer->live_pid = stack->hotspot_layout ? resumer->code_pid : 0;
+	fnp_walk_v8_on = stack->v8_layout != NULL;
+	if (stack->v8_layout)
+		resumer->v8_layout = *stack->v8_layout;
+	resumer->v8_layout.late = 1;
+	resumer->live_pid = stack->hotspot_layout || stack->v8_layout ? resumer->code_pid : 0;
 	restore(&resumer->walk, resume, process->pid, stack, n_words);
 	run(&resumer->walk);
-	fnp_walk_python_on = fnp_walk_hotspot_on = false;
+	fnp_walk_python_on = fnp_walk_hotspot_on = fnp_walk_v8_on = false;
 	fnp_walk_env = NULL;
 	fnp_tables_unlock(tables);
 	return 0;
@@ -244,7 +251,10 @@ int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *proc
 		missing = r == 0 ? missing_table(resumer) : 0;
 		if (missing == 0 || missing == before)
 			break;
-		fnp_tables_wait(fnp_spaces_tables(resumer->spaces), missing);
+		if (stack->may_wait)
+			fnp_tables_wait(fnp_spaces_tables(resumer->spaces), missing);
+		else if (fnp_tables_is_building(fnp_spaces_tables(resumer->spaces), missing))
+			r = -EAGAIN;
 	}
 	fnp_spaces_release_ranges(resumer->spaces, &resumer->ranges);
 	if (r < 0)

@@ -8,6 +8,7 @@
 
 #include "bpf/layout/hotspot.h"
 #include "bpf/layout/python.h"
+#include "bpf/layout/v8.h"
 #include "bpf/wire.h"
 #include "profiler/targets/spaces.h"
 
@@ -22,18 +23,22 @@ struct fnp_resume_stack {
 	const uint64_t *words;
 	uint32_t n_words;
 	uint32_t truncation; /* enum fnp_truncation_cause */
+	bool may_wait;	     /* for tables that are being compiled; else -EAGAIN while there are such */
 	/* For frames of Python: the bytes of FNP_SECTION_RESUME_PYTHON, not trusted, and the interpreter's layout. */
 	const void *python;
 	size_t python_size;
 	const struct fnp_python_layout *python_layout; /* NULL: the stack has a marker where Python's frames were */
 	/* Of a JVM that was not known when the sample was taken; its code and methods are read where they are. NULL: none */
 	const struct fnp_hotspot_layout *hotspot_layout;
+	/* The same of a process with V8, whose objects move: frames that do not fit any more have no name. */
+	const struct fnp_v8_layout *v8_layout;
 };
 
 /*
  * Goes on from `section` (the bytes of FNP_SECTION_RESUME, of `size`, not trusted) for a sample of `process` taken at
- * `time_ns`. Waits for unwind tables that are being compiled. `stack` is what the sample has, and becomes the whole
- * stack, in memory of the resumer that is valid until the next call; untouched on failure. 0, -EBADMSG, -ENOMEM.
+ * `time_ns`. `stack` is what the sample has, and becomes the whole
+ * stack, in memory of the resumer that is valid until the next call; untouched on failure. 0, -EAGAIN, -EBADMSG,
+ * -ENOMEM.
  */
 int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *process, uint64_t time_ns,
 		     const void *section, size_t size, struct fnp_resume_stack *stack);

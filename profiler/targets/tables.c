@@ -54,6 +54,7 @@ struct fnp_tables {
 	struct fnp_arenas *arenas;
 	struct fnp_disk_cache *cache;
 	uint64_t clock; /* of unused_since */
+	uint64_t finished;
 	struct fnp_tables_stats stats;
 };
 
@@ -277,6 +278,7 @@ static void *work(void *self)
 			finish_ready(tables, i, unwind);
 		tables->stats.building--;
 		tables->stats.build_ns += thread_cpu_ns() - begin_ns;
+		tables->finished++;
 		pthread_cond_broadcast(&tables->done);
 	}
 	pthread_mutex_unlock(&tables->lock);
@@ -370,6 +372,28 @@ void fnp_tables_wait(struct fnp_tables *tables, uint32_t slot)
 	while (tables->slots[slot].state == SLOT_BUILDING)
 		pthread_cond_wait(&tables->done, &tables->lock);
 	pthread_mutex_unlock(&tables->lock);
+}
+
+bool fnp_tables_is_building(struct fnp_tables *tables, uint32_t slot)
+{
+	bool is_building;
+
+	if (slot == 0 || slot >= FNP_TABLES_SLOT_NEVER)
+		return false;
+	pthread_mutex_lock(&tables->lock);
+	is_building = tables->slots[slot].state == SLOT_BUILDING;
+	pthread_mutex_unlock(&tables->lock);
+	return is_building;
+}
+
+uint64_t fnp_tables_finished(struct fnp_tables *tables)
+{
+	uint64_t finished;
+
+	pthread_mutex_lock(&tables->lock);
+	finished = tables->finished;
+	pthread_mutex_unlock(&tables->lock);
+	return finished;
 }
 
 int fnp_tables_lock(struct fnp_tables *tables, const struct fnp_table **ret_tables, size_t *ret_n,

@@ -49,6 +49,10 @@ void fnp_tables_release(struct fnp_tables *tables, uint32_t slot);
 /* Waits until a slot's table is ready, or known to be impossible. */
 void fnp_tables_wait(struct fnp_tables *tables, uint32_t slot);
 
+/* For those who do not wait: is it being made? And how many were ready, or known to be impossible, so far? */
+bool fnp_tables_is_building(struct fnp_tables *tables, uint32_t slot);
+uint64_t fnp_tables_finished(struct fnp_tables *tables);
+
 /* Memory as the walkers see it, for a walk in user space. Held until fnp_tables_unlock(). 0 or -errno (not locked). */
 int fnp_tables_lock(struct fnp_tables *tables, const struct fnp_table **ret_tables, size_t *ret_n,
 		    const struct fnp_walk_arena **ret_arenas, size_t *ret_n_arenas);

@@ -8,6 +8,7 @@ is tried, FNPROF_TEST_NODES adds others (programs, separated by colons).
 --version=N tries the newest Node.js N of npm, kept in the user's cache. It
 prints a line for each Node.js, way to run it and program; with --cpu-prof the figure of Node's own profiler beside it.
 """
+import functools
 import glob
 import json
 import os
@@ -17,6 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../formats"))
+import check_pprof  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FNPROF = os.environ.get("FNPROF", "build/release/fnprof")
@@ -42,16 +47,21 @@ CHAINS = {
     "regexp": r"main(;\(regexp\))?",
     "garbage": r"main",
     "workers": r"main(;a(;b(;c(;leaf)?)?)?)?",
+    "wasm": r"main(;größe::outer(;wasmInner(;wasm-function\[1\])?)?|;callsBack(;back(;leaf)?)?|;back(;leaf)?)?",
+    "napi": r"main(;fromNative(;leaf)?)?",
+    "lines": r"main(;lineMiddle(;lineLeaf)?)?",
 }
-MORE = "|main;more" # asks the clock
+MORE = "|main;more(;spent(;(cpuUsage|get))*)?" # asks the clocks
 
 # How much of a program's samples is in its leaf at least.
 LEAF = {"chain": .9, "recursion": .8, "closures": .8, "classes": .8, "generators": .7, "async": .8, "sort": .5,
-        "callbacks": .1, "indirect": .5, "unicode": .8, "evals": .8, "workers": .9, "regexp": .9}
-LEAF_NAME = {"regexp": "(regexp)"}
+        "callbacks": .1, "indirect": .5, "unicode": .8, "evals": .8, "workers": .9, "regexp": .9, "napi": .8, "wasm": .5,
+        "lines": .8}
+LEAF_NAME = {"regexp": "(regexp)", "lines": "lineLeaf", "wasm": "wasm-function[1]"}
 # Ignition makes no frame of its own for a regular expression in its interpreter, and leaves are shorter there.
-QUICK = ["chain", "recursion", "classes", "async", "callbacks", "unicode"]
+QUICK = ["chain", "lines", "napi", "wasm", "recursion", "classes", "async", "callbacks", "unicode"]
 
+# What a version has no compiler for is left out: 18 has no Maglev.
 WAYS = {
     "ignition": ["--no-opt", "--no-maglev", "--no-sparkplug"],
     "sparkplug": ["--always-sparkplug", "--no-opt", "--no-maglev"],
@@ -117,9 +127,74 @@ def judge(folded, program):
     return total, whole, wrong, leaf, unnamed, cut
 
 
+@functools.lru_cache(maxsize=None)
+def options_of(node):
+    """The names of V8's options that this one has."""
+    said = subprocess.run([node, "--v8-options"], capture_output=True, text=True).stdout
+    return {o.replace("_", "-") for o in re.findall(r"^  --([\w-]+)", said, re.M)}
+
+
+def addon():
+    """The addon that calls back, compiled once; None without a compiler."""
+    if not addon.path and shutil.which("cc"):
+        addon.folder = tempfile.TemporaryDirectory(prefix="fnprof-v8-")
+        path = os.path.join(addon.folder.name, "calls.node")
+        if subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", path, os.path.join(HERE, "v8_addon.c")]).returncode == 0:
+            addon.path = path
+    return addon.path
+
+
+addon.path = None
+
+
 def start(node, way, program, ms, extra=()):
-    command = [node, *way, *extra, TRUTH, program, str(ms)]
+    known = options_of(node)
+    way = [o for o in way if o[2:] in known or o[2:].removeprefix("no-") in known]
+    command = [node, *way, *extra, TRUTH, program, str(ms), *([addon()] if program == "napi" else [])]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def marked_lines():
+    """From the marks in the programs: {(caller, callee): line} and {function: lines that it spends its time in}."""
+    calls, within = {}, {}
+    with open(TRUTH, encoding="utf-8") as f:
+        for n, line in enumerate(f, 1):
+            if mark := re.search(r"// (\w+) calls (\w+)$", line):
+                calls[mark.groups()] = n
+            elif mark := re.search(r"// in (\w+)$", line):
+                within.setdefault(mark.group(1), set()).add(n)
+    return calls, within
+
+
+def judge_lines(pprof):
+    """Nanoseconds of frames whose line is the marked one, is not known, is another; and examples of the last."""
+    with open(pprof, "rb") as f:
+        profile = check_pprof.message("profile", check_pprof.unpack(f.read()))
+    text = [s.decode() for s in profile["string_table"]]
+    functions = {f["id"]: text[f["name"]] for f in profile["function"]}
+    locations = {l["id"]: [(functions[x["function_id"]], x["line"]) for x in l["line"]] for l in profile["location"]}
+    calls, within = marked_lines()
+    right = unknown = 0
+    wrong = {}
+    for sample in profile["sample"]:
+        frames, ns = [x for l in sample["location_id"] for x in locations[l]], sample["value"][1]
+        # The interpreter does not tell its frame where it is before it makes room for a number.
+        if any("v8::internal::Heap" in name for name, _ in frames):
+            continue
+        own = [(name, line) for name, line in frames if name in within or any(name in pair for pair in calls)]
+        for i, (name, line) in enumerate(own):
+            callee = own[i - 1][0] if i else None
+            expected = {calls[name, callee]} if (name, callee) in calls else within.get(name) if i == 0 else None
+            if not expected:
+                continue
+            if line in expected:
+                right += ns
+            elif line == 0:
+                unknown += ns
+            else:
+                what = f"{name}:{line} in {'<'.join(x[0] for x in frames[:4])}, not {expected}"
+                wrong[what] = wrong.get(what, 0) + ns
+    return right, unknown, wrong
 
 
 def cpu_prof(node, way, program, ms):
@@ -157,8 +232,6 @@ def run(node, program, way, ms, beside):
         process = start(node, WAYS[way], program, ms)
         time.sleep(.2)
         if process.poll() is not None:
-            if "bad option" in process.communicate()[1]:
-                return []
             return [f"{label}: did not run"]
         recorder = subprocess.Popen([FNPROF, "record", "-F", "999", "-o", out, "-p", str(process.pid)],
                                     stderr=subprocess.PIPE, text=True)
@@ -173,11 +246,21 @@ def run(node, program, way, ms, beside):
         if recorder.returncode != 0 or process.returncode != 0 or not files:
             return [f"{label}: failed: {said.strip()[-300:]} {error[-300:]}"]
         total, whole, wrong, leaf, unnamed, cut = judge(files[0], program)
+        lines = judge_lines(glob.glob(os.path.join(out, "profiles/*/*.pb.gz"))[0]) if program == "lines" else None
     total = max(total, 1)
     print(f"{label}: {total / 1e6:.0f} ms, whole {whole / total:.2%}, wrong {sum(wrong.values()) / total:.2%}, "
           f"unnamed {unnamed / total:.2%}, leaf {leaf / total:.1%}"
           + ("; " + cpu_prof(node, WAYS[way], program, ms) if beside else ""), flush=True)
     problems = [f"{label}: may not be: {' '.join(own_frames(s.split(';'), program))[:200]} in {s[-300:]}" for s in list(wrong)[:2]]
+    if lines:
+        right, unknown, others = lines
+        every = max(right + unknown + sum(others.values()), 1)
+        print(f"{label}: lines right {right / every:.2%}, not known {unknown / every:.2%}, others "
+              f"{sum(others.values()) / every:.2%}", flush=True)
+        # Maglev does not say where in a function it inlined another.
+        if right / every < (.3 if way in ("maglev", "mixed") else .85) or sum(others.values()) / every > .03:
+            problems += [f"{label}: line {x} ({ns / 1e6:.1f} ms)" for x, ns in sorted(others.items(), key=lambda x: -x[1])[:4]]
+            problems.append(f"{label}: only {right / every:.2%} of lines are right")
     if total < ms * 1.5e5:
         problems.append(f"{label}: hardly any sample")
     if whole / total < .99:

@@ -6,8 +6,27 @@ const { Worker, isMainThread, workerData } = require('worker_threads');
 
 let sink = 0;
 const ms = isMainThread ? +process.argv[3] : workerData.ms;
-let end = Date.now() + ms;
-const more = () => Date.now() < end;
+// It ends when so much CPU time is spent, which takes longer on a busy machine; but not for ever.
+let end, late, spentBefore;
+
+function spent() {
+	const { user, system } = process.cpuUsage();
+	return (user + system) / 1000;
+}
+
+function begin() {
+	spentBefore = spent();
+	end = Date.now() + ms;
+	late = Date.now() + 15 * ms;
+}
+begin();
+
+function more() {
+	if (Date.now() < end)
+		return true;
+	end = Date.now() + 20;
+	return end < late && spent() - spentBefore < ms;
+}
 
 function leaf(n) {
 	let s = 0;
@@ -63,6 +82,49 @@ function größe(n) { return leaf(n); }
 function 日本語(n) { const r = größe(n); sink += r; return r; }
 function 𝒻oo(n) { const r = 日本語(n); sink += r; return r; }
 
+// ---- lines, by marks that the test reads
+function lineLeaf(n) {
+	let s = 0; // in lineLeaf
+	for (let i = 0; i < n; i++) // in lineLeaf
+		s = (s * 31 + i) | 0; // in lineLeaf
+	return s; // in lineLeaf
+}
+function lineMiddle(n) {
+	const half = n >> 1;
+	let s = half;
+	s += lineLeaf(half); // lineMiddle calls lineLeaf
+	s += n;
+	return s;
+}
+
+// ---- called back by an addon
+function fromNative(n) { return leaf(n) + 1; }
+const calls = isMainThread && process.argv[4] ? require(process.argv[4]).call : undefined;
+
+// ---- WebAssembly: outer calls inner calls a nameless function, which loops; callsBack calls an import
+function wasmModule() {
+	const u = (n) => { const b = []; do { const x = n & 127; n >>>= 7; b.push(n ? x | 128 : x); } while (n); return b; };
+	const vec = (items) => [...u(items.length), ...items.flat()];
+	const text = (s) => { const b = [...Buffer.from(s)]; return [...u(b.length), ...b]; };
+	const section = (id, body) => [id, ...u(body.length), ...body];
+	const body = (locals, code) => { const b = [...locals, ...code, 0x0b]; return [...u(b.length), ...b]; };
+	const loop = [0x03, 0x40, // loop
+		0x20, 1, 0x41, 31, 0x6c, 0x20, 0, 0x6a, 0x21, 1, // s = s * 31 + n
+		0x20, 0, 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b, // if (n = n - 1) again
+		0x20, 1];
+	const call = (i) => [0x20, 0, 0x10, i, 0x41, 1, 0x6a];
+	return new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+		...section(1, vec([[0x60, 1, 0x7f, 1, 0x7f]])),
+		...section(2, vec([[...text('env'), ...text('back'), 0, 0]])),
+		...section(3, vec([[0], [0], [0], [0]])),
+		...section(7, vec([[...text('run'), 0, 3], [...text('runBack'), 0, 4]])),
+		...section(10, vec([body([1, 1, 0x7f], loop), body([0], call(1)), body([0], call(2)), body([0], call(0))])),
+		...section(0, [...text('name'), 1, ...(() => { const m = vec([[2, ...text('wasmInner')], [3, ...text('größe::outer')], [4, ...text('callsBack')]]); return [...u(m.length), ...m]; })()])]);
+}
+function back(n) { return leaf(300) * 0 + n; }
+
+const wasmInstance = process.argv[2] === 'wasm' && new WebAssembly.Instance(new WebAssembly.Module(wasmModule()), { env: { back } });
+
 const evalled = eval('(function fromEval(n) { return leaf(n) + 1; })');
 const made = new Function('leaf', 'n', 'return leaf(n) + 1;');
 
@@ -88,11 +150,21 @@ const programs = {
 	evals: function main() { while (more()) sink += evalled(1000) + made(leaf, 1000); },
 	regexp: function main() { const s = 'a'.repeat(3000); while (more()) sink += /(?:aa|ab)*c/.test(s) + 0; },
 	garbage: function main() { let keep = []; while (more()) { for (let i = 0; i < 1000; i++) keep.push({ i, s: 'x' + i }); if (keep.length > 100000) keep = []; } },
+	wasm: function main() {
+		const { exports } = wasmInstance;
+		for (let i = 0; more(); i++)
+			sink += exports.run(3000) + (i % 16 ? 0 : exports.runBack(3));
+	},
+	napi: function main() { while (more()) sink += calls(fromNative, 1000); },
+	lines: function main() {
+		while (more())
+			sink += lineMiddle(4000); // main calls lineMiddle
+	},
 	workers: function main() { while (more()) a(2000); },
 };
 
 function startProgram(name) {
-	end = Date.now() + ms;
+	begin();
 	if (name === 'workers')
 		for (let i = 0; i < 2; i++)
 			new Worker(__filename, { workerData: { ms } });

@@ -108,6 +108,9 @@ static void walk_all(struct fnp_cursor c)
 		layout.type_shared = layout.type_script = layout.type_bytecode = which;
 	if (which & 2)
 		fnp_cursor_copy(&c, &layout, sizeof(layout));
+	layout.shared_data = 15;
+	layout.data_bytecode = 7;
+	layout.late = which >> 4 & 1;
 	struct memory memory = {c.pos, fnp_cursor_left(&c)};
 	struct fnp_walk_map maps[] = {
 		{"fnp_pid_spaces", &ref, 1, sizeof(ref), find_ref},
@@ -206,7 +209,7 @@ static void read_all(struct fnp_cursor c)
 		}
 		fnp_v8_bytecode_position(&view, object, (uint32_t)i);
 		if (i % 16 == 0)
-			fnp_v8_code_read(&view, object + 200, 0, &code);
+			fnp_v8_code_read(&view, object + 200, object + 201, 0, &code);
 		if (code.n > FNP_RUNTIME_LINES_MAX)
 			abort();
 	}
