@@ -4,16 +4,17 @@
 #include <errno.h>
 
 #include "symbolizer/unwind_binding.h"
+#include "symbolizer/unwind_go.h"
 #include "symbolizer/unwind_handover.h"
 
 #define PLT_ENTRY 16
 #define SIGNAL_SEARCH_MAX (4U << 20)
 #define SAVED(fp, ra) ((fp) | (ra) << 4)
 
-static const struct fnp_rule root = {.cfa_kind = FNP_CFA_REG,
-				     .cfa_reg = 7,
-				     .cfa_offset = 8,
-				     .saved = SAVED(FNP_SAVED_SAME, FNP_SAVED_UNDEFINED)};
+const struct fnp_rule fnp_known_root = {.cfa_kind = FNP_CFA_REG,
+					.cfa_reg = 7,
+					.cfa_offset = 8,
+					.saved = SAVED(FNP_SAVED_SAME, FNP_SAVED_UNDEFINED)};
 
 /* rsp plus an offset, the return address below the frame's address. */
 static struct fnp_rule plain(int offset)
@@ -25,7 +26,7 @@ static struct fnp_rule plain(int offset)
 				 .saved = SAVED(FNP_SAVED_SAME, FNP_SAVED_AT_CFA)};
 }
 
-static const struct fnp_rule by_frame_pointer = {.cfa_kind = FNP_CFA_REG,
+const struct fnp_rule fnp_known_frame_pointer = {.cfa_kind = FNP_CFA_REG,
 						 .cfa_reg = 6,
 						 .cfa_offset = 16,
 						 .fp_offset = -16,
@@ -33,13 +34,13 @@ static const struct fnp_rule by_frame_pointer = {.cfa_kind = FNP_CFA_REG,
 						 .saved = SAVED(FNP_SAVED_AT_CFA, FNP_SAVED_AT_CFA)};
 
 /* What the kernel leaves on the stack: a ucontext_t, its registers at 40, in the order of <sys/ucontext.h>. */
-static const struct fnp_rule signal_return = {.cfa_kind = FNP_CFA_DEREF,
-					      .cfa_reg = 7,
-					      .cfa_offset = 160,
-					      .fp_offset = 120,
-					      .ra_offset = 168,
-					      .saved = SAVED(FNP_SAVED_AT_SP, FNP_SAVED_AT_SP),
-					      .flags = FNP_RULE_SIGNAL};
+const struct fnp_rule fnp_known_signal_return = {.cfa_kind = FNP_CFA_DEREF,
+						 .cfa_reg = 7,
+						 .cfa_offset = 160,
+						 .fp_offset = 120,
+						 .ra_offset = 168,
+						 .saved = SAVED(FNP_SAVED_AT_SP, FNP_SAVED_AT_SP),
+						 .flags = FNP_RULE_SIGNAL};
 
 static int add(struct fnp_cfi *cfi, uint64_t start, uint64_t end, const struct fnp_rule *rule)
 {
@@ -134,7 +135,7 @@ static int add_entry_point(const struct known *k)
 		return 0;
 	is_linker = fnp_object_read_address(k->object, entry, sizeof(linker), &code) == 0 &&
 		    memcmp(code, linker, sizeof(linker)) == 0;
-	return add(k->cfi, entry, entry + (is_linker ? 64 : 32), &root);
+	return add(k->cfi, entry, entry + (is_linker ? 64 : 32), &fnp_known_root);
 }
 
 int fnp_known_add_entries(const struct fnp_object *object, struct fnp_cfi *cfi, const struct fnp_cfi *other)
@@ -162,12 +163,18 @@ static int overlay_signal_return(struct fnp_rows *rows, uint64_t address, size_t
 {
 	const struct fnp_rule *here = fnp_rows_rule_at(rows, address);
 
-	if (here && ((here->flags & FNP_RULE_SIGNAL) || here->cfa_kind != FNP_CFA_REG || here->cfa_offset != 8))
-		return 0;
 	/* The kernel stands behind the system call while it takes the registers back. */
-	if (!fnp_rows_rule_at(rows, address + size))
-		size++;
-	return fnp_rows_overlay(rows, address - 1, address + size, &signal_return);
+	size_t behind = fnp_rows_rule_at(rows, address + size) ? 0 : 1;
+
+	if (here && (here->flags & FNP_RULE_SIGNAL)) {
+		struct fnp_rule rule = *here;
+
+		return fnp_rows_overlay(rows, address + size, address + size + behind, &rule);
+	}
+	if (here && (here->cfa_kind != FNP_CFA_REG || here->cfa_offset != 8))
+		return 0;
+	size += behind;
+	return fnp_rows_overlay(rows, address - 1, address + size, &fnp_known_signal_return);
 }
 
 static int overlay_signal_returns(const struct fnp_object *object, struct fnp_rows *rows)
@@ -202,119 +209,77 @@ static int overlay_signal_returns(const struct fnp_object *object, struct fnp_ro
 	return r;
 }
 
-/* A function by its name, with or without the suffix that says how it is called. */
-static bool find_go_function(const struct fnp_object *object, const char *name, struct fnp_object_symbol *ret)
-{
-	char abi0[64];
-
-	snprintf(abi0, sizeof(abi0), "%s.abi0", name);
-	if (fnp_object_find_symbol(object, abi0, ret) < 0 && fnp_object_find_symbol(object, name, ret) < 0)
-		return false;
-	return ret->size > 0 && ret->size < 65536 && ret->address <= UINT64_MAX - ret->size;
-}
-
-/* Between `mov rsp, r12` and `mov r12, rsp` these run on the thread's own stack; the frame pointer stays. */
-static int overlay_go_vdso_call(const struct fnp_object *object, struct fnp_rows *rows, const char *name)
-{
-	static const uint8_t save[] = {0x49, 0x89, 0xe4}, restore[] = {0x4c, 0x89, 0xe4};
-	struct fnp_rule rule = by_frame_pointer;
-	const uint8_t *code, *from, *to;
-	struct fnp_object_symbol symbol;
-
-	if (!find_go_function(object, name, &symbol) ||
-	    fnp_object_read_address(object, symbol.address, symbol.size, &code) < 0)
-		return 0;
-	from = memmem(code, symbol.size, save, sizeof(save));
-	to = from ? memmem(from, symbol.size - (size_t)(from - code), restore, sizeof(restore)) : NULL;
-	if (!to)
-		return 0;
-	rule.flags = FNP_RULE_OTHER_STACK;
-	return fnp_rows_overlay(rows, symbol.address + (uint64_t)(from - code),
-				symbol.address + (uint64_t)(to - code) + 3, &rule);
-}
+/* What is done with each place in the code of small objects at which some bytes stand. */
+struct pattern {
+	const uint8_t *bytes;
+	size_t size;
+	int (*found)(const struct fnp_cfi *cfi, struct fnp_rows *rows, uint64_t address, const uint8_t *code,
+		     size_t left);
+};
 
 /*
- * A goroutine is stopped by a call of this that a signal handler makes it do between any two instructions: who called
- * stands where it was interrupted, not behind a call.
+ * Where a context of makecontext() begins: glibc's function returns to code that was never called, so the byte before it
+ * is looked up, which nobody describes. The pattern stands at its start, or behind endbr64.
  */
-static int overlay_go_preemption(const struct fnp_object *object, struct fnp_rows *rows)
+static int overlay_context_start(const struct fnp_cfi *cfi, struct fnp_rows *rows, uint64_t address,
+				 const uint8_t *code FNP_UNUSED, size_t left FNP_UNUSED)
 {
-	struct fnp_object_symbol symbol;
-	struct fnp_rule rule;
-	uint64_t end;
+	const struct fnp_cfi_fde *fde = covering(cfi, cfi->fdes.len, address);
+
+	if (!fde || address - fde->start > 4 || fnp_rows_rule_at(rows, fde->start - 1))
+		return 0;
+	return fnp_rows_overlay(rows, fde->start - 1, fde->end, &fnp_known_root);
+}
+
+/* In setcontext() and swapcontext() nothing says who called while rsp is another's, up to the push of where it goes on. */
+static int overlay_context_change(const struct fnp_cfi *cfi FNP_UNUSED, struct fnp_rows *rows,
+				  uint64_t address, const uint8_t *code, size_t left)
+{
+	static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
+	static const uint8_t last[] = {0x48, 0x8b, 0x8a, 0xa8, 0x00, 0x00, 0x00, 0x51}; /* push rcx */
+	const uint8_t *end = memmem(code, FNP_MIN(left, (size_t)64), last, sizeof(last));
+
+	if (!end)
+		return 0;
+	return fnp_rows_overlay(rows, address + 7, address + (uint64_t)(end - code) + sizeof(last), &unknown);
+}
+
+static int overlay_pattern(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
+			   const struct pattern *pattern)
+{
+	const struct fnp_segment *segments;
+	size_t n = fnp_object_segments(object, &segments);
 	int r = 0;
 
-	if (!find_go_function(object, "runtime.asyncPreempt", &symbol))
-		return 0;
-	for (uint64_t at = symbol.address; r == 0 && at < symbol.address + symbol.size; at = end) {
-		const struct fnp_rule *here = fnp_rows_rule_at(rows, at);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t size = segments[i].file_size;
+		const uint8_t *code, *at, *end;
 
-		for (end = at + 1; end < symbol.address + symbol.size; end++) {
-			if (fnp_rows_rule_at(rows, end) != here)
-				break;
-		}
-		if (!here)
+		if (!(segments[i].flags & PF_X) || size > SIGNAL_SEARCH_MAX ||
+		    fnp_object_read_address(object, segments[i].address, size, &code) < 0)
 			continue;
-		rule = *here;
-		rule.flags |= FNP_RULE_SIGNAL;
-		r = fnp_rows_overlay(rows, at, end, &rule);
+		end = code + size;
+		for (at = code;
+		     r == 0 && (at = memmem(at, (size_t)(end - at), pattern->bytes, pattern->size)) != NULL;
+		     at += pattern->size)
+			r = pattern->found(cfi, rows, segments[i].address + (uint64_t)(at - code), at,
+					   (size_t)(end - at));
 	}
 	return r;
 }
 
-/*
- * A new thread comes out of the system call of runtime.clone on a stack that nobody called from, and what happens to
- * lie above is no return address. Up to the jump that tells it from its parent, nothing does; behind, the thread begins.
- */
-static int overlay_go_clone(const struct fnp_object *object, struct fnp_rows *rows)
+static int overlay_contexts(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
 {
-	static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
-	static const uint8_t syscall[] = {0x0f, 0x05, 0x48, 0x83, 0xf8, 0x00, 0x74}; /* cmp $0, rax; je */
-	struct fnp_object_symbol symbol;
-	const uint8_t *code, *at;
-	uint64_t returned, child;
-	int r;
-
-	if (!find_go_function(object, "runtime.clone", &symbol) ||
-	    fnp_object_read_address(object, symbol.address, symbol.size, &code) < 0)
-		return 0;
-	at = memmem(code, symbol.size, syscall, sizeof(syscall));
-	if (!at || (size_t)(at - code) > symbol.size - sizeof(syscall) - 1 || at[sizeof(syscall)] > 0x7f)
-		return 0;
-	returned = symbol.address + (uint64_t)(at - code) + 2;
-	child = returned + sizeof(syscall) - 1 + at[sizeof(syscall)];
-	r = fnp_rows_overlay(rows, returned, returned + sizeof(syscall) - 1, &unknown);
-	return r ?: fnp_rows_overlay(rows, child, symbol.address + symbol.size, &root);
-}
-
-/*
- * Where goroutines and Go's threads begin, and where a goroutine goes over to the thread's own stack: what stands above
- * on the stack is not a caller.
- */
-static int overlay_go(const struct fnp_object *object, struct fnp_rows *rows)
-{
-	static const char *const roots[] = {"runtime.goexit",	 "runtime.mstart",	"runtime.rt0_go",
-					    "runtime.mcall",	 "runtime.systemstack", "runtime.morestack",
-					    "runtime.asmcgocall"};
-	static const char *const vdso_calls[] = {"runtime.nanotime1", "runtime.walltime", "time.now"};
-	struct fnp_object_symbol symbol;
-	struct fnp_section section;
+	/* mov rbx, rsp; mov (rsp), rdi; test rdi, rdi */
+	static const uint8_t start[] = {0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xff};
+	/* mov 160(rdx), rsp */
+	static const uint8_t change[] = {0x48, 0x8b, 0xa2, 0xa0, 0x00, 0x00, 0x00};
+	static const struct pattern patterns[] = {{start, sizeof(start), overlay_context_start},
+						  {change, sizeof(change), overlay_context_change}};
 	int r = 0;
 
-	if (fnp_object_find_section(object, ".gopclntab", &section) < 0 &&
-	    fnp_object_find_section(object, ".data.rel.ro.gopclntab", &section) < 0)
-		return 0;
-	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(roots); i++) {
-		if (find_go_function(object, roots[i], &symbol))
-			r = fnp_rows_overlay(rows, symbol.address, symbol.address + symbol.size, &root);
-	}
-	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(vdso_calls); i++)
-		r = overlay_go_vdso_call(object, rows, vdso_calls[i]);
-	r = r ?: overlay_go_preemption(object, rows);
-	r = r ?: overlay_go_clone(object, rows);
-	if (r == 0 && (find_go_function(object, "runtime.sigreturn__sigaction", &symbol) ||
-		       find_go_function(object, "runtime.sigreturn", &symbol)))
-		r = fnp_rows_overlay(rows, symbol.address - 1, symbol.address + symbol.size, &signal_return);
+	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(patterns); i++)
+		r = overlay_pattern(object, cfi, rows, &patterns[i]);
 	return r;
 }
 
@@ -335,7 +300,7 @@ static int overlay_v8_builtins(const struct fnp_object *object, struct fnp_rows 
 	memcpy(&size, bytes, sizeof(size));
 	if (size > UINT64_MAX - code.address || fnp_rows_rule_at(rows, code.address))
 		return 0;
-	return fnp_rows_overlay(rows, code.address, code.address + size, &by_frame_pointer);
+	return fnp_rows_overlay(rows, code.address, code.address + size, &fnp_known_frame_pointer);
 }
 
 /*
@@ -357,7 +322,7 @@ static int overlay_v8_push_registers(const struct fnp_object *object, struct fnp
 	if (!last)
 		return 0;
 	return fnp_rows_overlay(rows, symbol.address + 4, symbol.address + (uint64_t)(last - code) + 5,
-				&by_frame_pointer);
+				&fnp_known_frame_pointer);
 }
 
 int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
@@ -367,9 +332,10 @@ int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi
 	if (fnp_object_header(object)->e_machine != EM_X86_64)
 		return 0;
 	r = overlay_signal_returns(object, rows);
+	r = r ?: overlay_contexts(object, cfi, rows);
 	r = r ?: fnp_handover_overlay(object, cfi, rows);
 	r = r ?: fnp_binding_overlay(object, rows);
-	r = r ?: overlay_go(object, rows);
+	r = r ?: fnp_unwind_go_overlay(object, rows);
 	r = r ?: overlay_v8_builtins(object, rows);
 	return r ?: overlay_v8_push_registers(object, rows);
 }

@@ -5,10 +5,11 @@
  *   PLT stubs of linkers that write no entry for them
  *   the program's entry point, where the first thread begins
  *   return from a signal, recognised by its instructions: musl and Go have no entry, or one without the signal
+ *   where contexts of makecontext() begin, and change
  *   V8's builtins, which keep frame pointers
  *   where the C++ runtime hands over to a landing pad (unwind_handover.h)
  *   where the dynamic linker binds functions at their first call (unwind_binding.h)
- *   where Go's goroutines and threads begin, and where Go changes stacks to call the vdso
+ *   Go's runtime (unwind_go.h)
  *
  * The first two become entries among the object's others; the rest is put over the rows that the file's entries give.
  */
@@ -18,6 +19,9 @@
 #include "symbolizer/object.h"
 #include "symbolizer/unwind_cfi.h"
 #include "symbolizer/unwind_rows.h"
+
+/* A thread's first frame; a frame that rbp tells; what the kernel leaves on the stack for a signal's handler. */
+extern const struct fnp_rule fnp_known_root, fnp_known_frame_pointer, fnp_known_signal_return;
 
 /*
  * Adds entries to `cfi`, which holds those of the file, sorted by start; afterwards it is no longer sorted. `other`

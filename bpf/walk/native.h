@@ -345,6 +345,14 @@ FNP_SUBPROGRAM int fnp_walk_frame(struct fnp_walk *walk)
 	} else {
 		int cause = fnp_native_find(walk, address);
 
+		/* What stood before a function's first byte was padding, not a breakpoint. */
+		if (walk->stepped_back && walk->leaf &&
+		    (cause == FNP_TRUNCATION_NO_ROW || walk->rule.cfa_kind == FNP_CFA_NONE)) {
+			walk->stepped_back = 0;
+			walk->resumable = 0;
+			address = ++walk->pc;
+			cause = fnp_native_find(walk, address);
+		}
 		if (cause) {
 			if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_NATIVE, 0, address))) {
 				walk->resumable = 0;

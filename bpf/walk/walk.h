@@ -76,9 +76,10 @@ struct fnp_walk {
 	fnp_u8 exact;	 /* pc is where it stands (leaf, or interrupted by a signal), not a return address */
 	fnp_u8 leaf;	 /* `regs` are this frame's */
 	fnp_u8 ended;
-	fnp_u8 doubt;	    /* enum fnp_truncation_cause: what is missing although the root is reached */
-	fnp_u8 resumable;   /* ended for want of a mapping or table that user space may have, or get */
-	fnp_u32 truncation; /* enum fnp_truncation_cause */
+	fnp_u8 doubt;	     /* enum fnp_truncation_cause: what is missing although the root is reached */
+	fnp_u8 stepped_back; /* pc is one less than the register says: before a breakpoint, if there is code */
+	fnp_u8 resumable;    /* ended for want of a mapping or table that user space may have, or get */
+	fnp_u32 truncation;  /* enum fnp_truncation_cause */
 	fnp_u32 n_words;
 	fnp_u32 turns; /* programs that worked at this walk */
 	/* What the pc is in; set by fnp_walk_frame before it hands over to a walker. */
@@ -235,6 +236,7 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 	walk->ended = 0;
 	walk->doubt = 0;
 	walk->resumable = 0;
+	walk->stepped_back = 0;
 	walk->truncation = 0;
 	walk->n_words = 0;
 	walk->turns = 0;
@@ -292,7 +294,9 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid, bool in_kerne
 
 	if (bpf_probe_read_kernel(walk->regs, sizeof(walk->regs), regs) != 0)
 		__builtin_memset(walk->regs, 0, sizeof(walk->regs));
-	if (in_kernel && fnp_walk_is_past_breakpoint(walk->regs[FNP_WALK_SLOT_PC]))
+	bool stepped_back = in_kernel && fnp_walk_is_past_breakpoint(walk->regs[FNP_WALK_SLOT_PC]);
+
+	if (stepped_back)
 		walk->regs[FNP_WALK_SLOT_PC]--;
 	walk->pc = walk->regs[FNP_WALK_SLOT_PC];
 	walk->sp = walk->regs[FNP_WALK_SLOT_SP];
@@ -301,6 +305,7 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid, bool in_kerne
 	walk->lr = walk->regs[30];
 #endif
 	fnp_walk_init(walk, pid);
+	walk->stepped_back = stepped_back;
 }
 
 #include "bpf/walk/hotspot_news.h"

@@ -2,7 +2,7 @@
 /*
  * Programs are stepped, an instruction at a time, and walked at each. One throws: every stack is whole, and has the frame
  * that catches where it must be, also while libgcc writes that frame's registers over its own. One calls functions that
- * are bound at their first call.
+ * are bound at their first call. One changes between contexts of makecontext().
  */
 #include "tests/bpf/live_walk.h"
 
@@ -47,20 +47,21 @@ static bool is_near(uint64_t a, uint64_t b)
 }
 
 /* The last frames are those that stood there when the program stopped itself. */
-static bool has_tail(const uint64_t *tail)
+static bool has_tail(const uint64_t *tail, size_t n)
 {
-	if (stack.truncation != FNP_TRUNCATION_NONE || stack.n < TAIL)
+	if (stack.truncation != FNP_TRUNCATION_NONE || stack.n < n)
 		return false;
-	for (size_t i = 0; i < TAIL; i++) {
-		uint64_t address = stack.frames[stack.n - TAIL + i].address;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t address = stack.frames[stack.n - n + i].address;
 
-		if (i < 2 ? !is_near(address, tail[i]) : address != tail[i])
+		if (i == 0 || (i == 1 && n > 2) ? !is_near(address, tail[i]) : address != tail[i])
 			return false;
 	}
 	return true;
 }
 
 struct seen {
+	size_t tail; /* frames from the root that must stand in all stacks */
 	unsigned int steps, left, wrong, cut;
 };
 
@@ -68,7 +69,8 @@ static void count(const uint64_t *tail, struct seen *seen)
 {
 	seen->steps++;
 	/* Between two calls, what stopped itself is not there. */
-	if (has_tail(tail) || (stack.truncation == FNP_TRUNCATION_NONE && stack.n == TAIL - 1))
+	if (has_tail(tail, seen->tail) ||
+	    (stack.truncation == FNP_TRUNCATION_NONE && stack.n == seen->tail - 1))
 		return;
 	if (stack.truncation != FNP_TRUNCATION_NONE)
 		seen->cut++;
@@ -85,15 +87,15 @@ static void count(const uint64_t *tail, struct seen *seen)
 static void step_through(pid_t pid, unsigned int steps, struct seen *seen)
 {
 	struct live_process *process = NULL;
-	uint64_t tail[TAIL];
+	uint64_t tail[TAIL] = {0};
 	int status;
 
 	assert_int_equal(live_process_create(pid, &process), 0);
 	assert_int_equal(live_process_walk(process, pid, true, &stack), 0);
 	assert_int_equal(stack.truncation, FNP_TRUNCATION_NONE);
-	assert_true(stack.n >= TAIL);
-	for (size_t i = 0; i < TAIL; i++)
-		tail[i] = stack.frames[stack.n - TAIL + i].address;
+	assert_true(stack.n >= seen->tail);
+	for (size_t i = 0; i < seen->tail; i++)
+		tail[i] = stack.frames[stack.n - seen->tail + i].address;
 	while (seen->steps < steps) {
 		assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, 0, 0), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -134,7 +136,7 @@ static void check(const char *name, unsigned int steps, struct seen *ret)
 
 static void every_instruction_of_an_exception_has_a_whole_stack(void **state FNP_UNUSED)
 {
-	struct seen seen = {0};
+	struct seen seen = {.tail = TAIL};
 
 	check("throws", STEPS, &seen);
 	assert_true(seen.left >= 3);
@@ -143,7 +145,7 @@ static void every_instruction_of_an_exception_has_a_whole_stack(void **state FNP
 
 static void so_has_a_stripped_static_program(void **state FNP_UNUSED)
 {
-	struct seen seen = {0};
+	struct seen seen = {.tail = TAIL};
 
 	check("throws_static", STEPS, &seen);
 	assert_true(seen.left >= 3);
@@ -152,11 +154,20 @@ static void so_has_a_stripped_static_program(void **state FNP_UNUSED)
 
 static void first_calls_are_whole_but_for_the_linkers_first_instructions(void **state FNP_UNUSED)
 {
-	struct seen seen = {0};
+	struct seen seen = {.tail = TAIL};
 
 	check("binds", STEPS / 4, &seen);
 	/* The linker's function pushes rbx as its sixth or seventh instruction; ten functions are bound. */
 	assert_true(seen.cut <= 10 * 12);
+}
+
+static void contexts_have_a_first_frame(void **state FNP_UNUSED)
+{
+	struct seen seen = {.tail = 2}; /* the context's function, and where it will return to */
+
+	check("contexts", STEPS / 4, &seen);
+	/* While the stack pointer is the new context's and the return address is not pushed yet. */
+	assert_true(seen.cut <= STEPS / 4 / 10);
 }
 
 int main(void)
@@ -164,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_instruction_of_an_exception_has_a_whole_stack),
 		cmocka_unit_test(so_has_a_stripped_static_program),
+		cmocka_unit_test(contexts_have_a_first_frame),
 		cmocka_unit_test(first_calls_are_whole_but_for_the_linkers_first_instructions),
 	};
 
