@@ -165,9 +165,14 @@ static void probe_cap_perfmon(struct fnp_feature_result *ret)
 	probe_capability(ret, CAP_PERFMON, "CAP_PERFMON", FNP_FEATURE_MISSING);
 }
 
+bool fnp_features_may_read_others(void)
+{
+	return effective_capabilities() & 1ull << CAP_SYS_PTRACE;
+}
+
 static void probe_cap_ptrace(struct fnp_feature_result *ret)
 {
-	if (effective_capabilities() & 1ull << CAP_SYS_PTRACE) {
+	if (fnp_features_may_read_others()) {
 		set(ret, FNP_FEATURE_THERE, "held");
 		return;
 	}

@@ -38,6 +38,9 @@ extern const size_t fnp_n_features;
 /* Says the first required feature that is missing, with its remedy: -EPERM; else 0. The quick ones alone. */
 int fnp_features_check(void);
 
+/* True when CAP_SYS_PTRACE is held: else only processes of one's own user can be read. */
+bool fnp_features_may_read_others(void);
+
 /*
  * True when the kernel's BTF has a tracepoint of this name: then a tp_btf program can be attached to it. The BTF, some
  * megabytes, is kept until fnp_features_forget().

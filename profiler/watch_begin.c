@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "profiler/features.h"
 #include "profiler/watch_state.h"
 
 #define ENVIRONMENT_MAX (4 << 20)
@@ -50,12 +51,21 @@ static int add_running(struct fnp_watch *watch, uint32_t pid)
 	return fnp_processes_read_maps(watch->processes, process);
 }
 
+static bool is_refusal(int r)
+{
+	return (r == -EACCES || r == -EPERM) && !fnp_features_may_read_others();
+}
+
 int fnp_watch_add_pid(struct fnp_watch *watch, uint32_t pid)
 {
 	int r = add_running(watch, pid);
 
 	if (r == -ENOENT || r == -ESRCH)
 		return fnp_error(-ESRCH, "process %u ended before it could be watched", pid);
+	if (is_refusal(r))
+		return fnp_error(
+			r, "process %u is another user's, and CAP_SYS_PTRACE is not held; run as root, or add it",
+			pid);
 	if (r < 0)
 		return fnp_error(r, "cannot watch process %u: %s", pid, strerror(-r));
 	return 0;
@@ -78,16 +88,25 @@ int fnp_watch_scan_host(struct fnp_watch *watch)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
+	bool refused = false;
 
 	if (!proc)
 		return fnp_error(-errno, "cannot read /proc: %s", strerror(errno));
 	while ((entry = readdir(proc))) {
 		uint64_t pid;
+		int r;
+
+		if (fnp_text_parse_u64(entry->d_name, UINT32_MAX, &pid) < 0 || (pid_t)pid == getpid())
+			continue;
 		/* Processes come and go while we look; those that matter announce themselves again by their work. */
-		if (fnp_text_parse_u64(entry->d_name, UINT32_MAX, &pid) == 0 && (pid_t)pid != getpid() &&
-		    add_running(watch, (uint32_t)pid) == -ENOMEM)
+		r = add_running(watch, (uint32_t)pid);
+		if (r == -ENOMEM)
 			break;
+		refused = refused || is_refusal(r);
 	}
 	closedir(proc);
+	if (refused)
+		fnp_warning("other users' functions are not seen: CAP_SYS_PTRACE is not held; run as root, "
+			    "or add it");
 	return 0;
 }

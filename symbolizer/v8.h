@@ -24,72 +24,71 @@ int fnp_v8_recognise(const struct fnp_object *object, struct fnp_runtime_id *ret
  * default (ABSENT) V8 must say it.
  */
 #define FNP_V8_ABSENT INT32_MIN
-#define FNP_V8_CONSTANTS(X)                                                                                  \
-	X(TAGGED_SIZE, 8, "TaggedSize")                                                                      \
-	X(SMI_SHIFT, 31, "SmiShiftSize")                                                                     \
-	X(MAP_TYPE, FNP_V8_ABSENT, "class_Map__instance_type__uint16_t")                                     \
-	X(FUNCTION_SHARED, FNP_V8_ABSENT, "class_JSFunction__shared__SharedFunctionInfo",                    \
-	  "class_JSFunction__shared__Tagged_SharedFunctionInfo_")                                            \
-	X(SHARED_DATA, 8, "class_SharedFunctionInfo__function_data__Object")                                 \
-	X(SHARED_NAME, FNP_V8_ABSENT, "class_SharedFunctionInfo__name_or_scope_info__Object",                \
-	  "class_SharedFunctionInfo__name_or_scope_info__Tagged_Object_",                                    \
-	  "class_SharedFunctionInfo__name_or_scope_info__Tagged_NameOrScopeInfoT_")                          \
-	X(SHARED_SCRIPT, FNP_V8_ABSENT, "class_SharedFunctionInfo__script__Tagged_HeapObject_",              \
-	  "class_SharedFunctionInfo__raw_script__Tagged_Object_",                                            \
-	  "class_SharedFunctionInfo__script_or_debug_info__HeapObject")                                      \
-	X(SHARED_FLAGS, FNP_V8_ABSENT, "class_SharedFunctionInfo__flags__int")                               \
-	X(SHARED_LENGTH, FNP_V8_ABSENT, "class_SharedFunctionInfo__length__uint16_t")                        \
-	X(SCRIPT_SOURCE, FNP_V8_ABSENT, "class_Script__source__Object")                                      \
-	X(SCRIPT_NAME, FNP_V8_ABSENT, "class_Script__name__Object")                                          \
-	X(SCRIPT_LINE_ENDS, FNP_V8_ABSENT, "class_Script__line_ends__Object")                                \
-	X(STRING_LENGTH, FNP_V8_ABSENT, "class_String__length__int32_t")                                     \
-	X(STRING_ONE_BYTE, 16, "class_SeqOneByteString__chars__char")                                        \
-	X(STRING_TWO_BYTE, 16, "class_SeqTwoByteString__chars__char")                                        \
-	X(CONS_FIRST, 16, "class_ConsString__first__String")                                                 \
-	X(CONS_SECOND, 24, "class_ConsString__second__String")                                               \
-	X(SLICED_PARENT, 16, "class_SlicedString__parent__String")                                           \
-	X(SLICED_OFFSET, 24, "class_SlicedString__offset__SMI")                                              \
-	X(THIN_ACTUAL, 16, "class_ThinString__actual__String")                                               \
-	X(EXTERNAL_RESOURCE, 16, "class_ExternalString__resource__Object")                                   \
-	X(FIRST_NO_STRING, 128, "FirstNonstringType")                                                        \
-	X(ARRAY_LENGTH, 8, "class_FixedArrayBase__length__SMI")                                              \
-	X(ARRAY_DATA, 16, "class_FixedArray__data__uintptr_t")                                               \
-	X(BYTECODE_DATA, FNP_V8_ABSENT, "class_BytecodeArray__data__uintptr_t")                              \
-	X(BYTECODE_WRAPPER, FNP_V8_ABSENT, "class_BytecodeArray__wrapper__Tagged_BytecodeWrapper_")          \
-	X(UNCOMPILED_INFERRED, 8, "class_UncompiledData__inferred_name__String")                             \
-	X(UNCOMPILED_START, 16, "class_UncompiledData__start_position__int32_t")                             \
-	X(SCOPE_FIRST_VARS, FNP_V8_ABSENT, "scopeinfo_idx_first_vars")                                       \
-	X(CODE_START, FNP_V8_ABSENT, "class_Code__instruction_start__Address")                               \
-	X(CODE_OLD_START, FNP_V8_ABSENT, "class_Code__instruction_start__uintptr_t")                         \
-	X(CODE_SIZE, FNP_V8_ABSENT, "class_Code__instruction_size__int")                                     \
-	X(CODE_FLAGS, FNP_V8_ABSENT, "class_Code__flags__uint32_t")                                          \
-	X(STREAM_START, FNP_V8_ABSENT, "class_InstructionStream__instruction_start__uintptr_t")              \
-	X(KIND_INTERPRETED, FNP_V8_ABSENT, "CodeKindInterpretedFunction")                                    \
-	X(KIND_BASELINE, FNP_V8_ABSENT, "CodeKindBaseline")                                                  \
-	X(DEOPT_LITERALS, 2, "DeoptimizationDataLiteralArrayIndex")                                          \
-	X(DEOPT_SHARED, 6, "DeoptimizationDataSharedFunctionInfoIndex")                                      \
-	X(DEOPT_WRAPPED_SHARED, FNP_V8_ABSENT, "DeoptimizationDataWrappedSharedFunctionInfoIndex")           \
-	X(DEOPT_INLINING, 7, "DeoptimizationDataInliningPositionsIndex")                                     \
-	X(SLOT_CONTEXT, -8, "off_fp_context")                                                                \
-	X(SLOT_FUNCTION, -16, "off_fp_function")                                                             \
-	X(SLOT_BYTECODE, -32, "off_fp_bytecode_array")                                                       \
-	X(SLOT_OFFSET, -40, "off_fp_bytecode_offset")                                                        \
-	X(FRAME_REGEXP, FNP_V8_ABSENT, "frametype_IrregexpFrame")                                            \
-	X(FRAME_WASM, FNP_V8_ABSENT, "frametype_WasmFrame")                                                  \
-	X(FRAME_WASM_TO_JS, FNP_V8_ABSENT, "frametype_WasmToJsFrame")                                        \
-	X(FRAME_JS_TO_WASM, FNP_V8_ABSENT, "frametype_JsToWasmFrame")                                        \
-	X(TYPE_SHARED, FNP_V8_ABSENT, "type_SharedFunctionInfo__SHARED_FUNCTION_INFO_TYPE")                  \
-	X(TYPE_SCRIPT, FNP_V8_ABSENT, "type_Script__SCRIPT_TYPE")                                            \
-	X(TYPE_SCOPE, FNP_V8_ABSENT, "type_ScopeInfo__SCOPE_INFO_TYPE")                                      \
-	X(TYPE_BYTECODE, FNP_V8_ABSENT, "type_BytecodeArray__BYTECODE_ARRAY_TYPE")                           \
-	X(TYPE_INTERPRETER_DATA, FNP_V8_ABSENT, "type_InterpreterData__INTERPRETER_DATA_TYPE")               \
-	X(TYPE_CODE, FNP_V8_ABSENT, "type_Code__CODE_TYPE")                                                  \
-	X(TYPE_STREAM, FNP_V8_ABSENT, "type_InstructionStream__INSTRUCTION_STREAM_TYPE")                     \
-	X(TYPE_WASM_EXPORT, FNP_V8_ABSENT,                                                                   \
-	  "type_WasmExportedFunctionData__WASM_EXPORTED_FUNCTION_DATA_TYPE")                                 \
-	X(TYPE_UNCOMPILED_A, FNP_V8_ABSENT,                                                                  \
-	  "type_UncompiledDataWithPreparseData__UNCOMPILED_DATA_WITH_PREPARSE_DATA_TYPE")                    \
-	X(TYPE_UNCOMPILED_B, FNP_V8_ABSENT,                                                                  \
+#define FNP_V8_CONSTANTS(X)                                                                                   \
+	X(TAGGED_SIZE, 8, "TaggedSize")                                                                       \
+	X(SMI_SHIFT, 31, "SmiShiftSize")                                                                      \
+	X(MAP_TYPE, FNP_V8_ABSENT, "class_Map__instance_type__uint16_t")                                      \
+	X(FUNCTION_SHARED, FNP_V8_ABSENT, "class_JSFunction__shared__SharedFunctionInfo",                     \
+	  "class_JSFunction__shared__Tagged_SharedFunctionInfo_")                                             \
+	X(SHARED_DATA, 8, "class_SharedFunctionInfo__function_data__Object")                                  \
+	X(SHARED_NAME, FNP_V8_ABSENT, "class_SharedFunctionInfo__name_or_scope_info__Object",                 \
+	  "class_SharedFunctionInfo__name_or_scope_info__Tagged_Object_",                                     \
+	  "class_SharedFunctionInfo__name_or_scope_info__Tagged_NameOrScopeInfoT_")                           \
+	X(SHARED_SCRIPT, FNP_V8_ABSENT, "class_SharedFunctionInfo__script__Tagged_HeapObject_",               \
+	  "class_SharedFunctionInfo__raw_script__Tagged_Object_",                                             \
+	  "class_SharedFunctionInfo__script_or_debug_info__HeapObject")                                       \
+	X(SHARED_FLAGS, FNP_V8_ABSENT, "class_SharedFunctionInfo__flags__int")                                \
+	X(SHARED_LENGTH, FNP_V8_ABSENT, "class_SharedFunctionInfo__length__uint16_t")                         \
+	X(SCRIPT_SOURCE, FNP_V8_ABSENT, "class_Script__source__Object")                                       \
+	X(SCRIPT_NAME, FNP_V8_ABSENT, "class_Script__name__Object")                                           \
+	X(SCRIPT_LINE_ENDS, FNP_V8_ABSENT, "class_Script__line_ends__Object")                                 \
+	X(STRING_LENGTH, FNP_V8_ABSENT, "class_String__length__int32_t")                                      \
+	X(STRING_ONE_BYTE, 16, "class_SeqOneByteString__chars__char")                                         \
+	X(STRING_TWO_BYTE, 16, "class_SeqTwoByteString__chars__char")                                         \
+	X(CONS_FIRST, 16, "class_ConsString__first__String")                                                  \
+	X(CONS_SECOND, 24, "class_ConsString__second__String")                                                \
+	X(SLICED_PARENT, 16, "class_SlicedString__parent__String")                                            \
+	X(SLICED_OFFSET, 24, "class_SlicedString__offset__SMI")                                               \
+	X(THIN_ACTUAL, 16, "class_ThinString__actual__String")                                                \
+	X(EXTERNAL_RESOURCE, 16, "class_ExternalString__resource__Object")                                    \
+	X(FIRST_NO_STRING, 128, "FirstNonstringType")                                                         \
+	X(ARRAY_LENGTH, 8, "class_FixedArrayBase__length__SMI")                                               \
+	X(ARRAY_DATA, 16, "class_FixedArray__data__uintptr_t")                                                \
+	X(BYTECODE_DATA, FNP_V8_ABSENT, "class_BytecodeArray__data__uintptr_t")                               \
+	X(BYTECODE_WRAPPER, FNP_V8_ABSENT, "class_BytecodeArray__wrapper__Tagged_BytecodeWrapper_")           \
+	X(UNCOMPILED_INFERRED, 8, "class_UncompiledData__inferred_name__String")                              \
+	X(UNCOMPILED_START, 16, "class_UncompiledData__start_position__int32_t")                              \
+	X(SCOPE_FIRST_VARS, FNP_V8_ABSENT, "scopeinfo_idx_first_vars")                                        \
+	X(CODE_START, FNP_V8_ABSENT, "class_Code__instruction_start__Address")                                \
+	X(CODE_OLD_START, FNP_V8_ABSENT, "class_Code__instruction_start__uintptr_t")                          \
+	X(CODE_SIZE, FNP_V8_ABSENT, "class_Code__instruction_size__int")                                      \
+	X(CODE_FLAGS, FNP_V8_ABSENT, "class_Code__flags__uint32_t")                                           \
+	X(STREAM_START, FNP_V8_ABSENT, "class_InstructionStream__instruction_start__uintptr_t")               \
+	X(KIND_INTERPRETED, FNP_V8_ABSENT, "CodeKindInterpretedFunction")                                     \
+	X(KIND_BASELINE, FNP_V8_ABSENT, "CodeKindBaseline")                                                   \
+	X(DEOPT_LITERALS, 2, "DeoptimizationDataLiteralArrayIndex")                                           \
+	X(DEOPT_SHARED, 6, "DeoptimizationDataSharedFunctionInfoIndex")                                       \
+	X(DEOPT_WRAPPED_SHARED, FNP_V8_ABSENT, "DeoptimizationDataWrappedSharedFunctionInfoIndex")            \
+	X(DEOPT_INLINING, 7, "DeoptimizationDataInliningPositionsIndex")                                      \
+	X(SLOT_CONTEXT, -8, "off_fp_context")                                                                 \
+	X(SLOT_FUNCTION, -16, "off_fp_function")                                                              \
+	X(SLOT_BYTECODE, -32, "off_fp_bytecode_array")                                                        \
+	X(SLOT_OFFSET, -40, "off_fp_bytecode_offset")                                                         \
+	X(FRAME_REGEXP, FNP_V8_ABSENT, "frametype_IrregexpFrame")                                             \
+	X(FRAME_WASM, FNP_V8_ABSENT, "frametype_WasmFrame")                                                   \
+	X(FRAME_WASM_TO_JS, FNP_V8_ABSENT, "frametype_WasmToJsFrame")                                         \
+	X(FRAME_JS_TO_WASM, FNP_V8_ABSENT, "frametype_JsToWasmFrame")                                         \
+	X(TYPE_SHARED, FNP_V8_ABSENT, "type_SharedFunctionInfo__SHARED_FUNCTION_INFO_TYPE")                   \
+	X(TYPE_SCRIPT, FNP_V8_ABSENT, "type_Script__SCRIPT_TYPE")                                             \
+	X(TYPE_SCOPE, FNP_V8_ABSENT, "type_ScopeInfo__SCOPE_INFO_TYPE")                                       \
+	X(TYPE_BYTECODE, FNP_V8_ABSENT, "type_BytecodeArray__BYTECODE_ARRAY_TYPE")                            \
+	X(TYPE_INTERPRETER_DATA, FNP_V8_ABSENT, "type_InterpreterData__INTERPRETER_DATA_TYPE")                \
+	X(TYPE_CODE, FNP_V8_ABSENT, "type_Code__CODE_TYPE")                                                   \
+	X(TYPE_STREAM, FNP_V8_ABSENT, "type_InstructionStream__INSTRUCTION_STREAM_TYPE")                      \
+	X(TYPE_WASM_EXPORT, FNP_V8_ABSENT, "type_WasmExportedFunctionData__WASM_EXPORTED_FUNCTION_DATA_TYPE") \
+	X(TYPE_UNCOMPILED_A, FNP_V8_ABSENT,                                                                   \
+	  "type_UncompiledDataWithPreparseData__UNCOMPILED_DATA_WITH_PREPARSE_DATA_TYPE")                     \
+	X(TYPE_UNCOMPILED_B, FNP_V8_ABSENT,                                                                   \
 	  "type_UncompiledDataWithoutPreparseData__UNCOMPILED_DATA_WITHOUT_PREPARSE_DATA_TYPE")
 
 #define FNP_X_V8_CONSTANT(name, ...) FNP_V8_##name,

@@ -183,6 +183,7 @@ class BadInput(fnprof_e2e.TestCase):
         os.chmod(self.scratch, 0o777)
         argv = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
         if caps is not None:
+            caps = ",".join(["-all", *("+" + cap for cap in caps)])
             argv += ["--inh-caps", caps, "--ambient-caps", caps]
         copy = os.path.join(self.scratch, "fnprof")
         if not os.path.exists(copy):
@@ -196,6 +197,21 @@ class BadInput(fnprof_e2e.TestCase):
         self.assertIn("CAP_BPF", done.stderr)
         self.assertLessEqual(len(done.stderr.strip().splitlines()), 3, done.stderr)
         self.assertFalse(os.path.exists(self.out), "nothing is left behind")
+
+    def test_each_missing_capability_is_named(self):
+        """Of two needed ones the other is held; without the third, one's own processes are recorded all the same."""
+        for held, missing in ((("bpf", "sys_ptrace"), "CAP_PERFMON"), (("perfmon", "sys_ptrace"), "CAP_BPF")):
+            done = self.unprivileged("record", "-o", self.out, "-d", "1", caps=held)
+            self.assert_one_sentence(done, 125, missing + " is not held")
+            self.assertFalse(os.path.exists(self.out), "nothing is left behind")
+        done = self.unprivileged("record", "-o", self.out, "-p", str(os.getpid()), "-d", "1", caps=("bpf", "perfmon"))
+        self.assert_one_sentence(done, 125, "CAP_SYS_PTRACE", str(os.getpid()))
+        done = self.unprivileged("record", "-o", self.out, "-d", "1", caps=("bpf", "perfmon"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("CAP_SYS_PTRACE", done.stderr)
+        done = self.unprivileged("record", "-o", self.out + "2", "--", "/bin/true", caps=("bpf", "perfmon"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("CAP_SYS_PTRACE", done.stderr)
 
     def test_doctor_says_what_is_missing_without_privileges(self):
         done = self.unprivileged("doctor")
