@@ -49,6 +49,8 @@ FNP_INLINE int fnp_walk_load(struct fnp_walk *walk, fnp_u64 address, fnp_u64 *re
 	fnp_u64 offset = address - walk->window_base;
 
 	if (offset <= FNP_WALK_WINDOW - 8 && offset + 8 <= walk->window_size && !(offset & 7)) {
+		/* Else newer clangs prove the mask needless and leave it out, and the verifier has no bound. */
+		__asm__ volatile("" : "+r"(offset));
 		*ret = *(fnp_u64 *)(walk->window + (offset & (FNP_WALK_WINDOW - 8)));
 		return 0;
 	}
