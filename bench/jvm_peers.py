@@ -26,7 +26,7 @@ import prepare  # noqa: E402
 VERSION = "4.5"
 MODES = {"async-profiler": "", "async-profiler vm": ",cstack=vm"}
 PROGRAMS = ["chain", "recursion", "churn", "exceptions", "callbacks", "lambdas", "handles", "wide", "reloaded", "deopts",
-            "virtuals"]
+            "virtuals", "parts"]
 LOST = re.compile(r"unknown_Java|not_walkable|break_|skipped_frames|\[deoptimization\]$|thread_exit|unknown_state|GC_active")
 
 LAMBDA = re.compile(r"\$\$Lambda[.+/$](0x[0-9a-f]+|[0-9]+)")  # its own way to write them, not a wrong name
@@ -53,7 +53,7 @@ def judge_async(path, program):
             names, weight = LAMBDA.sub("$$Lambda", stack).split(";"), int(weight)
             own = truth.own_frames(names)
             if own is None:
-                mine = program == "virtuals" or names[0].startswith("[main ")
+                mine = program in truth.FIRST or names[0].startswith("[main ")
                 if mine and (truth.T in stack or LOST.search(stack)):
                     total += weight
                 continue
