@@ -31,39 +31,43 @@
 /*
  * The end of a function at `address`: the words that are popped before it returns, and in bits 15..8 one more than the
  * place among them of what the frame pointer becomes (0: it is not popped). Negative when it is no such end.
+ *
+ * What is known so far stands in memory, where the verifier forgets it: else it follows every sequence of instructions on
+ * its own, half a million steps of them.
  */
 FNP_SUBPROGRAM int fnp_python_made_end(struct fnp_walk *walk, fnp_u64 address)
 {
+	volatile fnp_u32 *state; /* offset, words, place of the frame pointer */
 	const fnp_u8 *code;
-	fnp_u32 at = 0, words = 0, fp = 0;
 
 	if (!walk || fnp_read_user(walk->scratch, FNP_PYTHON_MADE_BYTES, address))
 		return -1;
 	code = (const fnp_u8 *)walk->scratch;
+	state = (volatile fnp_u32 *)(walk->scratch + FNP_PYTHON_MADE_BYTES / 8);
+	state[0] = state[1] = state[2] = 0;
 	for (int i = 0; i < FNP_PYTHON_MADE_STEPS; i++) {
-		fnp_u8 op, second, third;
+		fnp_u32 at = state[0];
+		fnp_u8 op, second, third, fourth;
 
 		if (at > FNP_PYTHON_MADE_BYTES - 4)
 			return -1;
 		op = code[at & (FNP_PYTHON_MADE_BYTES - 1)];
 		second = code[(at + 1) & (FNP_PYTHON_MADE_BYTES - 1)];
 		third = code[(at + 2) & (FNP_PYTHON_MADE_BYTES - 1)];
+		fourth = code[(at + 3) & (FNP_PYTHON_MADE_BYTES - 1)];
 		if (op == 0xc3) /* ret */
-			return (int)(words | fp << 8);
+			return (int)(state[1] | state[2] << 8);
 		if (op >= 0x58 && op <= 0x5f && op != 0x5c) { /* pop; not into the stack pointer */
-			words++;
-			fp = op == 0x5d ? words : fp;
-			at++;
+			state[1] = state[1] + 1;
+			if (op == 0x5d)
+				state[2] = state[1];
+			state[0] = at + 1;
 		} else if (op == 0x41 && second >= 0x58 && second <= 0x5f) { /* pop of r8 to r15 */
-			words++;
-			at += 2;
-		} else if (op == 0x48 && second == 0x83 && third == 0xc4) { /* add $N,%rsp */
-			fnp_u8 bytes = code[(at + 3) & (FNP_PYTHON_MADE_BYTES - 1)];
-
-			if (bytes & 0x87)
-				return -1;
-			words += bytes / 8;
-			at += 4;
+			state[1] = state[1] + 1;
+			state[0] = at + 2;
+		} else if (op == 0x48 && second == 0x83 && third == 0xc4 && !(fourth & 0x87)) { /* add $N,%rsp */
+			state[1] = state[1] + fourth / 8;
+			state[0] = at + 4;
 		} else {
 			return -1;
 		}
