@@ -3,6 +3,7 @@
 # sees it, and stops itself in the middle of a call of pthread_kill(). Who watches walks the stopped thread, compares, and
 # sends SIGCONT. Lines: "@stop NAME TID", then for each Python frame, leaf first, "name<TAB>file<TAB>first line<TAB>line",
 # where a C library stands between two frames "!object", then "end".
+import contextlib
 import ctypes
 import functools
 import os
@@ -13,8 +14,12 @@ import threading
 import time
 
 
-def report(name, frame, between):
-    lines = ["@stop %s %d" % (name, threading.get_native_id())]
+write = ctypes.PyDLL(None).write  # unlike os.write it keeps the interpreter's lock
+STOPS = int(os.environ.get("FNPROF_TEST_STOPS", "20"))
+
+
+def report(name, frame, between, tid=None):
+    lines = ["@stop %s %d" % (name, tid or threading.get_native_id())]
     while frame is not None:
         code = frame.f_code
         called = getattr(code, "co_qualname", code.co_name)
@@ -25,7 +30,7 @@ def report(name, frame, between):
     lines.append("end\n")
     data = "\n".join(lines).encode("utf-8", "surrogateescape")
     while data:
-        data = data[os.write(1, data):]
+        data = data[write(1, data, len(data)):]
 
 
 def stop(name, between={}):
@@ -215,6 +220,62 @@ def without_lock():
     signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
+def give_way(value):
+    """Here, and nowhere else, the thread gives the interpreter's lock away."""
+    time.sleep(0.00002)
+    return value
+
+
+def ascend(n):
+    return ascend(n - 1) + 1 if n else max(map(give_way, range(2)))
+
+
+def counted(n):
+    for i in range(n):
+        yield give_way(i)
+
+
+class Ordered:
+    def __init__(self, n):
+        self.n = n
+
+    def __lt__(self, other):
+        return give_way(self.n) < other.n
+
+
+def wander(there, left):
+    """Python code of many kinds."""
+    there.append(threading.get_native_id())
+    while left:
+        sorted(range(3), key=lambda n: give_way(-n))
+        sorted(map(Ordered, (3, 1, 2)))
+        re.sub("a+", lambda found: give_way(found.group(0)), "aabaaab")
+        [sum(counted(y)) for y in range(4)]
+        ascend(sum(left) % 40)
+        with contextlib.suppress(ValueError):
+            int(give_way("no"))
+        functools.reduce(lambda x, y: give_way(x) + y, range(3))
+
+
+def as_the_interpreter_says():
+    """Stops at which another thread's stack is what sys._current_frames() says of it."""
+    there, left = [], [STOPS]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # nobody is asked to give the lock away
+    thread = threading.Thread(target=wander, args=(there, left), daemon=True)
+    thread.start()
+    while left[0]:
+        time.sleep(0.0003)
+        frame = sys._current_frames().get(thread.ident)
+        if there and frame and frame.f_code is give_way.__code__:
+            report("wandering", frame, {}, there[0]) or signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+            left[0] -= 1
+        frame = None
+    left.clear()
+    thread.join()
+    sys.setswitchinterval(interval)
+
+
 INNER = """
 import os, signal, sys, threading
 def report(frame):
@@ -290,6 +351,8 @@ def main():
     asynchronous()
     in_thread()
     without_lock()
+    if not hasattr(sys, "_is_gil_enabled") or sys._is_gil_enabled():
+        as_the_interpreter_says()
     in_subinterpreter()
     in_exec()
     in_exception()

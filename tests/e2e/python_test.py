@@ -12,8 +12,10 @@ import unittest
 
 import fnprof_e2e
 import prepare
+import programs_e2e
 import python_chains
 from fnprof_e2e import Function, Recording
+from programs_e2e import program
 from runtime_api import RuntimeApi
 
 NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "3.11"
@@ -81,6 +83,32 @@ class Python(fnprof_e2e.TestCase):
             self.assertEqual(len(rows), 500)
             self.assertGreater(total, 500)
             self.assertGreaterEqual(named, 0.99 * total)
+
+    def test_a_process_that_writes_over_its_interpreter_is_recorded(self):
+        """Chains that meet themselves, wild pointers, texts of gigabytes: samples are marked, and what is right stays so."""
+        if NAME not in ("3.11", "3.12"):
+            self.skipTest("programs/hostile.py knows the fields of 3.11 and 3.12")
+        interpreter = self.interpreter()
+        library = program("spoil", "-shared", "-fPIC")
+        with Recording("-F", 1997, cmd=[*interpreter.argv, programs_e2e.HERE / "hostile.py", library, "4"],
+                       env=interpreter.env) as recording:
+            self.assertEqual(recording.wait(60), 0)
+            summary, counts = recording.summary, collections.Counter()
+            self.assertEqual(summary["ticks"], summary["samples"] + sum(summary["losses"].values()))
+            self.assertLess(sum(summary["losses"].values()), 0.01 * summary["ticks"] + 5)
+            for row in recording.rows:
+                for count, frames, _ in python_chains.stacks_of(recording.dir / row["pprof"]):
+                    names = [frame.name for file, frame in frames if file == "[python]"]
+                    native = [frame.name for file, frame in frames if file != "[python]"]
+                    kind = "honest" if "honest" in names else "spoilt" if "spoil" in native else "other"
+                    cut = any(name.startswith("[truncated") for name in native)
+                    counts[kind, "cut" if cut else "whole"] += count
+                    if kind == "honest" and not cut:
+                        self.assertEqual(names[-2:], ["honest", "<module>"], names)
+        print(dict(counts))
+        self.assertGreater(counts["spoilt", "cut"], 100)
+        self.assertGreater(counts["honest", "whole"], 50)
+        self.assertLess(counts["honest", "cut"], 0.01 * counts["honest", "whole"] + 3)
 
     def test_phases_of_a_handler_have_their_shares(self):
         """Under awslambdaric, 300 invocations: the share of each phase in the samples, and by the thread's clock."""

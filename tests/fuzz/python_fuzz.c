@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Python frames of an interpreter whose memory is anything: the walker over a native stack that is right, thread
- * states, frames and code objects that are not, and layouts that were published wrong; then what the kernel side would
+ * states, frames and code objects that are not, code that the interpreter made, and layouts that were published wrong; then what the kernel side would
  * send as names, and line tables.
  */
 #include <stddef.h>
@@ -30,7 +30,7 @@ static uint64_t stack_word(uint64_t address)
 	case 0:
 		return frame + FRAME;
 	case 8:
-		return CODE + (frame / FRAME) % 3 * 0x10000 + 0x100;
+		return CODE + (frame / FRAME) % 4 * 0x10000 + 0x100;
 	default:
 		return address - 24; /* what looks like a struct of the frame */
 	}
@@ -104,6 +104,12 @@ static struct fnp_python_layout choose_layout(struct fnp_cursor *c)
 		return old;
 	if (which & 2)
 		new.chain = FNP_PYTHON_ENTRY_FLAG;
+	if (which & 8)
+		new.flags |= FNP_PYTHON_JIT;
+	if (which & 16) {
+		new.frame_copy = 64;
+		new.code_copies = 224;
+	}
 	if (which & 4)
 		fnp_cursor_copy(c, &wild, sizeof(wild));
 	return which & 4 ? wild : new;
@@ -114,13 +120,14 @@ static struct fnp_walk walk;
 static void walk_all(struct fnp_cursor c)
 {
 	struct fnp_python_layout layout = choose_layout(&c);
-	struct fnp_code_range ranges[3] = {
+	struct fnp_code_range ranges[4] = {
 		{.start = CODE, .end = CODE + 0x10000, .object = 1, .kind = FNP_CODE_PYTHON},
 		{.start = CODE + 0x10000, .end = CODE + 0x20000, .object = 1},
 		{.start = CODE + 0x20000, .end = CODE + 0x30000, .object = 1, .kind = FNP_CODE_PYTHON},
+		{.start = CODE + 0x30000, .end = CODE + 0x40000, .kind = FNP_CODE_PYTHON, .data = FNP_PYTHON_MADE},
 	};
 	struct fnp_table tables[2] = {{0}, {.pages = FNP_TABLE_FRAME_POINTERS}};
-	struct fnp_space space = {.count = 3, .version = 1};
+	struct fnp_space space = {.count = 4, .version = 1};
 	struct fnp_space_ref ref = {.version = 1};
 	struct memory memory = {c.pos, fnp_cursor_left(&c)};
 	struct fnp_walk_map maps[] = {
@@ -139,7 +146,7 @@ static void walk_all(struct fnp_cursor c)
 	fnp_walk_env = &env;
 	fnp_walk_python_on = true;
 	memset(&walk, 0, sizeof(walk));
-	walk.pc = CODE + 0x40;
+	walk.pc = CODE + (memory.size & 1 ? 0x30040 : 0x40);
 	walk.sp = STACK;
 	walk.fp = STACK;
 	fnp_walk_init(&walk, 1);
