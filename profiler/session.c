@@ -2,6 +2,7 @@
 #include "profiler/session.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -23,6 +24,9 @@
 #define POLL_MS_MIN 8U
 #define POLL_MS_MAX 100U
 #define AFTER_INTERRUPT_NS (5 * FNP_NS_PER_S)
+#define BIG_BLOCK_BYTES (512 << 10) /* blocks of this size go back to the kernel when they are freed */
+#define HEAP_RESERVE_BYTES (2 << 20)
+#define TRIM_AFTER_CPU_NS (FNP_NS_PER_S / 20)
 #define EXIT_NOT_RECORDED 125
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
@@ -41,6 +45,7 @@ struct session {
 	uint64_t start_ns, end_ns; /* end: 0 until it is known */
 	uint64_t interrupted_ns;   /* 0: not */
 	uint64_t synced_ns;
+	uint64_t trimmed_cpu_ns; /* our CPU time when memory was given back last */
 	bool stop;
 };
 
@@ -282,6 +287,24 @@ static int start_command(struct session *s, int *ret_exit_status)
 
 /* ---- the loop ---- */
 
+/* Left alone, the C library raises both bounds to the largest block that was ever freed, some 30 MB. */
+static void bound_heap(void)
+{
+	mallopt(M_MMAP_THRESHOLD, BIG_BLOCK_BYTES);
+	mallopt(M_TRIM_THRESHOLD, HEAP_RESERVE_BYTES);
+}
+
+/* What a burst of work (an object's rows, a row's names) has left, in the workers' heaps as well; not after idle seconds. */
+static void give_back_memory(struct session *s)
+{
+	uint64_t cpu_ns = fnp_clock_own_cpu_ns();
+
+	if (cpu_ns - s->trimmed_cpu_ns < TRIM_AFTER_CPU_NS)
+		return;
+	malloc_trim(0);
+	s->trimmed_cpu_ns = fnp_clock_own_cpu_ns();
+}
+
 /* The command has been told, too: it gets time to end, and its last moments are recorded. A second signal ends us. */
 static void on_end_signal(struct session *s, uint64_t now_ns)
 {
@@ -361,6 +384,7 @@ static void loop(struct session *s)
 		if (now_ns - s->synced_ns >= FNP_NS_PER_S) {
 			fnp_directory_sync(s->directory);
 			fnp_watch_tidy(s->watch);
+			give_back_memory(s);
 			s->synced_ns = now_ns;
 		}
 		if (fnp_directory_error(s->directory) && !s->launch.pid)
@@ -418,9 +442,10 @@ int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_sta
 {
 	FNP_CLEANUP(session_deinit)
 	struct session s = {.options = options, .launch = FNP_LAUNCH_NONE, .signal_fd = -1};
-	int status = 0;
-	int r = prepare(&s);
+	int status = 0, r;
 
+	bound_heap();
+	r = prepare(&s);
 	r = r ?: start(&s);
 	if (r < 0)
 		return r;
