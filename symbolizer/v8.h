@@ -272,7 +272,7 @@ int fnp_v8_position_find(const struct fnp_v8_view *view, uint64_t table, uint32_
 			 struct fnp_v8_position *ret);
 
 /* The bytes of one of V8's arrays of bytes, owned. -ESRCH. */
-int fnp_v8_bytes(const struct fnp_v8_view *view, uint64_t array, uint8_t **ret, size_t *ret_size);
+int fnp_v8_byte_array(const struct fnp_v8_view *view, uint64_t array, uint8_t **ret, size_t *ret_size);
 
 /* The position in the source of a bytecode, by the BytecodeArray's own table; -1: not known. */
 int32_t fnp_v8_bytecode_position(const struct fnp_v8_view *view, uint64_t bytecode, uint32_t offset);

@@ -150,7 +150,7 @@ static int read_scopes(const struct fnp_v8_view *view, const struct head *head, 
 	r = r ?: own_function(view, head->deopt, &own);
 	r = r ?: element(view, head->deopt, (uint64_t)v[FNP_V8_DEOPT_LITERALS], &literals);
 	r = r ?: element(view, head->deopt, (uint64_t)v[FNP_V8_DEOPT_INLINING], &inlinings);
-	r = r ?: fnp_v8_bytes(view, inlinings, &bytes, &size);
+	r = r ?: fnp_v8_byte_array(view, inlinings, &bytes, &size);
 	if (r < 0)
 		return r;
 	for (ret->n = 0; at.inlined >= 0; ret->n++) {

@@ -75,7 +75,7 @@ static int read_array(const struct fnp_v8_view *view, uint64_t array, int32_t da
 	return 0;
 }
 
-int fnp_v8_bytes(const struct fnp_v8_view *view, uint64_t array, uint8_t **ret, size_t *ret_size)
+int fnp_v8_byte_array(const struct fnp_v8_view *view, uint64_t array, uint8_t **ret, size_t *ret_size)
 {
 	return read_array(view, array, view->tables.values[FNP_V8_ARRAY_DATA], TABLE_MAX, ret, ret_size);
 }
@@ -87,7 +87,7 @@ int fnp_v8_position_find(const struct fnp_v8_view *view, uint64_t table, uint32_
 	struct fnp_v8_position next = {0}, found = {.source = -1, .inlined = -1};
 	uint64_t raw = 0;
 	size_t size;
-	int r = fnp_v8_bytes(view, table, &bytes, &size);
+	int r = fnp_v8_byte_array(view, table, &bytes, &size);
 
 	if (r < 0)
 		return r;
@@ -169,7 +169,7 @@ int32_t fnp_v8_baseline_position(const struct fnp_v8_view *view, uint64_t byteco
 	    fnp_v8_field(view, bytecode, 8, &inner) == 0)
 		bytecode = inner;
 	if (fnp_v8_type(view, bytecode) != view->layout.type_bytecode ||
-	    fnp_v8_bytes(view, table, &lengths, &n_lengths) < 0 ||
+	    fnp_v8_byte_array(view, table, &lengths, &n_lengths) < 0 ||
 	    read_array(view, bytecode, t->values[FNP_V8_BYTECODE_DATA], BYTECODE_MAX, &bytes, &n_bytes) < 0 ||
 	    fnp_v8_baseline_find(t, fnp_cursor_of(lengths, n_lengths), bytes, n_bytes, pc, &offset) < 0)
 		return -1;
