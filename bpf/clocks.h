@@ -53,7 +53,7 @@ struct thread {
 	fnp_u64 taken_ns;		       /* a stack was taken when it left at this time; 0: none */
 	fnp_u64 taken_delay;		       /* delay_at then */
 	fnp_u32 expected_us[FNP_WAIT_MAX + 1]; /* how long it is off, by what it waits for; 0: not known */
-	fnp_u32 pad2;
+	fnp_u32 taken_walk_ns;		       /* for so long the walk kept it from leaving */
 };
 
 /* Key: global tid. */

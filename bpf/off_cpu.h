@@ -3,8 +3,9 @@
  * Which times off a CPU get a stack. A stack costs some microseconds, and how long a thread will be away is not known
  * when it leaves, which is when its stack can be read. So each thread remembers how long it was away, by what it waited
  * for, and what is expected to last long is taken for certain, the rest with a probability in proportion: as if the lost
- * time itself were sampled with a period. The period grows while a CPU's budget is overdrawn and shrinks when it is not
- * used; at its floor everything is taken. Behind BURST budgets nothing is, which is counted.
+ * time itself were sampled with a period. After each window the period becomes what would have spent the budget, and within
+ * one it doubles with each further budget that is spent; at its floor everything is taken. Behind BURST budgets nothing is,
+ * which is counted.
  */
 #ifndef FNP_BPF_OFF_CPU_H
 #define FNP_BPF_OFF_CPU_H
@@ -21,6 +22,8 @@ struct off_cpu_budget {
 	fnp_u64 window_ns; /* since when */
 	fnp_u32 taken;	   /* in this window */
 	fnp_u32 period_us; /* 0: everything is taken */
+	fnp_u32 chosen_us; /* the period by which the last one was chosen */
+	fnp_u32 pad;
 	/* Since the beginning: */
 	fnp_u64 times;	 /* that a watched thread left its CPU */
 	fnp_u64 stacks;	 /* taken */
@@ -55,22 +58,28 @@ static __always_inline struct off_cpu_budget *off_cpu_budget_here(void)
 /* A window is over: the period for the next one, by what this one came to. */
 static __always_inline void off_cpu_turn(struct off_cpu_budget *budget, fnp_u64 now_ns)
 {
-	fnp_u64 period = budget->period_us;
+	fnp_u64 before = budget->period_us, period = before;
 
-	if (budget->taken < off_cpu_budget / 2)
-		period /= 2;
-	budget->period_us = period;
+	if (budget->taken < off_cpu_budget / 2 || budget->taken > off_cpu_budget)
+		period = before * budget->taken / off_cpu_budget;
+	/* One quiet window says little. */
+	if (period < before / 4)
+		period = before / 4;
+	if (period > OFF_CPU_PERIOD_MAX_US)
+		period = OFF_CPU_PERIOD_MAX_US;
+	budget->period_us = period < OFF_CPU_PERIOD_FIRST_US ? 0 : period;
 	budget->taken = 0;
 	budget->window_ns = now_ns;
 }
 
-/* One more is taken; past the budget each quarter of it doubles the period. */
+/* One more is taken. */
 static __always_inline void off_cpu_spend(struct off_cpu_budget *budget)
 {
 	fnp_u32 period = budget->period_us ? 2 * budget->period_us : OFF_CPU_PERIOD_FIRST_US;
 
+	budget->chosen_us = budget->period_us;
 	budget->taken++;
-	if (budget->taken < off_cpu_budget || (budget->taken - off_cpu_budget) % (off_cpu_budget / 4 + 1))
+	if (budget->taken <= off_cpu_budget || budget->taken % off_cpu_budget)
 		return;
 	budget->period_us = period < OFF_CPU_PERIOD_MAX_US ? period : OFF_CPU_PERIOD_MAX_US;
 }
@@ -133,6 +142,7 @@ static __always_inline void off_cpu_end(struct fnp_target *target, struct thread
 			 .seq = target->seq},
 		.begin_ns = thread->taken_ns,
 		.queued_ns = thread->delay_at - thread->taken_delay,
+		.walk_ns = thread->taken_walk_ns,
 	};
 
 	thread->taken_ns = 0;

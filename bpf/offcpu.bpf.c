@@ -43,6 +43,7 @@ static __always_inline int finish(void *ctx, struct fnp_walk *walk, bool walked)
 	budget->stacks++;
 	thread->taken_ns = thread->since_ns;
 	thread->taken_delay = thread->delay_at;
+	thread->taken_walk_ns = bpf_ktime_get_ns() - thread->since_ns;
 	return 0;
 }
 
@@ -69,7 +70,7 @@ int BPF_PROG(fnp_off_cpu)
 	record->head.type = FNP_RECORD_OFF_CPU;
 	record->cpu = wait;
 	record->expected_us = off_cpu_expected(thread);
-	record->period_us = budget->period_us;
+	record->period_us = budget->chosen_us;
 	if (record->expected_us >= record->period_us)
 		record->expected_us = 0;
 	if (has_user_stack()) {

@@ -30,9 +30,10 @@ struct sitting {
 struct fnp_probes {
 	struct fnp_probes_options options;
 	struct fnp_spans *spans;
-	struct fnp_map plans;		       /* struct fnp_object * -> struct fnp_probe_plan *, owned */
-	struct fnp_map seen;		       /* (process, object): looked at */
-	struct fnp_map inodes;		       /* that have their probes */
+	struct fnp_map plans;  /* struct fnp_object * -> struct fnp_probe_plan *, owned */
+	struct fnp_map seen;   /* (process, object): looked at */
+	struct fnp_map inodes; /* that have their probes: since when */
+	struct fnp_probes_late late;
 	FNP_VEC(struct fnp_object *) expected; /* owned */
 	struct sitting sitting[FNP_PROBE_SPECS_MAX];
 	uint32_t met[ASKED_MAX]; /* places of each pattern */
@@ -187,17 +188,32 @@ static void attach(struct fnp_probes *probes, struct fnp_probe_plan *plan, int f
 		take_result(probes, plan, indices[i], &places[i]);
 }
 
-/* Puts a plan's probes on the file behind `fd`, once an inode. */
-static void attach_plan(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd)
+/* A process may have come to places of a file before probes sat there. */
+static void note_late(struct fnp_probes *probes, uint64_t mapped_ns, uint64_t since_ns)
+{
+	if (mapped_ns == 0 || mapped_ns >= since_ns)
+		return;
+	probes->late.processes++;
+	probes->late.max_ns = FNP_MAX(probes->late.max_ns, since_ns - mapped_ns);
+}
+
+/*
+ * Puts a plan's probes on the file behind `fd`, once an inode; `mapped_ns` is since when a process may have come to them, 0:
+ * none has.
+ */
+static void attach_plan(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd, uint64_t mapped_ns)
 {
 	struct stat st;
-	uint64_t key;
+	uint64_t key, *since, now_ns;
 
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return;
 	key = (uint64_t)st.st_ino * 0x9e3779b97f4a7c15ULL ^ (uint64_t)st.st_dev;
-	if (fnp_map_find(&probes->inodes, key))
+	since = fnp_map_find(&probes->inodes, key);
+	if (since) {
+		note_late(probes, mapped_ns, *since);
 		return;
+	}
 	if (probes->inodes.len >= INODES_MAX) {
 		fnp_warning_once("probes sit on %u files, which is as many as there may be", INODES_MAX);
 		return;
@@ -205,6 +221,9 @@ static void attach_plan(struct fnp_probes *probes, struct fnp_probe_plan *plan, 
 	if (fnp_map_set(&probes->inodes, key, 1) < 0)
 		return;
 	attach(probes, plan, fd);
+	now_ns = fnp_clock_ns();
+	fnp_map_set(&probes->inodes, key, now_ns); /* it has its place there */
+	note_late(probes, mapped_ns, now_ns);
 }
 
 static uint64_t key_of(const struct fnp_process *process, uint32_t object)
@@ -264,7 +283,7 @@ static void update_mapping(struct fnp_probes *probes, const struct fnp_process *
 		return;
 	fnp_autoclose int fd = open_mapped(process, mapping, object);
 	if (fd >= 0)
-		attach_plan(probes, plan, fd);
+		attach_plan(probes, plan, fd, mapping->from_ns);
 	else
 		fnp_map_remove(&probes->seen, key_of(process, mapping->object));
 }
@@ -299,7 +318,7 @@ void fnp_probes_expect(struct fnp_probes *probes, const char *path)
 	plan = plan_of(probes, object);
 	probes->expected.items[probes->expected.len++] = TAKE_PTR(object);
 	if (plan && plan->probes.len > 0)
-		attach_plan(probes, plan, fd);
+		attach_plan(probes, plan, fd, 0);
 }
 
 /* As execvp() would find it. */
@@ -392,6 +411,11 @@ void fnp_probes_end_process(struct fnp_probes *probes, uint32_t pid, uint64_t pr
 	fnp_spans_end_process(probes->spans, pid, process, time_ns);
 }
 
+struct fnp_probes_late fnp_probes_late(const struct fnp_probes *probes)
+{
+	return probes->late;
+}
+
 /* ---- once a second ------------------------------------------------------------------------------------------- */
 
 /* One that is on by itself must not cost anything. */
@@ -430,6 +454,11 @@ void fnp_probes_tend(struct fnp_probes *probes, uint64_t now_ns)
 
 void fnp_probes_finish(struct fnp_probes *probes)
 {
+	if (probes->options.n_asked && probes->late.processes)
+		fnp_warning(
+			"%lu processes ran up to %lu ms before the probes of their files sat: what they hit "
+			"until then is missing",
+			probes->late.processes, probes->late.max_ns / 1000000);
 	for (size_t i = 0; i < probes->options.n_asked; i++) {
 		if (!probes->options.usdt)
 			fnp_warning("the probe '%s' could not be put anywhere: this kernel refused what is "

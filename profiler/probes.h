@@ -51,6 +51,13 @@ void fnp_probes_take(struct fnp_probes *probes, const struct fnp_probe_record *r
 /* A process is over (pid 0: all are). */
 void fnp_probes_end_process(struct fnp_probes *probes, uint32_t pid, uint64_t process, uint64_t time_ns);
 
+/* Processes that ran a file's code before its probes sat: the first of each file, and what started at the same time. */
+struct fnp_probes_late {
+	uint64_t processes; /* counted once for each file */
+	uint64_t max_ns;    /* that one of them ran so */
+};
+struct fnp_probes_late fnp_probes_late(const struct fnp_probes *probes);
+
 /* About once a second: takes away what is hit too often. */
 void fnp_probes_tend(struct fnp_probes *probes, uint64_t now_ns);
 

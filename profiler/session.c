@@ -414,6 +414,8 @@ static int finish(struct session *s)
 	summary.off_cpu_stacks = off_cpu.stacks;
 	summary.off_cpu_refused = off_cpu.refused + totals.off_cpu_lost;
 	summary.ledgers = totals.ledgers;
+	summary.probes_late_processes = totals.probes_late.processes;
+	summary.probes_late_max_ns = totals.probes_late.max_ns;
 	summary.events_lost = totals.events_lost;
 	getrusage(RUSAGE_SELF, &usage);
 	summary.cost.agent_cpu_ns = fnp_clock_own_cpu_ns();

@@ -352,6 +352,7 @@ int fnp_watch_finish(struct fnp_watch *watch, uint64_t now_ns, struct fnp_watch_
 	watch->totals.events_lost += counters.events_lost;
 	watch->totals.off_cpu_lost = counters.off_cpu_lost;
 	watch->totals.ledgers = counters.ledgers;
+	watch->totals.probes_late = fnp_probes_late(watch->probes);
 	*ret = watch->totals;
 	return r;
 }

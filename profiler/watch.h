@@ -13,6 +13,7 @@
 
 #include "profiler/collectors/kernel.h"
 #include "profiler/invocations/invocations.h"
+#include "profiler/probes.h"
 #include "profiler/profiles.h"
 #include "profiler/samples.h"
 
@@ -38,6 +39,7 @@ struct fnp_watch_totals {
 	uint64_t events_lost;
 	uint64_t off_cpu_lost; /* times off a CPU that found no room */
 	struct fnp_ledger_counts ledgers;
+	struct fnp_probes_late probes_late;
 };
 
 int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch **ret);

@@ -78,7 +78,7 @@ static void offcpu_detach(void *self)
 /* As bpf/off_cpu.h has it. */
 struct budget {
 	uint64_t window_ns;
-	uint32_t taken, period_us;
+	uint32_t taken, period_us, chosen_us, pad;
 	uint64_t times, stacks, refused;
 };
 

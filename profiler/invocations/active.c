@@ -218,7 +218,7 @@ void fnp_engine_end(struct fnp_invocations *engine, struct invocation *one, cons
 	one->row->outcome = outcome;
 	one->row->duration_ns = end->time_ns > one->begin.time_ns ? end->time_ns - one->begin.time_ns : 0;
 	one->row->has_post_cpu = one->end_seq != UINT64_MAX;
-	fnp_engine_make_ledger(process, &one->begin, end, one->row);
+	fnp_engine_make_ledger(process, &one->begin, end, one->row, one->disturbed);
 	one->handler_tid = process->dead || engine->finishing
 				   ? (process->handler_tid ? process->handler_tid : one->begin.tid)
 				   : end->tid;

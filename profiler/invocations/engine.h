@@ -72,6 +72,7 @@ struct off_time {
 	struct fnp_stack_epoch *epoch;
 	uint64_t begin_ns, end_ns;	 /* end 0: it still is */
 	uint64_t queued_ns;		 /* the last part of it, in a run queue */
+	uint64_t walk_ns;		 /* the first part of it, in which its stack was taken */
 	uint32_t expected_us, period_us; /* as in struct fnp_sample_record */
 	uint32_t wait;			 /* enum fnp_wait, or FNP_WAIT_MAX: it was pushed */
 };
@@ -251,9 +252,9 @@ void fnp_engine_drop_events(struct fnp_invocations *engine);
 const struct thread_origin *fnp_engine_origin_of(const struct process *process, uint32_t tid, uint64_t before);
 
 /* ---- handling.c ---- */
-/* The ledger of a row whose duration stands; nothing where the kernel side's clocks were not given. */
+/* The ledger of a row whose duration stands (`shares_thread`: its thread handles others meanwhile); nothing where the kernel side's clocks were not given. */
 void fnp_engine_make_ledger(const struct process *process, const struct fnp_moment *begin,
-			    const struct fnp_moment *end, struct fnp_row *row);
+			    const struct fnp_moment *end, struct fnp_row *row, bool shares_thread);
 /* This thread answered. */
 void fnp_engine_note_handler(struct process *process, uint32_t tid);
 /* A thread exits; kept when it is the one that would have answered. */

@@ -63,12 +63,12 @@ static bool runs_event_loop(const struct process *process)
 }
 
 void fnp_engine_make_ledger(const struct process *process, const struct fnp_moment *begin,
-			    const struct fnp_moment *end, struct fnp_row *row)
+			    const struct fnp_moment *end, struct fnp_row *row, bool shares_thread)
 {
 	struct fnp_ledger_span span = {.begin = &begin->clocks,
 				       .end = &end->clocks,
 				       .duration_ns = row->duration_ns,
-				       .poll_is_async = runs_event_loop(process)};
+				       .poll_is_async = shares_thread || runs_event_loop(process)};
 
 	if (!begin->has_clocks || !end->has_clocks)
 		return;

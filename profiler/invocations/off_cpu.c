@@ -8,13 +8,14 @@
  * its begin and its end, of other threads' those that lie there whole. So threads of a pool that wait for work
  * before and after are left out, and what they waited for in the midst of the work is in.
  *
- * A time that was taken by chance stands for more (wire.h). What it stands for is bounded by the period: one that was
- * expected to be short and became long counts as what it was.
+ * A time that was taken by chance stands for more (wire.h). One that was expected to be short and became long would stand
+ * for very much: that is bounded, so that no single one makes up a profile.
  */
 #include <errno.h>
 
 #include "profiler/invocations/engine.h"
 
+#define STANDS_FOR_MAX 8 /* periods, or times as much as it was when that is more */
 #define EVENT_NS 1000000 /* from so long on a time is an event of its row's timeline, too */
 
 const char *fnp_wait_name(uint32_t wait)
@@ -59,15 +60,20 @@ void fnp_invocations_off_cpu(struct fnp_invocations *engine, const struct fnp_sa
 	time->one.weight_ns = 0;
 }
 
-/* What a time stands for; not less than it was. */
+/*
+ * What a time stands for; not less than it was. The others that it stands for had nobody who took their stacks: what that
+ * cost is left out, down to what was expected.
+ */
 static uint64_t stands_for(const struct off_time *time)
 {
 	uint64_t ns = time->end_ns - time->begin_ns, period_ns = (uint64_t)time->period_us * 1000;
+	uint64_t expected_ns = (uint64_t)time->expected_us * 1000;
+	uint64_t alone_ns = FNP_MAX(ns - FNP_MIN(time->walk_ns, ns), FNP_MIN(ns, expected_ns));
+	double bound = (double)FNP_MAX(ns, period_ns) * STANDS_FOR_MAX;
 
-	if (time->expected_us == 0 || ns >= period_ns)
+	if (time->expected_us == 0)
 		return ns;
-	return FNP_MAX(ns,
-		       (uint64_t)FNP_MIN((double)ns * time->period_us / time->expected_us, (double)period_ns));
+	return FNP_MAX(ns, (uint64_t)FNP_MIN((double)alone_ns * time->period_us / time->expected_us, bound));
 }
 
 static uint64_t overlap(uint64_t begin, uint64_t end, uint64_t from, uint64_t to)
@@ -138,6 +144,7 @@ void fnp_invocations_off_cpu_end(struct fnp_invocations *engine, const struct fn
 		return;
 	time->end_ns = record->head.time_ns;
 	time->queued_ns = record->queued_ns;
+	time->walk_ns = record->walk_ns;
 	engine->counters.off_cpu_ns += stands_for(time);
 	row = row_at_once(process);
 	if (row)

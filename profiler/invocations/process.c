@@ -154,7 +154,7 @@ void fnp_engine_become_instance(struct fnp_invocations *engine, struct process *
 	replace(&process->init_id, own->id);
 	end_row(process, own, moment->time_ns);
 	if (process->image.seq)
-		fnp_engine_make_ledger(process, &process->image, moment, own);
+		fnp_engine_make_ledger(process, &process->image, moment, own, false);
 	process->instance = true;
 }
 

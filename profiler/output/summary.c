@@ -142,6 +142,18 @@ static json_t *ledgers_of(const struct fnp_ledger_counts *ledgers)
 	return TAKE_PTR(object);
 }
 
+static json_t *probes_of(const struct fnp_summary *summary)
+{
+	json_auto_t *object = json_object();
+	int r = object ? 0 : -1;
+
+	r = r ?: set_u64(object, "late_processes", summary->probes_late_processes);
+	r = r ?: set_u64(object, "late_max_ns", summary->probes_late_max_ns);
+	if (r < 0)
+		return NULL;
+	return TAKE_PTR(object);
+}
+
 static int set_head(json_t *root, const struct fnp_summary *summary, const struct fnp_summary_counts *counts)
 {
 	char start[FNP_CLOCK_TEXT_MAX];
@@ -172,6 +184,7 @@ int fnp_summary_encode(const struct fnp_summary *summary, const struct fnp_summa
 	r = r ?: set_u64(root, "events_lost", summary->events_lost);
 	r = r ?: json_object_set_new(root, "off_cpu", off_cpu_of(summary));
 	r = r ?: json_object_set_new(root, "ledgers", ledgers_of(&summary->ledgers));
+	r = r ?: json_object_set_new(root, "probes", probes_of(summary));
 	r = r ?: json_object_set_new(root, "truncated", truncated_of(counts));
 	r = r ?: json_object_set_new(root, "cost", cost_of(&summary->cost));
 	r = r ?: json_object_set_new(root, "processes", processes_of(counts));

@@ -29,6 +29,8 @@ struct fnp_summary {
 	uint64_t off_cpu_stacks;       /* of these, taken with a stack */
 	uint64_t off_cpu_refused;      /* chosen, but there was no room */
 	struct fnp_ledger_counts ledgers;
+	uint64_t probes_late_processes; /* that ran code of a file before its probes sat */
+	uint64_t probes_late_max_ns;
 	struct fnp_summary_cost cost;
 };
 

@@ -46,6 +46,27 @@ class Accounting(fnprof_e2e.TestCase):
             self.assert_near(sum(row["cpu_ns"] for row in rows), cpu_ns - begun, 0.002, "cpu_ns", slack=MILLISECOND)
             self.assert_directory_is_whole(recording)
 
+    def test_a_process_of_many_threads_is_accounted_for(self):
+        """Ten thousand of them in the matrix: each is a thread that is met, charged and buried."""
+        n = 10000 if fnprof_e2e.MATRIX else 2000
+        started = Stopped([program("crowd"), n])
+        with started, Recording("-F", 99, "-p", started.pid) as recording:
+            begun = started.cpu_so_far()
+            started.go()
+            cpu_ns = started.end(None)
+            self.assertEqual(recording.wait(), 0, recording.stderr)
+            if started.process.returncode == 77:
+                self.skipTest(started.said())
+            rows = self.rows_of(recording, started.pid)
+            spent, summary = sum(row["cpu_ns"] for row in rows), recording.summary
+            print(f"{n} threads: the rows' CPU time is {spent / (cpu_ns - begun) - 1:+.4%} off; "
+                  f"{summary['events_lost']} events lost", file=sys.stderr)
+            # The kernel adds a thread that dies to its process before its last moments, and as it stood at its last switch
+            # or tick (__exit_signal): what it spent after that is in no rusage.
+            self.assertGreater(spent, 0.998 * (cpu_ns - begun) - MILLISECOND)
+            self.assertLess(spent, 1.002 * (cpu_ns - begun) + MILLISECOND + n * 40_000)
+            self.assert_directory_is_whole(recording)
+
     def test_the_whole_tree_of_a_command_is_accounted_for(self):
         """As the launcher: each process from its fork, or for the command from its exec, to its teardown."""
         code = ("import json, os, subprocess, sys, time\n"

@@ -61,6 +61,9 @@ public class Fill {
 }
 """
 
+# Names of HotSpot's operations that are collections.
+GC_STOP = re.compile("GC|Collect|Shenandoah|^Z|Mark|Pause|Remark|Cleanup|XMark|Relocate")
+
 
 def find_jvm(version):
     """A JDK of this version that tells something: with probes, as Debian and Temurin build it."""
@@ -93,10 +96,16 @@ class Events(e2e.TestCase):
             by_kind.setdefault(event["what"], []).append(event)
         return by_kind, recording.stdout
 
-    def compare_pauses(self, events, truth_ms):
+    def compare_pauses(self, events, truth_ms, stopped_ms=None):
+        """`stopped_ms`: for how long threads stood still for it, where the runtime tells that, too: a little longer than what
+        it calls its pause."""
         self.assertEqual(len(events), len(truth_ms))
         ours = sum(event["duration_ns"] for event in events) / 1e6
         print(f"{NAME}: {len(events)} collections, {ours:.1f} ms; it says {sum(truth_ms):.1f} ms")
+        if stopped_ms and ours > sum(truth_ms):
+            print(f"{NAME}: threads stood still for {stopped_ms:.1f} ms")
+            self.assertLess(ours, 1.05 * max(stopped_ms, sum(truth_ms)) + 0.05 * len(truth_ms))
+            return
         self.assert_near(ours, sum(truth_ms), 0.05, "time of collections in ms", slack=0.05 * len(truth_ms))
 
     @e2e.unittest.skipUnless(NAME.startswith("python"), "Python's")
@@ -155,16 +164,21 @@ class Events(e2e.TestCase):
             if jvm.root:
                 shutil.copy(f"{jvm.root}{place}/{log}", self.folder)
         log = (self.folder / "gc.log").read_text()
-        pauses = re.findall(r"\[gc *\] GC\(\d+\) (?:[YyOo]: )?(Pause .*?) (?:\d+M->\d+M\(\d+M\) )?([\d.]+)ms", log)
+        # The pauses of ZGC stand among its phases alone.
+        tag = "gc,phases" if collector == "Z" else "gc"
+        pauses = re.findall(rf"\[{tag} *\] GC\(\d+\) (?:[YyOo]: )?(Pause .*?) (?:\d+M->\d+M\(\d+M\) )?([\d.]+)ms", log)
         if collector == "Parallel":
             # Both pauses of a System.gc() are one collection there.
             pauses = [one for one in pauses if not one[0].startswith("Pause Young (System.gc())")] \
                 if int(version) < 23 else pauses
         print(f"{NAME}: {jvm.name}, {len(events.get('gc', []))} events, {len(pauses)} lines")
-        self.compare_pauses(events["gc"], [float(ms) for _, ms in pauses])
+        stops = re.findall(r"Safepoint \"(\w+)\".*At safepoint: +(\d+) ns", log)
+        self.compare_pauses(events["gc"], [float(ms) for _, ms in pauses],
+                            sum(int(ns) for name, ns in stops if GC_STOP.search(name)) / 1e6)
         # Where the JVM tells its cause is known once it was looked at, a tenth of a second after its start.
         for event, (cause, _) in zip(events["gc"], pauses):
-            self.assertIn(event.get("cause", cause), cause)
+            if "(" in cause and collector in ("", "Serial", "Parallel"):
+                self.assertIn(event.get("cause", cause), cause)
         self.assertIn("System.gc()", [event.get("cause") for event in events["gc"]])
         loaded = {re.sub(r"[/+]0x.*", "", name) for name in
                   re.findall(r" (\S+) source:", (self.folder / "class.log").read_text())}

@@ -7,6 +7,7 @@ import platform
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import fnprof_e2e as e2e
@@ -134,6 +135,27 @@ class Usdt(e2e.TestCase):
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertIn("passed over", shown.stdout)
         self.assertIn("semaphore in read-only memory", shown.stdout)
+        # Who asks for them all the same may break the program, but nothing of fnprof.
+        with e2e.Recording("--usdt", PLAIN, cmd=["sh", "-c", f"{path} 3; {path} 3; {self.fixed} 0; sleep 0.4; {self.fixed} 5"],
+                           live=False) as recording:
+            recording.wait()
+            self.assertNotIn(recording.status, (134, 139, -6, -11))
+            self.assert_directory_is_whole(recording)
+            sales = [event for event in events_of(recording) if event["name"] == "shop:sale"]
+            self.assertGreaterEqual(len(sales), 5)
+
+    def test_processes_that_were_too_quick_for_their_probes_are_counted(self):
+        """50 at once, of a file that nobody had met: what is missing is of those that are counted."""
+        with e2e.Recording("--usdt", "shop:many*", cmd=["sh", "-c", f"for i in $(seq 50); do {self.pie} many 3 & done; wait"],
+                           live=False) as recording:
+            self.assertEqual(recording.wait(), 0)
+            found = collections.Counter(event["name"] for event in events_of(recording))
+            late = recording.summary["probes"]
+        missing = 50 * 3 * 200 - sum(found.values())
+        print(f"{missing} of {50 * 3 * 200} hits are missing; {late}", file=sys.stderr)
+        self.assertLessEqual(missing, late["late_processes"] * 3 * 200)
+        self.assertLess(late["late_max_ns"], 5e9)
+        self.assertEqual("what they hit until then is missing" in recording.stderr, late["late_processes"] > 0)
 
     def test_bpftrace_agrees_on_every_form_that_it_knows(self):
         if not shutil.which("bpftrace"):

@@ -19,7 +19,7 @@ static uint64_t process_of(const struct stage *s, uint32_t pid)
 /* A time off the CPU of a thread. */
 struct off {
 	uint32_t tid, wait, stack;
-	uint64_t begin_ns, end_ns, queued_ns;
+	uint64_t begin_ns, end_ns, queued_ns, walk_ns;
 	uint32_t expected_us, period_us;
 };
 
@@ -49,7 +49,8 @@ static void come_back(struct stage *s, const struct off *off)
 							 .tid = off->tid,
 							 .process = process_of(s, 10)},
 						.begin_ns = off->begin_ns,
-						.queued_ns = off->queued_ns};
+						.queued_ns = off->queued_ns,
+						.walk_ns = off->walk_ns};
 
 	fnp_invocations_off_cpu_end(s->engine, &record);
 }
@@ -114,17 +115,31 @@ static void short_wait_that_was_taken_by_chance_stands_for_more(void **state)
 
 	(void)state;
 	begin_call(&s);
-	/* Taken with probability 50/400; one that is longer than the period stands for itself. */
+	/* Taken with probability 50/400; one that became long stands for eight times itself at most. */
 	wait_for(&s,
 		 (struct off){.tid = 10, .wait = FNP_WAIT_DISK, .stack = 7, .expected_us = 50, .period_us = 400},
 		 40000);
 	wait_for(&s,
 		 (struct off){.tid = 10, .wait = FNP_WAIT_DISK, .stack = 8, .expected_us = 50, .period_us = 400},
 		 3 * MS);
+	wait_for(&s,
+		 (struct off){.tid = 10, .wait = FNP_WAIT_DISK, .stack = 9, .expected_us = 1, .period_us = 400},
+		 2 * MS);
+	/* Of its 65 us it spent 15 having its stack taken. */
+	wait_for(&s,
+		 (struct off){.tid = 10,
+			      .wait = FNP_WAIT_DISK,
+			      .stack = 6,
+			      .expected_us = 50,
+			      .period_us = 400,
+			      .walk_ns = 15000},
+		 65000);
 	play_answer(&s, 10, 1, "r1");
 	finish(&s);
+	assert_int_equal(stack_of(row(&s, "r1"), 6)->off_cpu_ns, 400000);
 	assert_int_equal(stack_of(row(&s, "r1"), 7)->off_cpu_ns, 320000);
-	assert_int_equal(stack_of(row(&s, "r1"), 8)->off_cpu_ns, 3 * MS);
+	assert_int_equal(stack_of(row(&s, "r1"), 8)->off_cpu_ns, 24 * MS);
+	assert_int_equal(stack_of(row(&s, "r1"), 9)->off_cpu_ns, 16 * MS);
 	stage_end(&s);
 }
 

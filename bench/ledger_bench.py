@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ledgers, events and stacks of waits cost the functions that are watched, and programs that are not. Parts of
+bench/run."""
+import contextlib
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+from fnprof_e2e import TREE, Function, Recording
+from programs_e2e import program
+from runtime_api import RuntimeApi
+import prepare
+
+WEB = TREE / "bench/web"
+
+
+def programs():
+    """{name: (ns, runs)} of the loaded BPF programs, by the kernel's own counts."""
+    told = json.loads(subprocess.check_output(["bpftool", "-j", "prog", "show"]))
+    return {one["name"]: (one.get("run_time_ns", 0), one.get("run_cnt", 0)) for one in told
+            if one.get("name", "").startswith("fnp_")}
+
+
+def cost_of_a_switch(watched, off_cpu):
+    """ns of fnp_sched_switch a run, beside a program that switches as often as it can."""
+    argv = [program("blocked"), "flood", "4"]
+    load = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    where = ["-p", load.pid] if watched else []
+    with Recording("-F", 99, *where, env={"FNPROF_OFF_CPU": str(off_cpu)} if off_cpu is not None else None) as recording:
+        time.sleep(0.5)
+        before = programs()
+        time.sleep(2)
+        after = programs()
+        recording.stop()
+        counts = recording.summary["off_cpu"]
+    load.communicate()
+    name = next(name for name in after if name.startswith("fnp_sched_swit"))
+    runs = after[name][1] - before[name][1]
+    return (after[name][0] - before[name][0]) / runs, runs / 2, counts
+
+
+def switches(row):
+    for watched, off_cpu, what in ((False, None, "not watched"), (True, 0, "watched"),
+                                   (True, None, "watched, with stacks")):
+        ns, rate, counts = cost_of_a_switch(watched, off_cpu)
+        row(f"a switch, {what}", ns, "ns", None, f"run_time_ns of the program, {rate:.0f} runs a second on the host")
+        if off_cpu is None and watched:
+            row("stacks taken beside that", counts["stacks"], "stacks", None,
+                f"of {counts['times']} switches; {counts['refused']} refused and counted")
+
+
+GC = """
+import gc, json, sys, time
+gc.disable()
+kept = [[] for _ in range(int(sys.argv[1]))]
+def run(n):
+    begin = time.thread_time_ns()
+    for _ in range(n):
+        gc.collect(0)
+    return (time.thread_time_ns() - begin) / n
+time.sleep(0.4)
+run(200)
+print(json.dumps(sorted(run(300) for _ in range(20))[:10]))
+"""
+
+
+def collections(row, rounds=6):
+    """A collection of almost nothing, with and without: what is left is the two probes."""
+    runs = {False: [], True: []}
+    argv = ["/usr/bin/python3.11", "-c", GC, "10"]
+    if not pathlib.Path(argv[0]).exists():
+        return
+    for _ in range(rounds):
+        for on in (False, True):
+            if on:
+                with Recording("-F", 1, cmd=argv, live=False) as recording:
+                    recording.wait()
+                    runs[on].append(statistics.median(json.loads(recording.stdout)))
+            else:
+                runs[on].append(statistics.median(json.loads(subprocess.check_output(argv))))
+    off, on = statistics.median(runs[False]), statistics.median(runs[True])
+    row("an event of a collection, begin and end", (on - off) / 1e3, "us more", None,
+        f"{off:.0f} ns without; thread time, medians of {rounds} runs in turn")
+
+
+@contextlib.contextmanager
+def nothing():
+    yield None
+
+
+def cpu_of_calls(client, on, calls):
+    """CPU ns of the function's process a call, once it is warm."""
+    with RuntimeApi() as api, Function(client, api) as function:
+        api.wait_for_next()
+        with Recording("-F", 99, "-p", function.pid) if on else nothing() as recording:
+            for _ in range(30):
+                api.invoke({"shop": 3})
+            begin, parts = function.cpu_so_far(), []
+            for _ in range(calls // 10):
+                for n in range(10):
+                    api.invoke({"shop": n})
+                now = function.cpu_so_far()
+                parts.append((now - begin) / 10)
+                begin = now
+            if recording:
+                recording.stop()
+            return statistics.median(parts)
+
+
+def slowdown(row, rounds=8, calls=200):
+    """A web-like function with everything on at the default rate, and with nothing, in turn."""
+    client = prepare.prepare("python3.11")
+    client = prepare.Client(client.argv, client.runtime, WEB, {**client.env, "LAMBDA_TASK_ROOT": str(WEB)})
+    ratios, alone = [], []
+    for n in range(rounds):
+        order = (False, True) if n % 2 else (True, False)
+        spent = {on: cpu_of_calls(client, on, calls) for on in order}
+        ratios.append(spent[True] / spent[False])
+        alone.append(spent[False])
+        print(f"  {spent[False] / 1e3:.0f} us without, {spent[True] / 1e3:.0f} us with", file=sys.stderr, flush=True)
+    row("slowdown of a web-like function", 100 * (statistics.median(ratios) - 1), "%", 1,
+        f"CPU time a call, {statistics.median(alone) / 1e6:.1f} ms without; median of {rounds} pairs in turn")

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stacks of threads that wait: which function waited, and for how long, by programs that say so themselves."""
+import collections
+import sys
+
+import fnprof_e2e as e2e
+from fnprof_e2e import Function, Recording, Stopped
+import prepare
+from programs_e2e import program
+from runtime_api import RuntimeApi
+
+sys.path.insert(0, str(e2e.TREE / "tests/formats"))
+import check_pprof  # noqa: E402
+
+MS = 1_000_000
+
+
+def off_cpu(recording, row):
+    """{stack as a tuple of names, leaf first: (off_cpu, run_queue) in ns} of a row's pprof file."""
+    profile = check_pprof.message("profile", check_pprof.unpack((recording.dir / row["pprof"]).read_bytes()))
+    texts = [raw.decode() for raw in profile["string_table"]]
+    names = {one["id"]: texts[one["name"]] for one in profile["function"]}
+    lines = {one["id"]: [names[line["function_id"]] for line in one["line"]] for one in profile["location"]}
+    types = [texts[one["type"]] for one in profile["sample_type"]]
+    out = collections.defaultdict(lambda: (0, 0))
+    if "off_cpu" not in types:
+        return out
+    at = types.index("off_cpu"), types.index("run_queue")
+    for sample in profile["sample"]:
+        stack = tuple(name for where in sample["location_id"] for name in lines[where])
+        out[stack] = tuple(a + sample["value"][n] for a, n in zip(out[stack], at))
+    return out
+
+
+def of_function(stacks, name):
+    """ns that were lost below a function of this name, in a queue or not."""
+    return sum(sum(ns) for stack, ns in stacks.items() if name in stack)
+
+
+class OffCpu(e2e.TestCase):
+    def test_each_function_of_a_native_program_has_its_wait(self):
+        with Recording("-F", 997, cmd=[program("blocked")], live=False) as recording:
+            self.assertEqual(recording.wait(), 0, recording.stderr)
+            row, = recording.of("process")
+            self.assert_directory_is_whole(recording)
+            stacks = off_cpu(recording, row)
+            refused = recording.summary["off_cpu"]["refused"]
+            events = e2e.read_lines(recording.dir / row["events"])
+        self.assertEqual(refused, 0)
+        for line in recording.stdout.splitlines():
+            name, waited = line.split()[0], int(line.split()[1])
+            ours = of_function(stacks, name)
+            print(f"{name}: {ours / waited:.4f} of {waited / MS:.1f} ms", file=sys.stderr)
+            self.assert_near(ours, waited, 0.02, f"wait below {name}()", slack=MS)
+        for cause in ("sleep", "lock", "pipe", "network"):
+            self.assertIn(cause, {event["name"] for event in events if event["what"] == "off_cpu"})
+
+    def test_each_function_of_a_handler_has_its_wait(self):
+        client = prepare.prepare("python3.11")
+        here = e2e.TREE / "tests/e2e/programs/waits"
+        client = prepare.Client(client.argv, client.runtime, here, {**client.env, "LAMBDA_TASK_ROOT": str(here)})
+        kinds = ["sleep", "lock", "pipe", "network", "poll", "child"]
+        with RuntimeApi() as api, Function(client, api, kind=Stopped) as function:
+            with Recording("-F", 997, "-p", function.pid) as recording:
+                function.go()
+                api.wait_for_next()
+                # Stacks of a process's first moments have native frames alone, until the tables of its interpreter are there.
+                for _ in range(3):
+                    api.invoke({"kind": "cpu", "ms": 200}, seconds=60)
+                calls = [api.invoke({"kind": kind, "ms": 200}, seconds=60) for kind in kinds]
+                function.end()
+                recording.wait()
+                rows = {row["id"]: row for row in recording.rows}
+                for call in calls:
+                    row, said = rows[call.id], call.answer()
+                    waited, stacks = said["wall_ns"] - said["cpu_ns"], off_cpu(recording, row)
+                    ours = of_function(stacks, call.kind)
+                    print(f"{call.kind}: {ours / waited:.4f} of {waited / MS:.1f} ms", file=sys.stderr)
+                    self.assert_near(ours, waited, 0.02, f"wait below {call.kind}()", slack=MS)
+                    # What the handling thread lost is what its ledger says, whoever else waited beside it.
+                    handled = sum(sum(ns) for stack, ns in stacks.items() if "handler" in stack)
+                    ledger = row["ledger"]
+                    quiet = row["duration_ns"] - ledger["on_cpu"] - ledger["stolen"]
+                    self.assertLess(handled, 1.02 * quiet + MS, (call.kind, ledger))
+
+    def test_a_flood_of_switches_stays_within_the_budget(self):
+        with Recording("-F", 99, cmd=[program("blocked"), "flood", 3], live=False) as recording:
+            self.assertEqual(recording.wait(), 0, recording.stderr)
+            row, = recording.of("process")
+            summary, stacks = recording.summary, off_cpu(recording, row)
+        rounds, cpu_ns = map(int, recording.stdout.split())
+        counts, seconds = summary["off_cpu"], summary["duration_ns"] / 1e9
+        budget = 190 * 2 * seconds  # of two threads, so of two processors at most
+        print(f"{counts['times'] / seconds:.0f} switches a second, {counts['stacks']} stacks, {counts['refused']} refused; "
+              f"budget {budget:.0f}", file=sys.stderr)
+        self.assertGreater(counts["times"], 0.9 * rounds)
+        self.assertLess(counts["stacks"], 2 * budget)
+        self.assertGreater(counts["stacks"], 20)
+        # Few are taken, and stand for all: what two threads lost is what they were not on a CPU for.
+        lost = sum(sum(ns) for ns in stacks.values())
+        truth = 2 * row["duration_ns"] - cpu_ns
+        print(f"they stand for {lost / truth:.3f} of {truth / MS:.0f} ms", file=sys.stderr)
+        # (Some waits are a thousand times longer than those before them: what such a one stands for is bounded.)
+        self.assertGreater(lost, 0.4 * truth)
+        self.assertLess(lost, 1.6 * truth)
+
+
+if __name__ == "__main__":
+    e2e.main()
