@@ -41,7 +41,7 @@ static int take_stack(void *context, void *data, size_t size)
 	struct fnp_sampler *sampler = context;
 	const uint64_t *head = data, *words = head + FNP_WALK_HEAD_WORDS;
 	struct fnp_resume_stack resumed = {
-		.words = words, .n_words = (uint32_t)head[0], .truncation = (uint32_t)head[1]};
+		.words = words, .n_words = (uint32_t)head[0], .truncation = (uint32_t)head[1], .may_wait = true};
 	struct fnp_sampled_stack stack = {0};
 
 	(void)size;
