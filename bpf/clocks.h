@@ -64,19 +64,50 @@ struct {
 	__type(value, struct thread);
 } threads SEC(".maps");
 
-/* What a thread has spent in run queues so far, this time included; 0 on kernels that do not count it. */
-static __always_inline fnp_u64 delay_of(struct task_struct *task)
+/* What the run queue of this CPU says; zeros where the kernel does not. */
+struct queue {
+	fnp_u64 clock_ns;
+	/*
+	 * What the host has taken so far of this CPU, as the kernel's own accounting leaves it out of sum_exec_runtime:
+	 * brought up to date at each switch and scheduler tick.
+	 */
+	fnp_u64 stolen_ns;
+};
+
+/*
+ * A global function, because for each pointer that is followed from a trusted one the verifier searches all types of the
+ * kernel by their names, some milliseconds; here it does so once. A thread that is switched from is still the current one.
+ */
+__noinline int fnp_queue_read(struct queue *ret)
 {
-	fnp_u64 delay, queued, now = 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct rq *rq;
+
+	if (!ret)
+		return 0;
+	ret->clock_ns = ret->stolen_ns = 0;
+	if (!bpf_core_field_exists(task->se.cfs_rq))
+		return 0;
+	rq = task->se.cfs_rq->rq;
+	ret->clock_ns = rq->clock;
+	if (bpf_core_field_exists(rq->prev_steal_time_rq))
+		ret->stolen_ns = rq->prev_steal_time_rq;
+	return 0;
+}
+
+/*
+ * What a thread of this CPU has spent in run queues so far, this time included; 0 on kernels that do not count it.
+ */
+static __always_inline fnp_u64 delay_of(struct task_struct *task, const struct queue *queue)
+{
+	fnp_u64 delay, queued;
 
 	if (!bpf_core_field_exists(task->sched_info))
 		return 0;
 	delay = task->sched_info.run_delay;
 	queued = task->sched_info.last_queued;
-	if (bpf_core_field_exists(task->se.cfs_rq))
-		now = task->se.cfs_rq->rq->clock;
-	if (queued && (fnp_s64)(now - queued) > 0)
-		delay += now - queued;
+	if (queued && (fnp_s64)(queue->clock_ns - queued) > 0)
+		delay += queue->clock_ns - queued;
 	return delay;
 }
 
@@ -166,7 +197,8 @@ static __always_inline void thread_end_wait(struct fnp_target *target, struct th
 
 /* It is on a CPU by our books, and comes again: it left when its sum_exec_runtime stood still. */
 static __always_inline void thread_mend_departure(struct fnp_target *target, struct thread *thread,
-						  struct task_struct *task, fnp_u64 now_ns)
+						  struct task_struct *task, const struct queue *queue,
+						  fnp_u64 now_ns)
 {
 	fnp_u64 ran = task->se.sum_exec_runtime - thread->sum_at, gone, queued;
 
@@ -174,7 +206,7 @@ static __always_inline void thread_mend_departure(struct fnp_target *target, str
 	gone = now_ns - thread->since_ns;
 	gone = gone > ran ? gone - ran : 0;
 	gone = smaller(gone, target->alone_ns - thread->clock_at);
-	queued = smaller(delay_of(task) - thread->delay_at, gone);
+	queued = smaller(delay_of(task, queue) - thread->delay_at, gone);
 	clock_move(&target->alone_ns, &target->run_queue_ns, queued);
 	clock_move(&target->alone_ns, &target->quiet_ns, gone - queued);
 	/* Read back, so that the verifier does not follow each cause on its own. */
@@ -196,9 +228,9 @@ static __always_inline void thread_expect(struct thread *thread, fnp_u64 ns)
 
 /* The thread is on this CPU now; its entry says what it was before. */
 static __always_inline void thread_arrive(struct fnp_target *target, struct thread *thread,
-					  struct task_struct *task, fnp_u64 now_ns)
+					  struct task_struct *task, const struct queue *queue, fnp_u64 now_ns)
 {
-	fnp_u64 sum = task->se.sum_exec_runtime, delay = delay_of(task);
+	fnp_u64 sum = task->se.sum_exec_runtime, delay = delay_of(task, queue);
 
 	if (thread->state == THREAD_OFF) {
 		thread_expect(thread, now_ns - thread->since_ns);
@@ -206,7 +238,7 @@ static __always_inline void thread_arrive(struct fnp_target *target, struct thre
 			       thread->wait == WAIT_NONE ? ALL_OF_IT : delay - thread->delay_at);
 		thread_end_wait(target, thread, sum - thread->sum_at);
 	} else if (thread->state == THREAD_ON) {
-		thread_mend_departure(target, thread, task, now_ns);
+		thread_mend_departure(target, thread, task, queue, now_ns);
 	} else {
 		fnp_clock_turn(target, 1, now_ns, 0);
 	}
@@ -299,8 +331,7 @@ static __always_inline fnp_u32 clocks_put(void *at, struct fnp_target *target, f
 {
 	struct fnp_wire_section *section = at;
 	struct fnp_clocks *clocks = (void *)(section + 1);
-	struct task_struct *task = bpf_get_current_task_btf();
-	fnp_u32 tid = bpf_get_current_pid_tgid(), first = task->group_leader->pid;
+	fnp_u32 tid = bpf_get_current_pid_tgid(), first = bpf_get_current_pid_tgid() >> 32;
 	struct thread *own = bpf_map_lookup_elem(&threads, &tid);
 	fnp_u64 alone;
 

@@ -74,10 +74,13 @@ static __always_inline fnp_u64 interval_of_tick(struct tick_state *state, const 
 static __always_inline fnp_u64 without_stolen(struct tick_state *state, struct on_cpu *slot, fnp_u64 interval,
 					      fnp_u64 now_ns)
 {
+	struct queue queue;
 	fnp_u64 taken;
 
-	if (slot->pid)
-		slot_note_stolen(slot, bpf_get_current_task_btf());
+	if (slot->pid) {
+		fnp_queue_read(&queue);
+		slot_note_stolen(slot, &queue);
+	}
 	if (now_ns - state->last_cut_ns > CUT_REMEMBERED_NS)
 		state->cut_ns = 0;
 	taken = slot->stolen_ns < state->cut_ns ? slot->stolen_ns : state->cut_ns;

@@ -91,7 +91,7 @@ static __always_inline fnp_u32 put_user_section(char *at, fnp_u16 type, unsigned
 static __always_inline fnp_u32 put_file_name(char *at, struct linux_binprm *bprm)
 {
 	struct fnp_wire_section *section = (void *)at;
-	long n = bpf_probe_read_kernel_str(at + sizeof(*section), FILE_NAME_MAX, bprm->filename);
+	long n = bpf_probe_read_kernel_str(at + sizeof(*section), FILE_NAME_MAX, BPF_CORE_READ(bprm, filename));
 
 	section->type = FNP_SECTION_FILE_NAME;
 	section->truncated = n == FILE_NAME_MAX;
@@ -133,7 +133,7 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 	fnp_u32 pid = current_pid(), cpu = bpf_get_smp_processor_id(), used;
 	struct fnp_target *target = target_of_exec(pid);
 	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &cpu);
-	struct mm_struct *mm = task->mm;
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 
 	if (!target || !scratch)
 		return 0;
@@ -149,9 +149,9 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 	scratch->record.head.n_sections = 4;
 	used = put_file_name(scratch->sections, bprm);
 	used += put_user_section(scratch->sections + (used & (2 * FILE_NAME_MAX - 1)), FNP_SECTION_ARGUMENTS,
-				 mm->arg_start, mm->arg_end, ARGUMENTS_MAX);
-	used += put_user_section(scratch->sections + (used & (2 * ARGUMENTS_MAX - 1)),
-				 FNP_SECTION_ENVIRONMENT, mm->env_start, mm->env_end, ENVIRONMENT_MAX);
+				 BPF_CORE_READ(mm, arg_start), BPF_CORE_READ(mm, arg_end), ARGUMENTS_MAX);
+	used += put_user_section(scratch->sections + (used & (2 * ARGUMENTS_MAX - 1)), FNP_SECTION_ENVIRONMENT,
+				 BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end), ENVIRONMENT_MAX);
 	used += event_put_clocks(scratch->sections + (used & (2 * ENVIRONMENT_MAX - 1)), target,
 				 &scratch->record.head);
 	used += sizeof(scratch->record);
@@ -180,7 +180,7 @@ int BPF_PROG(fnp_process_exit, struct task_struct *task)
 		return 0;
 	scratch->record.exit_code = task->exit_code;
 	/* do_exit() counts down `live` before this tracepoint, on every kernel since 2.6. */
-	scratch->record.last = task->signal->live.counter == 0;
+	scratch->record.last = BPF_CORE_READ(task, signal, live.counter) == 0;
 	__sync_fetch_and_add(&target->exits, 1);
 	head_init(&scratch->record.head, FNP_RECORD_EXIT, 0);
 	scratch->record.head.n_sections = 1;

@@ -27,7 +27,7 @@ static __always_inline bool has_user_stack(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	if (!task->mm || (task->flags & FNP_PF_KTHREAD))
+	if (!BPF_CORE_READ(task, mm) || (task->flags & FNP_PF_KTHREAD))
 		return false;
 	return !bpf_core_field_exists(task->in_execve) || !BPF_CORE_READ_BITFIELD(task, in_execve);
 }

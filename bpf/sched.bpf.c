@@ -19,7 +19,8 @@ static __always_inline fnp_u32 wait_as_told(struct on_cpu *slot, const struct th
 }
 
 /* True when its stack is to be taken; `slot->wait` says what it waits for. */
-static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *prev, fnp_u64 now_ns)
+static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *prev,
+				       const struct queue *queue, fnp_u64 now_ns)
 {
 	fnp_u32 pid = slot->pid, slot_tid = slot->tid, tid = prev->pid;
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
@@ -27,7 +28,7 @@ static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *
 	struct thread *thread;
 
 	slot->pid = 0;
-	slot_note_stolen(slot, prev);
+	slot_note_stolen(slot, queue);
 	if (!target)
 		return false;
 	__sync_fetch_and_sub(&target->running, 1);
@@ -62,8 +63,9 @@ static __always_inline void bury(struct task_struct *prev)
 		__sync_fetch_and_add(&target->deads, 1);
 }
 
+/* `now_ns`: 0 when neither it nor `queue` was read yet. */
 static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *prev, struct task_struct *next,
-				      fnp_u64 now_ns)
+				      struct queue *queue, fnp_u64 now_ns)
 {
 	struct fnp_target *target;
 	struct thread *thread;
@@ -78,12 +80,14 @@ static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *p
 		target = NULL;
 	/* In host-wide recording a process is met at its exec: then we want to know since when it runs. */
 	if (target || watch_every_exec) {
-		slot_note(slot, next, now_ns ? now_ns : bpf_ktime_get_ns());
+		if (!now_ns)
+			fnp_queue_read(queue);
+		slot_note(slot, next, queue, now_ns ? now_ns : bpf_ktime_get_ns());
 		slot->from_idle = prev->pid == 0;
 	}
 	if (!target)
 		return;
-	thread = slot_claim(slot, target, pid, next);
+	thread = slot_claim(slot, target, pid, next, queue);
 	if (thread && thread->taken_ns)
 		off_cpu_end(target, thread, pid, tid_of(next));
 }
@@ -92,6 +96,7 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	struct queue queue;
 	fnp_u64 now_ns = 0;
 	bool take = false;
 
@@ -102,11 +107,12 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 		if (!preempt && prev->__state)
 			slot->wait = wait_of(prev, (struct pt_regs *)bpf_task_pt_regs(prev));
 		now_ns = bpf_ktime_get_ns();
-		take = switch_out(slot, prev, now_ns);
+		fnp_queue_read(&queue);
+		take = switch_out(slot, prev, &queue, now_ns);
 	}
 	if (prev->__state & FNP_TASK_DEAD)
 		bury(prev);
-	switch_in(slot, prev, next, now_ns);
+	switch_in(slot, prev, next, &queue, now_ns);
 	if (take)
 		bpf_tail_call(ctx, &off_cpu_entry, 0);
 	return 0;

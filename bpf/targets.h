@@ -88,12 +88,12 @@ static __noinline fnp_u32 nr_in_own_ns(struct pid *pid)
 
 static __always_inline fnp_u32 tid_of(struct task_struct *task)
 {
-	return own_pid_ns ? nr_in_own_ns(task->thread_pid) : task->pid;
+	return own_pid_ns ? nr_in_own_ns(BPF_CORE_READ(task, thread_pid)) : task->pid;
 }
 
 static __always_inline fnp_u32 pid_of(struct task_struct *task)
 {
-	return own_pid_ns ? nr_in_own_ns(task->group_leader->thread_pid) : task->tgid;
+	return own_pid_ns ? nr_in_own_ns(BPF_CORE_READ(task, group_leader, thread_pid)) : task->tgid;
 }
 
 static __always_inline fnp_u32 current_pid(void)
@@ -108,7 +108,7 @@ static __always_inline fnp_u32 current_tid(void)
 
 static __always_inline fnp_u64 process_of(struct task_struct *task)
 {
-	return task->group_leader->start_time;
+	return BPF_CORE_READ(task, group_leader, start_time);
 }
 
 static __always_inline struct on_cpu *slot_of_cpu(fnp_u32 cpu)
@@ -189,45 +189,33 @@ static __always_inline void remember_charged(fnp_u32 global_tid, fnp_u64 sum)
 		thread->charged = sum;
 }
 
-/*
- * What the host has taken so far of the CPU on which this task runs, as the kernel's own accounting leaves it out of
- * sum_exec_runtime: brought up to date at each switch and scheduler tick. 0 where the kernel does not say.
- */
-static __always_inline fnp_u64 stolen_so_far(struct task_struct *task)
-{
-	if (!bpf_core_field_exists(task->se.cfs_rq) || !bpf_core_field_exists(struct rq, prev_steal_time_rq))
-		return 0;
-	return task->se.cfs_rq->rq->prev_steal_time_rq;
-}
-
 /* The watched thread of this CPU ran until now: what was stolen meanwhile was stolen from it. */
-static __always_inline void slot_note_stolen(struct on_cpu *slot, struct task_struct *task)
+static __always_inline void slot_note_stolen(struct on_cpu *slot, const struct queue *queue)
 {
-	fnp_u64 stolen = stolen_so_far(task);
-
-	if (stolen > slot->stolen_seen)
-		slot->stolen_ns += stolen - slot->stolen_seen;
-	slot->stolen_seen = stolen;
+	if (queue->stolen_ns > slot->stolen_seen)
+		slot->stolen_ns += queue->stolen_ns - slot->stolen_seen;
+	slot->stolen_seen = queue->stolen_ns;
 }
 
 /* Remembers who came to this CPU; nobody is charged yet. */
-static __always_inline void slot_note(struct on_cpu *slot, struct task_struct *task, fnp_u64 now_ns)
+static __always_inline void slot_note(struct on_cpu *slot, struct task_struct *task,
+				      const struct queue *queue, fnp_u64 now_ns)
 {
 	slot->sum_at_in = task->se.sum_exec_runtime;
 	slot->in_ns = now_ns;
-	slot->stolen_seen = slot->stolen_at_in = stolen_so_far(task);
+	slot->stolen_seen = slot->stolen_at_in = queue->stolen_ns;
 	slot->tid = task->pid;
 }
 
 /* The noted thread is one of this process; its entry, or NULL. */
 static __always_inline struct thread *slot_claim(struct on_cpu *slot, struct fnp_target *target, fnp_u32 pid,
-						 struct task_struct *task)
+						 struct task_struct *task, const struct queue *queue)
 {
 	struct thread *thread = thread_meet(slot->tid, pid, slot->sum_at_in);
 
 	if (thread) {
 		charge_thread(target, thread, slot->sum_at_in);
-		thread_arrive(target, thread, task, slot->in_ns);
+		thread_arrive(target, thread, task, queue, slot->in_ns);
 	}
 	slot->charged = slot->sum_at_in;
 	slot->pid = pid;
@@ -248,17 +236,19 @@ static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	struct queue queue;
 	fnp_u64 sum, old;
 
 	if (!slot)
 		return 0;
+	fnp_queue_read(&queue);
 	if (slot->pid != pid || slot->tid != (fnp_u32)bpf_get_current_pid_tgid()) {
 		/* It ran already when we began to watch it, or its switch was not seen. */
 		if (slot->tid != (fnp_u32)bpf_get_current_pid_tgid())
-			slot_note(slot, task, now_ns);
-		slot_claim(slot, target, pid, task);
+			slot_note(slot, task, &queue, now_ns);
+		slot_claim(slot, target, pid, task, &queue);
 	}
-	slot_note_stolen(slot, task);
+	slot_note_stolen(slot, &queue);
 	sum = sum_of_slot(slot, now_ns);
 	old = __sync_lock_test_and_set(&slot->charged, sum);
 	__sync_fetch_and_add(&target->cpu_ns, sum - old);

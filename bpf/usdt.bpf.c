@@ -279,12 +279,14 @@ static __noinline fnp_u32 put_clocks(char *at, struct fnp_target *target, fnp_u6
 {
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
 	fnp_u64 in_ns = now_ns, stolen = 0;
+	struct queue queue;
 
 	if (!target)
 		return 0;
 	if (slot && slot->tid == (fnp_u32)bpf_get_current_pid_tgid()) {
 		in_ns = slot->in_ns;
-		stolen = stolen_so_far(bpf_get_current_task_btf()) - slot->stolen_at_in;
+		fnp_queue_read(&queue);
+		stolen = queue.stolen_ns - slot->stolen_at_in;
 	}
 	return clocks_put(at, target, now_ns, in_ns, stolen);
 }

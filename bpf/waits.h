@@ -212,10 +212,11 @@ static const volatile fnp_u8 calls[CALLS_MAX] = {
 
 static __always_inline fnp_u32 wait_of_fd(struct task_struct *task, fnp_u64 fd)
 {
-	struct fdtable *table = task->files->fdt;
-	struct file **files = table->fd, *file = NULL;
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
 
-	if (fd >= table->max_fds || bpf_probe_read_kernel(&file, sizeof(file), files + fd) != 0 || !file)
+	if (fd >= BPF_CORE_READ(table, max_fds) ||
+	    bpf_probe_read_kernel(&file, sizeof(file), files + fd) != 0 || !file)
 		return FNP_WAIT_OTHER;
 	switch (BPF_CORE_READ(file, f_inode, i_mode) & FILE_TYPE) {
 	case FILE_SOCKET:

@@ -79,7 +79,7 @@ static uint32_t own_pid_ns(void)
 	return (uint32_t)st.st_ino;
 }
 
-static bool is_kernel_since(unsigned int major, unsigned int minor)
+bool fnp_kernel_is_since(unsigned int major, unsigned int minor)
 {
 	unsigned int our_major = 0, our_minor = 0;
 	struct utsname name;
@@ -105,7 +105,7 @@ int fnp_kernel_create(const struct fnp_kernel_options *options, struct fnp_kerne
 	kernel->options = *options;
 	kernel->n_cpus = (uint32_t)n_cpus;
 	kernel->own_pid_ns = own_pid_ns();
-	kernel->allocates_anywhere = is_kernel_since(6, 1);
+	kernel->allocates_anywhere = fnp_kernel_is_since(6, 1);
 	r = fnp_kernel_btf_create(&kernel->btf);
 	if (r < 0)
 		return r;

@@ -33,6 +33,9 @@ uint32_t fnp_kernel_own_pid_ns(const struct fnp_kernel *kernel); /* 0: the initi
 struct bpf_object_open_opts;
 const struct bpf_object_open_opts *fnp_kernel_open_opts(const struct fnp_kernel *kernel);
 
+/* By the release that uname() tells. */
+bool fnp_kernel_is_since(unsigned int major, unsigned int minor);
+
 /* True when a tp_btf program can be attached to the kernel's tracepoint of this name. */
 bool fnp_kernel_has_tracepoint(const struct fnp_kernel *kernel, const char *name);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * All places of a file are one link where the kernel can do that (uprobe_multi, 6.6). Else each is one perf event of the
- * kernel's uprobe unit (since 4.17, with a reference counter since 4.20) and a link of the program to it. The cookie
- * (5.15) is the number of the place's spec. To take a link away the kernel waits for everybody who may be in it, up to a
- * tenth of a second.
+ * kernel's uprobe unit (since 4.17, with a reference counter since 4.20) and a link of the program to it;
+ * FNPROF_UPROBES=one in the environment takes this way, for tests. The cookie (5.15) is the number of the place's spec. To
+ * take a link away the kernel waits for everybody who may be in it, up to a tenth of a second.
  */
 #include "profiler/collectors/usdt.h"
 
@@ -23,6 +23,7 @@
 
 struct fnp_usdt {
 	struct fnp_bpf_usdt *skeleton;
+	bool has_many; /* fnp_probe_many is loaded, else fnp_probe: each takes the verifier its time */
 	struct bpf_link *links[FNP_PROBE_SPECS_MAX]; /* of places that were attached one by one */
 	uint32_t many_of[FNP_PROBE_SPECS_MAX];	     /* number of the link below, plus one; 0: none */
 	FNP_VEC(int) many;			     /* links of many places */
@@ -51,6 +52,13 @@ static void raise_descriptors(void)
 	}
 }
 
+static bool has_many(void)
+{
+	const char *wish = getenv("FNPROF_UPROBES");
+
+	return fnp_kernel_is_since(6, 6) && !(wish && strcmp(wish, "one") == 0);
+}
+
 static int usdt_load(struct fnp_kernel *kernel, void **ret)
 {
 	struct fnp_usdt *usdt = calloc(1, sizeof(*usdt));
@@ -62,6 +70,9 @@ static int usdt_load(struct fnp_kernel *kernel, void **ret)
 	r = usdt->skeleton ? 0 : -errno;
 	if (r == 0) {
 		fnp_collector_configure(kernel, usdt->skeleton);
+		usdt->has_many = has_many();
+		bpf_program__set_autoload(usdt->skeleton->progs.fnp_probe_many, usdt->has_many);
+		bpf_program__set_autoload(usdt->skeleton->progs.fnp_probe, !usdt->has_many);
 		bpf_program__set_expected_attach_type(usdt->skeleton->progs.fnp_probe_many, TRACE_UPROBE_MULTI);
 		r = fnp_collector_load(kernel, usdt->skeleton->skeleton, "usdt");
 	}
@@ -199,11 +210,13 @@ void fnp_usdt_attach(struct fnp_usdt *usdt, const char *path, struct fnp_usdt_pl
 {
 	for (size_t i = 0; i < n; i++)
 		places[i].error = prepare(usdt, &places[i]);
-	/* Whether one place is wrong or the kernel is old is not told apart: one by one both are right. */
-	if (n == 0 || attach_many(usdt, path, places, n) == 0)
+	if (n == 0 || (usdt->has_many && attach_many(usdt, path, places, n) == 0))
 		return;
+	/* One wrong place is enough for all to be refused. */
 	for (size_t i = 0; i < n; i++) {
-		if (places[i].error == 0)
+		if (places[i].error == 0 && usdt->has_many)
+			places[i].error = attach_many(usdt, path, &places[i], 1);
+		else if (places[i].error == 0)
 			attach_one(usdt, path, &places[i]);
 	}
 }

@@ -5,7 +5,6 @@
 usage: attribution_test.py RUNTIME
 """
 import collections
-import os
 import sys
 import unittest
 
@@ -26,18 +25,11 @@ class Attribution(fnprof_e2e.TestCase):
         except prepare.Unavailable as reason:
             raise unittest.SkipTest(f"{NAME}: {reason}") from None
 
-    @staticmethod
-    def stolen_ns():
-        """A tenth of what the host took from this machine's processors so far: weights leave it out, but the kernel
-        tells it by the scheduler's tick, often when another thread runs already."""
-        fields = open("/proc/stat").readline().split()
-        return int(fields[8]) * 100_000_000 // os.sysconf("SC_CLK_TCK")
-
     def record(self, payloads):
         """(calls, rows by id, rows), with fnprof there from the function's exec to its end, and for it alone."""
         with RuntimeApi() as api, Function(self.client, api, kind=Stopped) as function:
             with Recording("-F", 1999, "-p", function.pid) as recording:
-                self.stolen_at_start = self.stolen_ns()
+                stolen_before = self.stolen_ns()
                 begun = function.cpu_so_far()
                 function.go()
                 api.wait_for_next()
@@ -53,6 +45,8 @@ class Attribution(fnprof_e2e.TestCase):
                         function.wait_until_spent(before + payload["ms"] * 1_000_000)
                 cpu_ns = function.end() - begun
                 self.assertEqual(recording.wait(), 0, recording.stderr)
+                # Weights leave it out, but the kernel tells it by the scheduler's tick, often when another thread runs.
+                self.stolen = (self.stolen_ns() - stolen_before) // 10
                 return self.check(recording, calls, function.pid, cpu_ns)
 
     def check(self, recording, calls, pid, cpu_ns):
@@ -64,7 +58,6 @@ class Attribution(fnprof_e2e.TestCase):
         if summary["losses"] or summary["events_lost"]:
             print(f"a busy machine: losses {summary['losses']}, events lost {summary['events_lost']}", file=sys.stderr)
         scatter = 2 * sum(row["samples"] for row in rows) ** 0.5 * 1e9 / 1999
-        self.stolen = self.stolen_ns() - self.stolen_at_start
         scatter += self.stolen
         self.assert_near(sum(row["sampled_ns"] for row in rows), cpu_ns, 0.05, "sampled_ns of all rows", slack=scatter)
         by_id = {row["id"]: row for row in rows}

@@ -20,6 +20,7 @@ NOBODY = 65534
 
 class BadInput(fnprof_e2e.TestCase):
     def setUp(self):
+        super().setUp()
         self.scratch = tempfile.mkdtemp(prefix="fnprof-bad-")
         self.addCleanup(shutil.rmtree, self.scratch, ignore_errors=True)
         self.out = os.path.join(self.scratch, "out")

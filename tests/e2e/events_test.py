@@ -79,6 +79,7 @@ def find_jvm(version):
 
 class Events(e2e.TestCase):
     def setUp(self):
+        super().setUp()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fnprof-events-"))
         self.addCleanup(lambda: subprocess.run(["rm", "-rf", self.folder], check=True))
 

@@ -189,6 +189,11 @@ def pprof_checker():
     return str(path) if path.exists() else None
 
 
+def stolen_by_host_ns():
+    fields = open("/proc/stat").readline().split()
+    return int(fields[8]) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 class TestCase(unittest.TestCase):
     """unittest's, with what holds for every recording."""
     maxDiff = None
@@ -196,6 +201,14 @@ class TestCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         require_bpf()
+
+    def setUp(self):
+        self._stolen_at_start = stolen_by_host_ns()
+
+    def stolen_ns(self):
+        """What the host took from this machine's processors since the test began, all together. What a thread did in
+        such a time no clock tells: bounds on single moments count it."""
+        return stolen_by_host_ns() - self._stolen_at_start
 
     def shortDescription(self):
         return None

@@ -13,18 +13,21 @@ import re
 
 TRACEFS = pathlib.Path("/sys/kernel/tracing")
 READS = ("read", "recvfrom", "recvmsg", "readv")
+SENDS = ("write", "sendto", "sendmsg", "writev")
+CLOCKS_APART = 50_000  # of a time that was converted from another clock
 LINE = re.compile(rb"-(\d+) +\[\d+\] +\S+ +(\d+)\.(\d+): sys_(\w+)(?: -> (0x[0-9a-f]+)|\()")
 
 
 class Receipts:
-    """The reads of a process, and of what it starts from now on, that brought at least `least` bytes.
+    """The reads of a process, and of what it starts from now on, that brought at least `least` bytes; and its sends.
 
     with Receipts(pid) as receipts: ...; receipts.first(after_ns) -> (enter_ns, exit_ns) or None
+    receipts.sending(at_ns) -> (enter_ns, exit_ns) of the send in which that moment lies, or None
     `receipts.known` is False where there is no such tracer; then it has nothing to tell.
     """
 
     def __init__(self, pid, least=64):
-        self.pid, self.least, self.known, self.times = pid, least, False, []
+        self.pid, self.least, self.known, self.times, self.sends = pid, least, False, [], []
         self.home = TRACEFS / "instances" / f"fnprof-test-{os.getpid()}-{pid}"
 
     def __enter__(self):
@@ -34,9 +37,10 @@ class Receipts:
             (self.home / "buffer_size_kb").write_text("4096")
             (self.home / "options/event-fork").write_text("1")
             (self.home / "set_event_pid").write_text(" ".join(os.listdir(f"/proc/{self.pid}/task")))
-            for name in READS:
+            for name in READS + SENDS:
                 (self.home / f"events/syscalls/sys_enter_{name}/enable").write_text("1")
-                (self.home / f"events/syscalls/sys_exit_{name}/filter").write_text(f"ret >= {self.least}")
+                if name in READS:
+                    (self.home / f"events/syscalls/sys_exit_{name}/filter").write_text(f"ret >= {self.least}")
                 (self.home / f"events/syscalls/sys_exit_{name}/enable").write_text("1")
             self.known = True
         except OSError:
@@ -46,7 +50,10 @@ class Receipts:
     def __exit__(self, *_):
         if self.known:
             (self.home / "tracing_on").write_text("0")
-            self.times = sorted(self._read())
+            for name, left, entered in self._read():
+                (self.times if name in READS else self.sends).append((left, entered))
+            self.times.sort()
+            self.sends.sort()
             self._remove()
 
     def _remove(self):
@@ -55,7 +62,7 @@ class Receipts:
             self.home.rmdir()
 
     def _read(self):
-        """(exit_ns, enter_ns) of each read."""
+        """(name, exit_ns, enter_ns) of each call."""
         entered = {}
         with open(self.home / "trace", "rb") as trace:
             for line in trace:
@@ -65,9 +72,16 @@ class Receipts:
                 tid, seconds, fraction, name, returned = match.groups()
                 at = int(seconds) * 10**9 + int(fraction.ljust(9, b"0"))
                 if returned:
-                    yield at, entered.pop((tid, name), 0)
+                    yield name.decode(), at, entered.pop((tid, name), 0)
                 else:
                     entered[tid, name] = at
+
+    def sending(self, at_ns):
+        at = bisect.bisect_left(self.sends, (at_ns - CLOCKS_APART, 0))
+        if at == len(self.sends) or self.sends[at][1] > at_ns + CLOCKS_APART:
+            return None
+        left, entered = self.sends[at]
+        return entered, left
 
     def first(self, after_ns):
         at = bisect.bisect_left(self.times, (after_ns, 0))

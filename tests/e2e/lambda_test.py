@@ -24,6 +24,7 @@ NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") 
 COUNT = int(os.environ.get("FNPROF_E2E_COUNT", 300))
 MILLISECOND = 1_000_000
 # A timestamp of the kernel's and one of ours are read by different instructions of different threads.
+INTERRUPTED = 300_000  # a send takes some ten microseconds
 READING = 100_000
 
 
@@ -52,6 +53,7 @@ class Lambda(fnprof_e2e.TestCase):
             return [api.invoke(payload, version="3", function=self.function) for payload in mixed(count, seed)]
 
     def setUp(self):
+        super().setUp()
         self.function = f"orders-{NAME}-{os.getpid()}-{self._testMethodName[-8:]}"
 
     # ---- the three ways to begin ----
@@ -130,23 +132,31 @@ class Lambda(fnprof_e2e.TestCase):
 
     def check_times(self, pairs):
         """Within 1 ms of the truth, which is the kernel's: the read that brought the work returned then, and the last
-        byte of the answer had come to the server's socket then. A thread that loses its processor just there moves
-        one of the two, so one in a hundred may be further away; but each lies within what is possible: a begin
-        between the server's send (or the beginning of that read) and the read's end, an end between the function's own
-        last look at the clock and the client's next call. Where the kernel's tracer cannot be had, the function's first
-        look at the clock bounds the begin instead."""
-        starts, ends, far = [], [], []
+        byte of the answer had come to the server's socket then. A thread that loses its processor in the middle of its
+        send, often to the server that it wakes, ends anywhere in that call, and there it must be; elsewhere such a
+        thread moves one of the two, so one in a hundred may be further away. And each lies within what is possible: a
+        begin between the server's send (or the beginning of that read) and the read's end, an end between the
+        function's own last look at the clock and the client's next call. Where the kernel's tracer cannot be had, the
+        function's first look at the clock bounds the begin instead."""
+        starts, ends, far, interrupted = [], [], [], 0
         for row, call in pairs:
             said, start, end = call.answer(), row["start_ns"], row["start_ns"] + row["duration_ns"]
             entered, received = self.receipts.first(call.sent_ns) or (0, said.get("begin_ns", start))
             worked, gone = said.get("end_ns", call.sent_ns), call.followed_ns or call.read_ns
             starts.append(outside(start, max(call.sent_ns, entered) - READING, received + READING))
             ends.append(outside(end, min(worked, call.answered_ns - MILLISECOND), max(gone, call.answered_ns + MILLISECOND)))
-            far.append(max(abs(start - received), abs(end - call.answered_ns), abs(end - start - call.answered_ns + received)))
+            answered, sending = call.answered_ns, self.receipts.sending(call.answered_ns)
+            if sending and sending[1] - sending[0] > INTERRUPTED:
+                interrupted += 1
+                answered = end if outside(end, sending[0] - READING, sending[1] + READING) == 0 else answered
+            far.append(max(abs(start - received), abs(end - answered), abs(end - start - answered + received)))
         print(f"{self._testMethodName}: begin, end and duration differ from the kernel's by {statistics.median(far) / 1e3:.0f} us "
-              f"(median), {max(far) / 1e3:.0f} us (most)", file=sys.stderr)
+              f"(median), {max(far) / 1e3:.0f} us (most); {interrupted} sends were interrupted", file=sys.stderr)
+        self.assertLess(interrupted, len(pairs) / 2)
         self.assertEqual((max(starts), max(ends)), (0, 0), "nanoseconds outside of the possible, of start and end")
-        self.assertLessEqual(sum(ns > MILLISECOND for ns in far), 0.01 * len(far), sorted(far)[-10:])
+        # A processor that the host takes away in between is gone for about a millisecond.
+        stolen_calls = self.stolen_ns() / 20 / MILLISECOND
+        self.assertLessEqual(sum(ns > MILLISECOND for ns in far), 0.01 * len(far) + stolen_calls, sorted(far)[-10:])
 
     def check_init(self, recording, calls, pid):
         (init,) = recording.of("init", pid=pid)

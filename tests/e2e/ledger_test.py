@@ -62,7 +62,8 @@ class Ledger(fnprof_e2e.TestCase):
         # What the lines were made to sum by is said, and is nothing that anybody would see.
         ledgers = summary["ledgers"]
         print(f"{NAME}: {ledgers}", file=sys.stderr)
-        self.assertLessEqual(ledgers["mended_ns"], 0.001 * sum(row["duration_ns"] for row in rows if "ledger" in row) + 1000)
+        self.assertLessEqual(ledgers["mended_ns"], 0.001 * sum(row["duration_ns"] for row in rows if "ledger" in row) + 1000 +
+                             self.stolen_ns() / 100)
         for row in rows:
             self.assertEqual("ledger" in row, row["kind"] in ("invocation", "init"), row)
             if "ledger" in row:
@@ -91,9 +92,10 @@ class Ledger(fnprof_e2e.TestCase):
             # A collection's time comes first: it may be all that a short call was on a CPU for.
             self.assertGreater(sum(row["ledger"].get(line, 0) for line in ("on_cpu", "stolen", "gc")), 0, row)
         # One thread or many: what was on a CPU cannot be more than what was charged. (Threads that are stolen from at
-        # the same time are on a CPU for the ledger, and uncharged.)
+        # the same time are on a CPU for the ledger, and uncharged. And what the host took is known a tick late.)
         more = [row for _, row in pairs if row["ledger"]["on_cpu"] > row["cpu_ns"] + 0.2 * MS]
-        self.assertLessEqual(len(more), len(pairs) // 100, more[:3])
+        excess = sum(row["ledger"]["on_cpu"] - row["cpu_ns"] for row in more)
+        self.assertTrue(len(more) <= len(pairs) // 100 or excess < self.stolen_ns() / 20, (excess, self.stolen_ns(), more[:3]))
         self.assertGreater(sorted(slept)[len(slept) // 2], 0.95 * 20 * MS)
 
     def test_time_on_a_cpu_is_the_threads_own_clock(self):

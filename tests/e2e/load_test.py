@@ -20,6 +20,7 @@ RATE, SECONDS, CLIENTS = 1000, 10, 4
 
 class Load(fnprof_e2e.TestCase):
     def setUp(self):
+        super().setUp()
         if not os.access(LOAD, os.X_OK):
             raise fnprof_e2e.Skip(f"{LOAD} is not built")
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

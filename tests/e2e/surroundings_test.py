@@ -20,6 +20,7 @@ MILLISECOND = 1_000_000
 
 class Surroundings(fnprof_e2e.TestCase):
     def setUp(self):
+        super().setUp()
         self.scratch = tempfile.mkdtemp(prefix="fnprof-around-")
         self.addCleanup(shutil.rmtree, self.scratch, ignore_errors=True)
         self.out = os.path.join(self.scratch, "out")
