@@ -2,13 +2,14 @@
 #include "profiler/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "profiler/collectors/collector.h"
 #include "profiler/launch.h"
@@ -30,6 +31,7 @@
 #define EXIT_NOT_RECORDED 125
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
+#define STATUS_BYTES_MAX 65536
 
 struct session {
 	const struct fnp_session_options *options;
@@ -392,13 +394,24 @@ static void loop(struct session *s)
 	}
 }
 
+/* Of this program alone: what getrusage() tells begins with the memory of who started it, as it was before our exec. */
+static uint64_t peak_rss_bytes(void)
+{
+	fnp_autobuffer struct fnp_buffer status = {0};
+	const char *line;
+
+	if (fnp_file_read_at(AT_FDCWD, "/proc/self/status", STATUS_BYTES_MAX, &status) < 0)
+		return 0;
+	line = strstr((const char *)status.data, "\nVmHWM:");
+	return line ? 1024 * strtoull(line + strlen("\nVmHWM:"), NULL, 10) : 0;
+}
+
 static int finish(struct session *s)
 {
 	struct fnp_summary summary = {.start_ns = s->start_ns, .rate_hz = s->options->rate_hz};
 	struct fnp_off_cpu_counts off_cpu;
 	struct fnp_watch_totals totals;
 	uint64_t now_ns = fnp_clock_ns();
-	struct rusage usage;
 	int r;
 
 	if (s->late)
@@ -417,9 +430,8 @@ static int finish(struct session *s)
 	summary.probes_late_processes = totals.probes_late.processes;
 	summary.probes_late_max_ns = totals.probes_late.max_ns;
 	summary.events_lost = totals.events_lost;
-	getrusage(RUSAGE_SELF, &usage);
 	summary.cost.agent_cpu_ns = fnp_clock_own_cpu_ns();
-	summary.cost.rss_max_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	summary.cost.rss_max_bytes = peak_rss_bytes();
 	summary.cost.has_bpf_ns = fnp_kernel_run_time_ns(s->kernel, &summary.cost.bpf_ns);
 	summary.cost.bpf_map_bytes = fnp_kernel_map_bytes(s->kernel);
 	r = fnp_directory_finish(s->directory, &summary);

@@ -49,6 +49,15 @@ class Surroundings(fnprof_e2e.TestCase):
             self.assertTrue(all(row["duration_ns"] < 5e9 for row in rows))
             self.assert_directory_is_whole(recording)
 
+    def test_memory_of_who_starts_it_is_not_its_own(self):
+        """A fork has its parent's memory until its exec, and getrusage() remembers that."""
+        big = "import subprocess, sys; a = bytearray(200_000_000); sys.exit(subprocess.run(sys.argv[1:], preexec_fn=int).returncode)"
+        subprocess.run([sys.executable, "-c", big, FNPROF, "record", "-o", self.out, "--", "/bin/true"], check=True,
+                       capture_output=True, timeout=60)
+        peak = self.recording().summary["cost"]["rss_max_bytes"]
+        self.assertGreater(peak, 4 << 20)
+        self.assertLess(peak, 150 << 20)
+
     def test_a_kernel_without_btf_is_named(self):
         done = self.unshared('mount -t tmpfs none /sys/kernel/btf && exec "$1" record -d 1 -o "$2"')
         self.assertEqual(done.returncode, 125, done.stderr)
