@@ -5,6 +5,7 @@
 usage: attribution_test.py RUNTIME
 """
 import collections
+import statistics
 import sys
 import unittest
 
@@ -14,6 +15,10 @@ from runtime_api import RuntimeApi
 import prepare
 
 NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "python3.11"
+
+
+class Hung(AssertionError):
+    pass
 
 
 class Attribution(fnprof_e2e.TestCase):
@@ -26,7 +31,19 @@ class Attribution(fnprof_e2e.TestCase):
             raise unittest.SkipTest(f"{NAME}: {reason}") from None
 
     def record(self, payloads):
-        """(calls, rows by id, rows), with fnprof there from the function's exec to its end, and for it alone."""
+        """(calls, rows by id, rows). Node's client sometimes never takes the call that follows work behind its answer,
+        in one of six runs without any recording: then it is begun anew."""
+        for left in reversed(range(4 if NAME.startswith("node") else 1)):
+            try:
+                return self.record_once(payloads, 8 if left else 30)
+            except Hung as hung:
+                if not left:
+                    raise
+                print(f"begun anew: {hung}", file=sys.stderr)
+        return None
+
+    def record_once(self, payloads, seconds):
+        """With fnprof there from the function's exec to its end, and for it alone."""
         with RuntimeApi() as api, Function(self.client, api, kind=Stopped) as function:
             with Recording("-F", 1999, "-p", function.pid) as recording:
                 stolen_before = self.stolen_ns()
@@ -37,10 +54,10 @@ class Attribution(fnprof_e2e.TestCase):
                 for payload in payloads:
                     before = function.cpu_so_far()
                     try:
-                        calls.append(api.invoke(payload, seconds=30))
+                        calls.append(api.invoke(payload, seconds=seconds))
                     except TimeoutError as late:
                         state = function.state()
-                        raise AssertionError(f"{late}; the function: {state}; it said: {function.said()[-500:]}") from None
+                        raise Hung(f"{late}; the function: {state}; it said: {function.said()[-500:]}") from None
                     if payload["kind"] == "after":
                         function.wait_until_spent(before + payload["ms"] * 1_000_000)
                 cpu_ns = function.end() - begun
@@ -93,16 +110,20 @@ class Attribution(fnprof_e2e.TestCase):
         (idle,) = [row for row in rows if row["kind"] == "idle"]
         self.assertGreater(idle["cpu_ns"], 0.95 * 8 * 80_000_000)
         self.assert_near(idle["sampled_ns"], idle["cpu_ns"], 0.05, "sampled_ns of idle", slack=self.stolen)
+        after = []
         for call in calls:
             row = by_id[call.id]
             # The first calls of a JVM load classes and compile: that is their own.
             if not (NAME.startswith("java") and call in calls[:4]):
                 self.assertLess(row["cpu_ns"], 40_000_000, f"{call.kind} has work of another")
             if call.kind == "after":
-                # A JVM compiles and collects meanwhile, which comes on top.
                 self.assertGreater(row.get("post_cpu_ns", 0), 0.9 * 80_000_000)
-                if not NAME.startswith("java"):
-                    self.assertLess(row["post_cpu_ns"], 1.2 * 80_000_000)
+                after.append(row["post_cpu_ns"])
+        # A JVM compiles and collects meanwhile on threads of its own, which comes on top; V8 does so now and then.
+        if not NAME.startswith("java"):
+            self.assertLess(statistics.median(after), 1.2 * 80_000_000, after)
+        if not NAME.startswith(("java", "node")):
+            self.assertLess(max(after), 1.2 * 80_000_000, after)
 
     def test_threads_of_a_call_belong_to_it(self):
         if NAME.startswith("node"):
