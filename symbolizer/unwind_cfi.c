@@ -291,6 +291,21 @@ int fnp_cfi_read(struct fnp_cfi *cfi, const struct fnp_cfi_section *section)
 	return r;
 }
 
+const struct fnp_cfi_fde *fnp_cfi_find(const struct fnp_cfi *cfi, size_t n, uint64_t address)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (cfi->fdes.items[middle].start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low > 0 && address < cfi->fdes.items[low - 1].end ? &cfi->fdes.items[low - 1] : NULL;
+}
+
 void fnp_cfi_deinit(struct fnp_cfi *cfi)
 {
 	fnp_vec_deinit(&cfi->cies);

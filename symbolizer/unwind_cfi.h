@@ -60,6 +60,9 @@ struct fnp_cfi_section {
 int fnp_cfi_read(struct fnp_cfi *cfi, const struct fnp_cfi_section *section);
 void fnp_cfi_deinit(struct fnp_cfi *cfi);
 
+/* The entry that covers an address, among the first `n`, which the caller has sorted by their starts; or NULL. */
+const struct fnp_cfi_fde *fnp_cfi_find(const struct fnp_cfi *cfi, size_t n, uint64_t address);
+
 /*
  * Runs one entry: `emit` is called with the first address of each row, ascending, from fde->start on and below `end`
  * (which may be less than the entry's own end). An entry that does not run to its end has, from there on, a row that

@@ -206,26 +206,11 @@ static bool has_frame(const struct fnp_rows *rows, uint64_t address)
 	return here && here->cfa_kind == FNP_CFA_REG && here->cfa_reg == FNP_REG_FP && here->cfa_offset == 16;
 }
 
-static const struct fnp_cfi_fde *entry_of(const struct fnp_cfi *cfi, uint64_t address)
-{
-	size_t low = 0, high = cfi->fdes.len;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (cfi->fdes.items[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low > 0 && address < cfi->fdes.items[low - 1].end ? &cfi->fdes.items[low - 1] : NULL;
-}
-
 /* The hand-over whose way out, of the form number `form`, was found at an address. */
 static int overlay_handover(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
 			    uint64_t leave, size_t form)
 {
-	const struct fnp_cfi_fde *fde = entry_of(cfi, leave);
+	const struct fnp_cfi_fde *fde = fnp_cfi_find(cfi, cfi->fdes.len, leave);
 	struct handover h = {.leave_size = leave_sizes[form]};
 
 	if (!fde || fde->end - fde->start > 65536 || !has_frame(rows, leave))

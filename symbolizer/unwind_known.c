@@ -56,22 +56,6 @@ static int add(struct fnp_cfi *cfi, uint64_t start, uint64_t end, const struct f
 	return 0;
 }
 
-/* The entry among the first `n`, which are sorted, that covers an address. */
-static const struct fnp_cfi_fde *covering(const struct fnp_cfi *cfi, size_t n, uint64_t address)
-{
-	size_t low = 0, high = n;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (cfi->fdes.items[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low > 0 && address < cfi->fdes.items[low - 1].end ? &cfi->fdes.items[low - 1] : NULL;
-}
-
 /* Where the file's own entries are. */
 struct known {
 	const struct fnp_object *object;
@@ -82,7 +66,7 @@ struct known {
 
 static bool is_covered(const struct known *k, uint64_t address)
 {
-	return covering(k->cfi, k->n, address) || covering(k->other, k->other->fdes.len, address);
+	return fnp_cfi_find(k->cfi, k->n, address) || fnp_cfi_find(k->other, k->other->fdes.len, address);
 }
 
 /* A section of stubs that push nothing. */
@@ -224,7 +208,7 @@ struct pattern {
 static int overlay_context_start(const struct fnp_cfi *cfi, struct fnp_rows *rows, uint64_t address,
 				 const uint8_t *code FNP_UNUSED, size_t left FNP_UNUSED)
 {
-	const struct fnp_cfi_fde *fde = covering(cfi, cfi->fdes.len, address);
+	const struct fnp_cfi_fde *fde = fnp_cfi_find(cfi, cfi->fdes.len, address);
 
 	if (!fde || address - fde->start > 4 || fnp_rows_rule_at(rows, fde->start - 1))
 		return 0;

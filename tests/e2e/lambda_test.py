@@ -23,8 +23,8 @@ import prepare
 NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "python3.11"
 COUNT = int(os.environ.get("FNPROF_E2E_COUNT", 300))
 MILLISECOND = 1_000_000
-# A timestamp of the kernel's and one of ours are read by different instructions of different threads.
 INTERRUPTED = 300_000  # a send takes some ten microseconds
+# A timestamp of the kernel's and one of ours are read by different instructions of different threads.
 READING = 100_000
 
 
