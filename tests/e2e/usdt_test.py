@@ -63,6 +63,12 @@ class Usdt(e2e.TestCase):
                 self.assert_directory_is_whole(recording)
                 self.assertEqual(recording.summary["events_lost"], 0)
 
+    def test_places_one_by_one_as_kernels_before_6_6_have_them(self):
+        with e2e.Recording("--usdt", "shop:none", cmd=[self.pie, 100], live=False, env={"FNPROF_UPROBES": "one"}) as recording:
+            self.assertEqual(recording.wait(), 0)
+            self.assertEqual([event["name"] for event in events_of(recording)], ["shop:none"] * 100)
+            self.assertEqual(recording.summary["events_lost"], 0)
+
     def test_processes_that_start_later_are_whole(self):
         script = f"for i in 1 2 3 4 5; do {self.pie} 40 & done; wait"
         with e2e.Recording("--usdt", PLAIN, cmd=["sh", "-c", f"{self.pie} 0; sleep 0.4; {script}"],
