@@ -293,6 +293,18 @@ FNP_SUBPROGRAM int fnp_hotspot_sized(struct fnp_walk *walk, fnp_u32 layout)
 
 #include "bpf/walk/hotspot_leaf.h"
 
+/* Was the frame before this one a method's? */
+FNP_INLINE bool fnp_hotspot_called_java(const struct fnp_walk *walk)
+{
+	fnp_u32 n = walk->n_words;
+	fnp_u64 head;
+
+	if (n < FNP_HOTSPOT_WORDS || n > FNP_USER_WORDS_MAX)
+		return false;
+	head = walk->words[(n - FNP_HOTSPOT_WORDS) & (FNP_USER_WORDS_MAX - 1)];
+	return head >> FNP_WORD_MORE_SHIFT == (FNP_WORD_HOTSPOT << 3 | 1) && (head & 7) != FNP_HOTSPOT_STUB;
+}
+
 FNP_INLINE int fnp_hotspot_return(struct fnp_walk *walk, fnp_u32 layout)
 {
 	if (walk->chain[FNP_HOTSPOT_CALLER_SP] < walk->sp)
@@ -307,28 +319,23 @@ FNP_INLINE int fnp_hotspot_return(struct fnp_walk *walk, fnp_u32 layout)
 
 FNP_SUBPROGRAM int fnp_hotspot_compiled(struct fnp_walk *walk, fnp_u32 layout)
 {
-	int r = fnp_hotspot_push_compiled(walk, layout);
+	const struct fnp_hotspot_layout *l = fnp_array_at(fnp_hotspot_layouts, layout);
+	bool may_have_pushed;
+	int r;
 
-	if (!walk)
+	if (!walk || !l)
 		return -1;
+	may_have_pushed = walk->exact || !fnp_hotspot_called_java(walk);
+	r = fnp_hotspot_push_compiled(walk, layout);
 	if (r)
 		return fnp_walk_stop(walk, r < 0 ? FNP_TRUNCATION_DEPTH : FNP_TRUNCATION_RUNTIME);
 	r = walk->exact ? fnp_hotspot_compiled_leaf(walk, layout) : 1;
 	if (r > 0)
 		r = fnp_hotspot_sized(walk, layout);
-	return r < 0 ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : fnp_hotspot_return(walk, layout);
-}
-
-/* Was the frame before this one a method's? */
-FNP_INLINE bool fnp_hotspot_called_java(const struct fnp_walk *walk)
-{
-	fnp_u32 n = walk->n_words;
-	fnp_u64 head;
-
-	if (n < FNP_HOTSPOT_WORDS || n > FNP_USER_WORDS_MAX)
-		return false;
-	head = walk->words[(n - FNP_HOTSPOT_WORDS) & (FNP_USER_WORDS_MAX - 1)];
-	return head >> FNP_WORD_MORE_SHIFT == (FNP_WORD_HOTSPOT << 3 | 1) && (head & 7) != FNP_HOTSPOT_STUB;
+	/* Whoever calls compiled code is in a code heap, the call stub too. */
+	if (r == 0 && !walk->parked_end && fnp_hotspot_heap_of(l, walk->chain[FNP_HOTSPOT_CALLER_PC]) < 0)
+		r = may_have_pushed ? fnp_hotspot_pushed(walk, layout) : 1;
+	return r ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : fnp_hotspot_return(walk, layout);
 }
 
 /* Code of the JVM's own. */

@@ -10,6 +10,8 @@
  *	     room for locals, pushes it again, then push rbp; mov rbp, rsp, and the slots one by one
  *	     and leaves by	leave; pop r13; mov rsp, rbx; jmp r13
  *
+ * In between, intrinsics push a word or two for a few instructions: what should be the return address then is none.
+ *
  * Stubs are made by hand. There the return address is either on top of the stack, or above a saved rbp; which of the two
  * is told by what could be a return address at all.
  *
@@ -24,6 +26,7 @@
 #define FNP_HOTSPOT_BEHIND 8 /* and those before the pc */
 #define FNP_HOTSPOT_PROLOGUE_MAX 4096
 #define FNP_HOTSPOT_STUB_MAX 1024 /* bytes of a stub's frame */
+#define FNP_HOTSPOT_PUSHED_MAX 4  /* words that an intrinsic keeps below a frame */
 
 #define FNP_HOTSPOT_RAX 0
 #define FNP_HOTSPOT_RBX 3
@@ -191,6 +194,29 @@ FNP_SUBPROGRAM int fnp_hotspot_compiled_leaf(struct fnp_walk *walk, fnp_u32 layo
 		r = fnp_hotspot_sized(walk, layout);
 		walk->chain[FNP_HOTSPOT_CALLER_FP] = fp;
 		return r;
+	}
+	return 1;
+}
+
+/*
+ * The caller of compiled code that keeps something on the stack below its frame, as intrinsics do for a few instructions
+ * and calls of stubs (String.compareTo pushes a length, C1 what is converted to an integer): the return address is a few
+ * words above where the frame's size says.
+ * 0, or 1: none of them is one.
+ */
+FNP_SUBPROGRAM int fnp_hotspot_pushed(struct fnp_walk *walk, fnp_u32 layout)
+{
+	fnp_u64 sp, pc, fp;
+
+	if (!walk)
+		return 1;
+	sp = walk->chain[FNP_HOTSPOT_CALLER_SP];
+	for (int i = 0; i < FNP_HOTSPOT_PUSHED_MAX; i++) {
+		if (fnp_walk_load(walk, sp, &pc))
+			return 1;
+		sp += 8;
+		if (fnp_hotspot_is_return(walk, layout, pc))
+			return fnp_walk_load(walk, sp - 16, &fp) ? 1 : fnp_hotspot_caller_is(walk, pc, sp, fp);
 	}
 	return 1;
 }

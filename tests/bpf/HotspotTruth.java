@@ -258,6 +258,34 @@ public class HotspotTruth {
             t.join();
     }
 
+    // Intrinsics of the compilers' that keep something on the stack below their frame for a few instructions.
+    static final String[] TEXTS = new String[64];
+    static final double[] NUMBERS = {1e300, Double.NaN, -1e300, 3.5};
+
+    static {
+        for (int i = 0; i < TEXTS.length; i++)
+            TEXTS[i] = "a text of some length, so that it takes a moment to look at: ".repeat(2 + i % 3)
+                       + (i % 4 == 0 ? "\u0416" : "") + (i % 16);
+    }
+
+    static int compare(String a, String b) { return a.compareTo(b); }
+    static int search(String a, String b) { return a.indexOf(b); }
+    static int encode(String a) { return a.getBytes(java.nio.charset.StandardCharsets.ISO_8859_1).length; }
+
+    static int round(double[] numbers) {
+        int s = 0;
+        for (int i = 0; i < 200; i++)
+            s += (int) numbers[i & 3] + (int) (long) (numbers[i & 3] * i) + (int) (float) numbers[i & 3];
+        return s;
+    }
+
+    static void texts() {
+        for (int i = 0; i < TEXTS.length; i++) {
+            String a = TEXTS[i], b = TEXTS[(i + 12) % TEXTS.length];
+            sink += compare(a, b) + search(a, "look at: 1") + search(a, b) + encode(a) + round(NUMBERS);
+        }
+    }
+
     public static void main(String[] args) throws Throwable {
         long end = System.nanoTime() + Long.parseLong(args[1]) * 1_000_000L;
         while (System.nanoTime() < end) {
@@ -279,6 +307,7 @@ public class HotspotTruth {
             case "deopts": deopts(); break;
             case "virtuals": virtuals(); break;
             case "parts": parts(); break;
+            case "texts": texts(); break;
             default: throw new IllegalArgumentException(args[0]);
             }
         }
