@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "symbolizer/jitdump.h"
 #include "symbolizer/perf_map.h"
 
 #define MAPPINGS_MAX 1024
@@ -27,6 +28,8 @@ struct fnp_runtimes {
 /* The runtimes of one process; process->runtime. */
 struct attached {
 	uint64_t image_ns; /* of the image that they were found in */
+	struct fnp_jitdump *jitdump;
+	uint64_t jitdump_looked; /* maps_generation of the process when one was looked for */
 	struct fnp_perf_map *perf_map;
 	uint64_t perf_map_looked_ns; /* for one; 0: never */
 	size_t n;
@@ -255,6 +258,29 @@ static void attach(struct fnp_runtimes *runtimes, struct fnp_process *process,
 	attached->all[attached->n++] = one;
 }
 
+/* A JIT maps its dump so that it is found; it is opened at once, for the process may be short. */
+static void find_jitdump(struct fnp_runtimes *runtimes, struct fnp_process *process)
+{
+	for (size_t i = process->mappings.len; i-- > 0;) {
+		const struct fnp_mapping *m = &process->mappings.items[i];
+		const struct fnp_target_object *object = fnp_objects_get(runtimes->options.objects, m->object);
+		struct attached *attached = process->runtime;
+
+		if (m->from_ns < process->image_ns || !object || object->elf ||
+		    !fnp_jitdump_is_name(object->path))
+			continue;
+		if (attached && (attached->jitdump || attached->jitdump_looked == process->maps_generation))
+			return;
+		attached = attached_of(process);
+		if (!attached)
+			return;
+		attached->jitdump_looked = process->maps_generation;
+		if (fnp_jitdump_open((pid_t)process->pid, m->start, m->end, object->path,
+				     &attached->jitdump) == 0)
+			return;
+	}
+}
+
 void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *process)
 {
 	struct fnp_runtime_mapping mappings[MAPPINGS_MAX];
@@ -269,6 +295,7 @@ void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *proc
 	n = view.n_mappings ? fnp_runtime_find(&view, recognise, runtimes, matches) : 0;
 	for (size_t i = 0; i < n; i++)
 		attach(runtimes, process, &view, &matches[i]);
+	find_jitdump(runtimes, process);
 	attached = process->runtime;
 	for (size_t i = 0; attached && i < attached->n; i++) {
 		const struct one *one = &attached->all[i];
@@ -304,8 +331,10 @@ void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *proc
 		if (one->number < PROCESS_LAYOUTS_MAX)
 			runtimes->process_layouts[one->number] = false;
 	}
-	if (attached)
+	if (attached) {
+		fnp_jitdump_destroy(attached->jitdump);
 		fnp_perf_map_destroy(attached->perf_map);
+	}
 	free(attached);
 	process->runtime = NULL;
 }
@@ -378,18 +407,38 @@ static struct fnp_perf_map *perf_map_of(struct fnp_process *process)
 	return attached->perf_map;
 }
 
-const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runtimes,
-						      struct fnp_process *process, uint64_t address)
+/* By its dump, which knows times and lines, else by its map. */
+static int find_jit_code(struct fnp_process *process, uint64_t address, uint64_t time_ns,
+			 struct fnp_jitdump_place *ret)
 {
-	struct fnp_perf_map *map = perf_map_of(process);
-	const char *name;
-	uint64_t start;
+	const struct attached *attached = process->runtime;
+	struct fnp_jitdump_place place = {.file = ""};
+	struct fnp_perf_map *map;
 
-	if (!map || fnp_perf_map_find(map, address, &name, &start) < 0)
+	if (attached && attached->jitdump && fnp_jitdump_find(attached->jitdump, address, time_ns, ret) == 0)
+		return 0;
+	map = perf_map_of(process);
+	if (!map || fnp_perf_map_find(map, address, &place.name, &place.start) < 0)
+		return -ENOENT;
+	*ret = place;
+	return 0;
+}
+
+const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runtimes,
+						      struct fnp_process *process, uint64_t address,
+						      uint64_t time_ns)
+{
+	struct fnp_jitdump_place place;
+
+	/* A child by fork was not looked at yet. */
+	if (!process->runtime)
+		fnp_runtimes_update(runtimes, process);
+	if (find_jit_code(process, address, time_ns, &place) < 0)
 		return NULL;
 	runtimes->frame = (struct fnp_runtime_frame){
 		.n_lines = 1, .tier = FNP_RUNTIME_TIER_JIT, .mapping = "[jit]", .address = address};
-	runtimes->frame.lines[0] = (struct fnp_runtime_line){.name = name, .file = ""};
+	runtimes->frame.lines[0] = (struct fnp_runtime_line){
+		.name = place.name, .file = place.file, .line = place.line};
 	return &runtimes->frame;
 }
 

@@ -52,11 +52,12 @@ const struct fnp_runtime_frame *fnp_runtimes_name(struct fnp_runtimes *runtimes,
 						  const uint64_t *words, size_t n_words);
 
 /*
- * Code in anonymous memory, by the process's perf map (/tmp/perf-PID.map), if it writes one; else NULL. Valid until the
- * next call. The map is looked for at the first such address, and again after a second.
+ * Code that no ELF file holds, as it was at a time, by the process's jitdump or perf map (/tmp/perf-PID.map), if it writes
+ * one; else NULL. Valid until the next call. The map is looked for at the first such address, and again after a second.
  */
 const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runtimes,
-						      struct fnp_process *process, uint64_t address);
+						      struct fnp_process *process, uint64_t address,
+						      uint64_t time_ns);
 
 /* How a native frame of this process is shown; `process` NULL: as it is. */
 enum fnp_runtime_native fnp_runtimes_native(struct fnp_runtimes *runtimes, const struct fnp_process *process,

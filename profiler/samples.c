@@ -106,11 +106,13 @@ static int intern_managed(struct fnp_samples *samples, const struct fnp_runtime_
 					 sizeof(*managed) + n * sizeof(managed->lines[0]), ret);
 }
 
-/* Code in memory that no file backs has a name when its process writes a perf map. */
-static int push_anonymous(struct fnp_samples *samples, struct fnp_process *process, uint64_t address)
+/* Code that no ELF file holds has a name when its process writes a jitdump or a perf map; else `unnamed` is shown. */
+static int push_jit(struct fnp_samples *samples, struct fnp_process *process, struct fnp_frame unnamed,
+		    uint64_t address, uint64_t time_ns)
 {
-	struct fnp_frame frame = {.address = address, .kind = FNP_FRAME_NATIVE};
-	const struct fnp_runtime_frame *named = fnp_runtimes_name_jit(samples->runtimes, process, address);
+	const struct fnp_runtime_frame *named = fnp_runtimes_name_jit(samples->runtimes, process, address,
+								      time_ns);
+	struct fnp_frame frame = unnamed;
 	int r = 0;
 
 	if (named) {
@@ -128,14 +130,16 @@ static int push_native(struct fnp_samples *samples, struct fnp_process *process,
 	const struct fnp_mapping *mapping = fnp_process_find_mapping(process, address, time_ns);
 	const struct fnp_target_object *object = mapping ? fnp_objects_get(samples->objects, mapping->object)
 							 : NULL;
-	struct fnp_frame frame = {.kind = FNP_FRAME_NATIVE};
+	struct fnp_frame frame = {.kind = FNP_FRAME_NATIVE, .address = address};
 
 	if (!object)
-		return push_anonymous(samples, process, address);
+		return push_jit(samples, process, frame, address, time_ns);
 	uint64_t offset = address - mapping->start + mapping->offset;
 	frame.object = object->id;
-	if (!object->elf || fnp_object_address_of_offset(object->elf, offset, &frame.address) < 0)
-		frame.address = offset;
+	frame.address = offset;
+	if (!object->elf) /* code in a memfd, say */
+		return push_jit(samples, process, frame, address, time_ns);
+	(void)fnp_object_address_of_offset(object->elf, offset, &frame.address);
 	push(samples, frame);
 	return 0;
 }
