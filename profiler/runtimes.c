@@ -15,6 +15,7 @@
 #define PROCESS_LAYOUTS_MAX 256
 #define NO_NUMBER UINT32_MAX
 #define SPECIAL_MAX 128
+#define REFRESH_SHARE 20 /* one part in so many of the time may go into looking again */
 
 struct fnp_runtimes {
 	struct fnp_runtimes_options options;
@@ -32,6 +33,7 @@ struct attached {
 	uint64_t jitdump_looked; /* maps_generation of the process when one was looked for */
 	struct fnp_perf_map *perf_map;
 	uint64_t perf_map_looked_ns; /* for one; 0: never */
+	uint64_t not_before_ns;	     /* refresh_at_times() */
 	size_t n;
 	struct one {
 		const struct fnp_runtime_ops *ops;
@@ -281,6 +283,28 @@ static void find_jitdump(struct fnp_runtimes *runtimes, struct fnp_process *proc
 	}
 }
 
+static bool is_last_anonymous(const struct fnp_process *process)
+{
+	size_t n = process->mappings.len;
+
+	return n > 0 && process->mappings.items[n - 1].object == FNP_OBJECT_NONE;
+}
+
+/*
+ * Some compilers change a page's protection for each function that they make, thousands of times a second. Who asks for
+ * frames looks again by itself, so this may be left out; it is, when it would take more than a twentieth of the time.
+ */
+static void refresh_at_times(struct fnp_runtimes *runtimes, struct fnp_process *process)
+{
+	struct attached *attached = process->runtime;
+	uint64_t now_ns = fnp_clock_ns();
+
+	if (!attached || now_ns < attached->not_before_ns)
+		return;
+	fnp_runtimes_refresh(runtimes, process);
+	attached->not_before_ns = now_ns + REFRESH_SHARE * (fnp_clock_ns() - now_ns);
+}
+
 void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *process)
 {
 	struct fnp_runtime_mapping mappings[MAPPINGS_MAX];
@@ -289,20 +313,25 @@ void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *proc
 	const struct attached *attached = process->runtime;
 	size_t n;
 
-	if (attached && attached->image_ns != process->image_ns)
+	if (attached && attached->image_ns != process->image_ns) {
 		fnp_runtimes_remove(runtimes, process);
-	view.n_mappings = list_mappings(runtimes, process, mappings);
-	n = view.n_mappings ? fnp_runtime_find(&view, recognise, runtimes, matches) : 0;
-	for (size_t i = 0; i < n; i++)
-		attach(runtimes, process, &view, &matches[i]);
-	find_jitdump(runtimes, process);
-	attached = process->runtime;
+		attached = NULL;
+	}
+	/* Code that is made moves no file. */
+	if (!attached || !is_last_anonymous(process)) {
+		view.n_mappings = list_mappings(runtimes, process, mappings);
+		n = view.n_mappings ? fnp_runtime_find(&view, recognise, runtimes, matches) : 0;
+		for (size_t i = 0; i < n; i++)
+			attach(runtimes, process, &view, &matches[i]);
+		find_jitdump(runtimes, process);
+		attached = process->runtime;
+	}
 	for (size_t i = 0; attached && i < attached->n; i++) {
 		const struct one *one = &attached->all[i];
 		if (one->runtime && one->ops->remapped)
 			one->ops->remapped(one->runtime);
 	}
-	fnp_runtimes_refresh(runtimes, process);
+	refresh_at_times(runtimes, process);
 }
 
 void fnp_runtimes_refresh(struct fnp_runtimes *runtimes, struct fnp_process *process)
