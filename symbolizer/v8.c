@@ -24,8 +24,9 @@ struct fnp_runtime {
 	bool is_remapped, is_told;
 	struct fnp_v8_places places;
 	struct fnp_v8_scripts *scripts;
-	struct fnp_map frames;	 /* key_of() to struct known */
-	struct fnp_v8_code code; /* too big for the stack */
+	struct fnp_map frames;	  /* key_of() to struct known */
+	struct fnp_map functions; /* key_of_function() to one of these, whose last line is that function */
+	struct fnp_v8_code code;  /* too big for the stack */
 };
 
 /* One named frame; those whose keys are equal stand in one list. */
@@ -64,6 +65,8 @@ static void forget_all(struct fnp_runtime *runtime)
 	}
 	fnp_map_deinit(&runtime->frames);
 	runtime->frames = (struct fnp_map){0};
+	fnp_map_deinit(&runtime->functions);
+	runtime->functions = (struct fnp_map){0};
 }
 
 static void detach(struct fnp_runtime *runtime)
@@ -202,6 +205,12 @@ static void set_tier(enum fnp_v8_tier tier, struct known *known)
 	known->tier = tier >= FNP_V8_TIER_SPARKPLUG ? FNP_RUNTIME_TIER_JIT : FNP_RUNTIME_TIER_NONE;
 }
 
+static void set_interpreted(bool awaits, struct known *known)
+{
+	known->tier = awaits ? FNP_RUNTIME_TIER_AWAITING : FNP_RUNTIME_TIER_INTERPRETED;
+	known->mapping = awaits ? "[v8 awaiting]" : "[v8 ignition]";
+}
+
 /* The function of a frame's words, if it still is the one that was seen. */
 static int read_function(struct fnp_runtime *runtime, const uint64_t *words, struct fnp_v8_function *ret)
 {
@@ -217,7 +226,7 @@ static int read_function(struct fnp_runtime *runtime, const uint64_t *words, str
 	return 0;
 }
 
-static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, bool awaits, struct known **ret)
 {
 	FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
 	int r = read_function(runtime, words, &function);
@@ -227,8 +236,7 @@ static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, 
 	FNP_CLEANUP(known_destroyp) struct known *known = create(words, 1);
 	if (!known)
 		return -ENOMEM;
-	known->tier = FNP_RUNTIME_TIER_INTERPRETED;
-	known->mapping = "[v8 ignition]";
+	set_interpreted(awaits, known);
 	r = set_line(runtime, &function,
 		     words[2] == FNP_V8_NO_OFFSET
 			     ? -1
@@ -316,6 +324,15 @@ static int read_code(struct fnp_runtime *runtime, uint64_t pc, const uint64_t *w
 	return fnp_v8_code_read(&runtime->view, pc, next, (uint32_t)(words[3] >> 32), &runtime->code);
 }
 
+/* What was inlined there cannot be told any more. */
+static int set_gone(const uint64_t *words, struct known_line *ret)
+{
+	if (asprintf(&ret->name, "[v8+0x%lx]", words[2] & ADDRESS_MASK) >= 0)
+		return 0;
+	ret->name = NULL;
+	return -ENOMEM;
+}
+
 /* Compiled code that is gone: what was inlined there cannot be told any more, and that is said. */
 static int name_gone(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
@@ -328,11 +345,8 @@ static int name_gone(struct fnp_runtime *runtime, const uint64_t *words, struct 
 	if (!known)
 		return -ENOMEM;
 	set_tier(FNP_V8_TIER_OTHER, known);
-	if (asprintf(&known->lines[0].name, "[v8+0x%lx]", words[2] & ADDRESS_MASK) < 0) {
-		known->lines[0].name = NULL;
-		return -ENOMEM;
-	}
-	r = set_line(runtime, &function, -1, &known->lines[1]);
+	r = set_gone(words, &known->lines[0]);
+	r = r ?: set_line(runtime, &function, -1, &known->lines[1]);
 	if (r == 0)
 		*ret = TAKE_PTR(known);
 	return r;
@@ -442,13 +456,82 @@ static uint64_t address_of(const struct known *known)
 	return hash >> 16;
 }
 
+static enum fnp_v8_frame frame_of(const uint64_t *words)
+{
+	return words[0] >> FNP_V8_FRAME_SHIFT & 7;
+}
+
+/* Does the frame say which function it is? What was read after its time does not. */
+static bool has_function(const uint64_t *words)
+{
+	return frame_of(words) != FNP_V8_CODE && words[1] &&
+	       !(frame_of(words) == FNP_V8_COMPILED && words[2] & FNP_V8_LATE);
+}
+
+static uint64_t key_of_function(const uint64_t *words)
+{
+	return (words[1] ^ words[1] >> 32) * 0x9e3779b97f4a7c15ULL ^ (uint32_t)words[3];
+}
+
 static int remember(struct fnp_runtime *runtime, struct known *known)
 {
+	int r = 0;
+
 	if (runtime->frames.len >= FRAMES_MAX)
 		forget_all(runtime);
 	known->next = fnp_map_find_ptr(&runtime->frames, key_of(known->words));
 	known->address = address_of(known);
-	return fnp_map_set_ptr(&runtime->frames, key_of(known->words), known);
+	if (has_function(known->words) && !fnp_map_find(&runtime->functions, key_of_function(known->words)))
+		r = fnp_map_set_ptr(&runtime->functions, key_of_function(known->words), known);
+	if (r == 0)
+		r = fnp_map_set_ptr(&runtime->frames, key_of(known->words), known);
+	if (r < 0)
+		fnp_map_remove(&runtime->functions, key_of_function(known->words));
+	return r;
+}
+
+/* The function of a frame under other words: it was moved between the sample and now. */
+static const struct known *find_function(const struct fnp_runtime *runtime, const uint64_t *words)
+{
+	const struct known *known = has_function(words)
+					    ? fnp_map_find_ptr(&runtime->functions, key_of_function(words))
+					    : NULL;
+
+	return known && known->words[1] == words[1] && (uint32_t)known->words[3] == (uint32_t)words[3] ? known
+												       : NULL;
+}
+
+static int copy_function(const struct known *from, struct known_line *ret)
+{
+	const struct known_line *line = &from->lines[from->n_lines - 1];
+
+	ret->name = strdup(line->name);
+	ret->file = line->file ? strdup(line->file) : NULL;
+	ret->start_line = line->start_line;
+	return ret->name && (ret->file || !line->file) ? 0 : -ENOMEM;
+}
+
+/* What is not where it was, and had its name before; where in the function is not known any more. -ESRCH. */
+static int name_moved(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
+{
+	const struct known *from = find_function(runtime, words);
+	bool is_compiled = frame_of(words) == FNP_V8_COMPILED;
+	int r = 0;
+
+	if (!from)
+		return -ESRCH;
+	FNP_CLEANUP(known_destroyp) struct known *known = create(words, is_compiled ? 2 : 1);
+	if (!known)
+		return -ENOMEM;
+	set_tier(FNP_V8_TIER_OTHER, known);
+	if (frame_of(words) == FNP_V8_INTERPRETED || frame_of(words) == FNP_V8_AWAITING)
+		set_interpreted(frame_of(words) == FNP_V8_AWAITING, known);
+	if (is_compiled)
+		r = set_gone(words, &known->lines[0]);
+	r = r ?: copy_function(from, &known->lines[known->n_lines - 1]);
+	if (r == 0)
+		*ret = TAKE_PTR(known);
+	return r;
 }
 
 static int name_new(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
@@ -456,9 +539,12 @@ static int name_new(struct fnp_runtime *runtime, const uint64_t *words, struct k
 	FNP_CLEANUP(known_destroyp) struct known *known = NULL;
 	int r;
 
-	switch (words[0] >> FNP_V8_FRAME_SHIFT & 7) {
+	switch (frame_of(words)) {
 	case FNP_V8_INTERPRETED:
-		r = name_interpreted(runtime, words, &known);
+		r = name_interpreted(runtime, words, false, &known);
+		break;
+	case FNP_V8_AWAITING:
+		r = name_interpreted(runtime, words, true, &known);
 		break;
 	case FNP_V8_COMPILED:
 		r = name_compiled(runtime, words, &known);
@@ -472,6 +558,8 @@ static int name_new(struct fnp_runtime *runtime, const uint64_t *words, struct k
 	default:
 		r = -EBADMSG;
 	}
+	if (r == -ESRCH)
+		r = name_moved(runtime, words, &known);
 	r = r ?: remember(runtime, known);
 	if (r == 0)
 		*ret = TAKE_PTR(known);

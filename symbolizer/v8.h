@@ -86,6 +86,14 @@ int fnp_v8_recognise(const struct fnp_object *object, struct fnp_runtime_id *ret
 	X(TYPE_CODE, FNP_V8_ABSENT, "type_Code__CODE_TYPE")                                                   \
 	X(TYPE_STREAM, FNP_V8_ABSENT, "type_InstructionStream__INSTRUCTION_STREAM_TYPE")                      \
 	X(TYPE_WASM_EXPORT, FNP_V8_ABSENT, "type_WasmExportedFunctionData__WASM_EXPORTED_FUNCTION_DATA_TYPE") \
+	X(FUNCTION_CONTEXT, FNP_V8_ABSENT, "class_JSFunction__context__Context",                              \
+	  "class_JSFunction__context__Tagged_Context_")                                                       \
+	X(TYPE_ASYNC_FUNCTION, FNP_V8_ABSENT, "type_JSAsyncFunctionObject__JS_ASYNC_FUNCTION_OBJECT_TYPE")    \
+	X(TYPE_ASYNC_GENERATOR, FNP_V8_ABSENT, "type_JSAsyncGeneratorObject__JS_ASYNC_GENERATOR_OBJECT_TYPE") \
+	X(TYPE_REQUEST, FNP_V8_ABSENT, "type_AsyncGeneratorRequest__ASYNC_GENERATOR_REQUEST_TYPE")            \
+	X(TYPE_PROMISE, FNP_V8_ABSENT, "type_JSPromise__JS_PROMISE_TYPE")                                     \
+	X(TYPE_REACTION, FNP_V8_ABSENT, "type_PromiseReaction__PROMISE_REACTION_TYPE")                        \
+	X(TYPE_CAPABILITY, FNP_V8_ABSENT, "type_PromiseCapability__PROMISE_CAPABILITY_TYPE")                  \
 	X(TYPE_UNCOMPILED_A, FNP_V8_ABSENT,                                                                   \
 	  "type_UncompiledDataWithPreparseData__UNCOMPILED_DATA_WITH_PREPARSE_DATA_TYPE")                     \
 	X(TYPE_UNCOMPILED_B, FNP_V8_ABSENT,                                                                   \

@@ -222,6 +222,29 @@ static bool set_slot(int32_t offset, uint16_t *ret)
 	return offset <= -8 && offset >= -64 && offset % 8 == 0;
 }
 
+/* What it takes to find who awaits; all or nothing. */
+static void set_await(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
+{
+	static const enum fnp_v8_constant needed[] = {FNP_V8_FUNCTION_CONTEXT,	   FNP_V8_TYPE_ASYNC_FUNCTION,
+						      FNP_V8_TYPE_ASYNC_GENERATOR, FNP_V8_TYPE_REQUEST,
+						      FNP_V8_TYPE_PROMISE,	   FNP_V8_TYPE_REACTION,
+						      FNP_V8_TYPE_CAPABILITY};
+	const int32_t *v = t->values;
+
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(needed); i++) {
+		if (v[needed[i]] <= 0 || v[needed[i]] > UINT16_MAX)
+			return;
+	}
+	if (!set_field(v[FNP_V8_FUNCTION_CONTEXT], 8, FNP_V8_FUNCTION_MAX, &ret->function_context))
+		return;
+	ret->type_async_function = (uint16_t)v[FNP_V8_TYPE_ASYNC_FUNCTION];
+	ret->type_async_generator = (uint16_t)v[FNP_V8_TYPE_ASYNC_GENERATOR];
+	ret->type_request = (uint16_t)v[FNP_V8_TYPE_REQUEST];
+	ret->type_promise = (uint16_t)v[FNP_V8_TYPE_PROMISE];
+	ret->type_reaction = (uint16_t)v[FNP_V8_TYPE_REACTION];
+	ret->type_capability = (uint16_t)v[FNP_V8_TYPE_CAPABILITY];
+}
+
 int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
 {
 	const int32_t *v = t->values;
@@ -247,6 +270,7 @@ int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
 
 	if (!good)
 		return -EOPNOTSUPP;
+	set_await(t, &l);
 	*ret = l;
 	return 0;
 }

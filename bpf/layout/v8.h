@@ -13,6 +13,7 @@
  *   INTERPRETED  address of the SharedFunctionInfo; ids; offset of the bytecode or FNP_V8_NO_OFFSET; cookie
  *   COMPILED     the same; the same; the pc | FNP_V8_EXACT where it is one; cookie, hash of the code there << 32
  *   FUNCTION     the same, where in the function is not known; 0; cookie
+ *   AWAITING     as INTERPRETED, of an async function that waits there for what runs above it; it is not on the stack
  *   CODE         the pc, of code that is no function's, or whose frame does not say which; the frame's type; FNP_V8_EXACT
  *		  or 0; hash of the code there << 32
  * A return address stands one byte before where it leads to, as in native frames. Builtins are native words.
@@ -27,6 +28,7 @@ enum fnp_v8_frame {
 	FNP_V8_COMPILED = 1,
 	FNP_V8_FUNCTION = 2,
 	FNP_V8_CODE = 3,
+	FNP_V8_AWAITING = 4,
 };
 #define FNP_V8_FRAME_SHIFT 48
 #define FNP_V8_EXACT (1ULL << 63)
@@ -61,6 +63,10 @@ struct fnp_v8_layout {
 	 */
 	fnp_u16 shared_data, data_bytecode, late;
 	fnp_u16 knows_trampoline; /* there is a range FNP_V8_RANGE_TRAMPOLINE */
+	/* Who awaits (walk/v8_await.h): a field, and instance types; type_async_function 0: not known. */
+	fnp_u16 function_context;
+	fnp_u16 type_async_function, type_async_generator, type_request, type_promise, type_reaction,
+		type_capability;
 };
 
 #define FNP_V8_FUNCTION_MAX 64 /* bytes read of each; all fields above lie in them */
@@ -99,6 +105,6 @@ static inline int fnp_v8_code_is_same(fnp_u32 a, fnp_u32 b)
 	return a >> 16 == b >> 16 || (a & 0xffff) == (b & 0xffff);
 }
 
-_Static_assert(sizeof(struct fnp_v8_layout) == 38, "layout");
+_Static_assert(sizeof(struct fnp_v8_layout) == 52, "layout");
 
 #endif

@@ -41,6 +41,7 @@ _Static_assert(8 * FNP_V8_SCRIPT_AT + FNP_V8_SCRIPT_MAX <= sizeof(((struct fnp_w
 #define FNP_V8_SHARED 5
 #define FNP_V8_OFFSET                                                                                        \
 	6 /* of the bytecode that the leaf runs for the next frame, one more; 0: the frame says it */
+#define FNP_V8_AWAIT 7 /* see v8_await.h; 0: nothing is followed */
 
 /* What the slot of the function in a frame holds. */
 enum fnp_v8_slot {
@@ -81,15 +82,15 @@ FNP_INLINE bool fnp_v8_is_map(struct fnp_walk *walk, const struct fnp_v8_layout 
 	return true;
 }
 
-/* Reads the function in the frame at `fp`: enum fnp_v8_slot; its ids and cookie come into walk->chain. */
-FNP_SUBPROGRAM int fnp_v8_function_of(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 fp)
+/* Reads a function: enum fnp_v8_slot; its ids and cookie come into walk->chain. */
+FNP_SUBPROGRAM int fnp_v8_function_at(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 function)
 {
 	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);
-	fnp_u64 function, shared, script, ids;
+	fnp_u64 shared, script, ids;
 
 	if (!walk || !l)
 		return FNP_V8_NO_FUNCTION;
-	if (fnp_walk_load(walk, fp - l->slot_function, &function) || !fnp_v8_is_pointer(function) ||
+	if (!fnp_v8_is_pointer(function) ||
 	    fnp_read_user(&walk->scratch[FNP_V8_FUNCTION_AT], FNP_V8_FUNCTION_MAX, function - 1))
 		return FNP_V8_NO_FUNCTION;
 	shared = fnp_v8_word(walk, FNP_V8_FUNCTION_AT, l->function_shared);
@@ -109,6 +110,17 @@ FNP_SUBPROGRAM int fnp_v8_function_of(struct fnp_walk *walk, fnp_u32 layout, fnp
 	walk->chain[FNP_V8_COOKIE] = fnp_v8_cookie(ids, fnp_v8_word(walk, FNP_V8_SHARED_AT, l->shared_name),
 						   fnp_v8_word(walk, FNP_V8_SHARED_AT, l->shared_shape));
 	return FNP_V8_SCRIPT_FUNCTION;
+}
+
+/* The same of the function in the frame at `fp`. */
+FNP_SUBPROGRAM int fnp_v8_function_of(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 fp)
+{
+	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);
+	fnp_u64 function;
+
+	if (!walk || !l || fnp_walk_load(walk, fp - l->slot_function, &function))
+		return FNP_V8_NO_FUNCTION;
+	return fnp_v8_function_at(walk, layout, function);
 }
 
 /* Adds a frame of the function that was read last. 0, or negative: no room. */
@@ -209,7 +221,12 @@ FNP_SUBPROGRAM int fnp_v8_push_interpreted(struct fnp_walk *walk, fnp_u32 layout
 	return fnp_v8_push(walk, FNP_V8_INTERPRETED, offset, 0);
 }
 
-/* Adds the frame at walk->fp, which is that of the code at walk->pc. 0, or negative: no room. */
+#include "bpf/walk/v8_await.h"
+
+/*
+ * Adds the frame at walk->fp, which is that of the code at walk->pc. 0; 1: it is to be tried again, behind those that
+ * await what was added before it; negative: no room.
+ */
 FNP_SUBPROGRAM int fnp_v8_push_framed(struct fnp_walk *walk, fnp_u32 layout, fnp_u32 builtin)
 {
 	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);
@@ -222,6 +239,8 @@ FNP_SUBPROGRAM int fnp_v8_push_framed(struct fnp_walk *walk, fnp_u32 layout, fnp
 	if (!(context & 1))
 		return fnp_v8_push_other(walk, context >> 1, builtin);
 	r = fnp_v8_function_of(walk, layout, walk->fp);
+	if (r == FNP_V8_BUILTIN_FUNCTION && fnp_v8_await_begin(walk, l))
+		return 1;
 	if (r != FNP_V8_SCRIPT_FUNCTION)
 		return fnp_v8_push_other(walk, FNP_V8_TYPES_MAX, builtin);
 	if (!builtin)
@@ -258,6 +277,7 @@ FNP_SUBPROGRAM int fnp_walk_v8(struct fnp_walk *walk)
 {
 	const struct fnp_space *space;
 	fnp_u32 layout, builtin;
+	int r;
 
 	if (!fnp_walk_v8_on || !walk)
 		return -1;
@@ -270,16 +290,18 @@ FNP_SUBPROGRAM int fnp_walk_v8(struct fnp_walk *walk)
 	if (!walk->exact && builtin != FNP_V8_RANGE_TRAMPOLINE && fnp_v8_knows_trampoline(layout))
 		walk->chain[FNP_V8_OFFSET] = 0;
 	if (walk->exact) {
-		int r = fnp_v8_leaf(walk, layout, builtin);
-
+		r = fnp_v8_leaf(walk, layout, builtin);
 		if (r <= 0)
 			return r;
 	}
 	if (walk->fp < walk->sp || walk->fp - walk->sp > FNP_V8_STACK_MAX || (walk->fp & 7))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
-	if (fnp_v8_push_framed(walk, layout, builtin))
+	if (fnp_v8_await(walk, layout))
+		return 0;
+	r = fnp_v8_push_framed(walk, layout, builtin);
+	if (r < 0)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
-	return fnp_v8_return(walk);
+	return r ? 0 : fnp_v8_return(walk);
 }
 
 #endif

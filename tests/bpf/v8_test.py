@@ -3,7 +3,7 @@
 recorded once they run, and every stack of theirs must be one that can be, from the root to the leaf. The node of PATH
 is tried, FNPROF_TEST_NODES adds others (programs, separated by colons).
 
-    v8_test.py [--quick] [--ms=N] [--cpu-prof] [--version=N] [/PATH/TO/NODE...] [PROGRAM...] [WAY...]
+    v8_test.py [--quick] [--ms=N] [--at-once=N] [--cpu-prof] [--version=N] [/PATH/TO/NODE...] [PROGRAM...] [WAY...]
 
 --version=N tries the newest Node.js N of npm, kept in the user's cache. It
 prints a line for each Node.js, way to run it and program; with --cpu-prof the figure of Node's own profiler beside it.
@@ -37,6 +37,11 @@ CHAINS = {
     "classes": r"main(;(area(;area)?|get size|peek(;#hidden)?|make(;Circle(;Square)?)?|Circle(;Square)?|Square)(;leaf)?)?",
     "generators": r"main(;numbers(;leaf)?)?",
     "async": r"(main|twice|step|(main;)?twice(;step)?)(;leaf)?",
+    # Whoever awaits stands there, too, all of them or none.
+    "awaits": r"((main;)?((outer;)?((middle;)?inner|(all;)?(inner|other)|(viaThen;)?(thenner|\(anonymous\))"
+              r"|(viaGenerator;)?generated|((viaReturn;)?passes;|viaReturn;)?returned|(viaRace;)?(raced|\(anonymous\))"
+              r"|(viaFailure;)?failing|middle|all|viaThen|viaGenerator|(viaReturn;)?passes|viaReturn|viaRace|viaFailure)"
+              r"|outer|lonely)|main)(;leaf)?",
     "sort": r"main(;\(anonymous\)|;compare(;leaf)?)?",
     "callbacks": r"main(;(mapper|reviver|replacer)(;leaf)?)?",
     "indirect": r"main(;(trap|bound|rest)(;leaf)?|;leaf)?",
@@ -54,12 +59,12 @@ CHAINS = {
 MORE = "|main;more(;spent(;(cpuUsage|get))*)?" # asks the clocks
 
 # How much of a program's samples is in its leaf at least.
-LEAF = {"chain": .9, "recursion": .8, "closures": .8, "classes": .8, "generators": .7, "async": .8, "sort": .5,
+LEAF = {"chain": .9, "recursion": .8, "closures": .8, "classes": .8, "generators": .7, "async": .8, "awaits": .8, "sort": .5,
         "callbacks": .1, "indirect": .5, "unicode": .8, "evals": .8, "workers": .9, "regexp": .9, "napi": .8, "wasm": .5,
         "lines": .8}
 LEAF_NAME = {"regexp": "(regexp)", "lines": "lineLeaf", "wasm": "wasm-function[1]"}
 # Ignition makes no frame of its own for a regular expression in its interpreter, and leaves are shorter there.
-QUICK = ["chain", "lines", "napi", "wasm", "recursion", "classes", "async", "callbacks", "unicode"]
+QUICK = ["chain", "lines", "napi", "wasm", "recursion", "classes", "awaits", "callbacks", "unicode"]
 
 # What a version has no compiler for is left out: 18 has no Maglev.
 WAYS = {
@@ -74,6 +79,7 @@ WAYS = {
 READ_TABLES_S = .7 # rows of a file that was never met take their time
 
 SUFFIX = re.compile(r"_\[[a-z0]\]$")
+AWAITS = set(re.findall(r"\w+", CHAINS["awaits"])) - {"anonymous"}
 NAMES = {"(regexp)"} | {n for chain in [*CHAINS.values(), MORE] for n in re.findall(r"[\w#.𝒻]+(?: \w+)?", chain.replace("\\", ""))}
 
 
@@ -82,17 +88,20 @@ def own_frames(names, program):
     js, is_js = [], False
     for name in names:
         # An inlined frame is of what it was inlined into; native code has such, too.
-        is_js = name[-4:] in ("_[j]", "_[0]") or (name[-4:] == "_[i]" and is_js) or name in NAMES
+        is_js = name[-4:] in ("_[j]", "_[0]", "_[a]") or (name[-4:] == "_[i]" and is_js) or name in NAMES
         if is_js:
             js.append(SUFFIX.sub("", name))
     if "main" in js:
         return js[js.index("main"):]
     if program == "async":
         return [b for b in js if b in ("twice", "step", "leaf")] or None
+    if program == "awaits":
+        return [b for b in js if b in AWAITS] or None
     return None
 
 
 def judge(folded, program):
+    """Nanoseconds: all, whole, wrong by stack, in the leaf (of `awaits`: with all that await), unnamed, cut by stack."""
     allowed = re.compile("(?:" + CHAINS[program] + MORE + ")$")
     leaf_name = LEAF_NAME.get(program, "leaf")
     total = whole = leaf = unnamed = 0
@@ -123,7 +132,9 @@ def judge(folded, program):
                 whole += weight
                 if not allowed.match(";".join(own)):
                     wrong[stack] = wrong.get(stack, 0) + weight
-                leaf += weight if own[-1] == leaf_name else 0
+                # Once a promise is settled nobody awaits it any more, but then the leaf has ended.
+                in_leaf = own[-1] == leaf_name and (program != "awaits" or own[0] == "main" or "lonely" in own)
+                leaf += weight if in_leaf else 0
     return total, whole, wrong, leaf, unnamed, cut
 
 
@@ -224,29 +235,53 @@ def cpu_prof(node, way, program, ms):
     return f"--cpu-prof: {good / max(total, 1):.1%} to the leaf"
 
 
-def run(node, program, way, ms, beside):
-    """Records one program; what is wrong with it, as a list of texts."""
-    label = f"{version_of(node)} {way} {program}"
+def record(node, programs, way, ms, out):
+    """Runs programs at once and records them: {program: its process}, and what is wrong, as a list of texts."""
+    processes = {p: start(node, WAYS[way], p, ms) for p in programs}
+    time.sleep(.2)
+    pids = ",".join(str(x.pid) for x in processes.values())
+    recorder = subprocess.Popen([FNPROF, "record", "-F", "999", "-o", out, "-p", pids], stderr=subprocess.PIPE, text=True)
+    for _ in range(100):
+        if os.path.exists(os.path.join(out, "index.jsonl")):
+            break
+        time.sleep(.1)
+    time.sleep(READ_TABLES_S)
+    for x in processes.values():
+        if x.poll() is None:
+            x.stdin.write("go\n")
+            x.stdin.flush()
+    problems = []
+    for program, x in processes.items():
+        error = x.communicate()[1]
+        if x.returncode != 0:
+            problems.append(f"{version_of(node)} {way} {program}: failed: {error[-300:]}")
+    said = recorder.communicate()[1]
+    if recorder.returncode != 0:
+        problems.append(f"{version_of(node)} {way}: {said.strip()[-300:]}")
+    return processes, problems
+
+
+def run(node, programs, way, ms, beside):
+    """Records programs at once; what is wrong with them, as a list of texts."""
     with tempfile.TemporaryDirectory() as scratch:
         out = os.path.join(scratch, "out")
-        process = start(node, WAYS[way], program, ms)
-        time.sleep(.2)
-        if process.poll() is not None:
-            return [f"{label}: did not run"]
-        recorder = subprocess.Popen([FNPROF, "record", "-F", "999", "-o", out, "-p", str(process.pid)],
-                                    stderr=subprocess.PIPE, text=True)
-        for _ in range(100):
-            if os.path.exists(os.path.join(out, "index.jsonl")):
-                break
-            time.sleep(.1)
-        time.sleep(READ_TABLES_S)
-        error = process.communicate("go\n")[1]
-        said = recorder.communicate()[1]
-        files = glob.glob(os.path.join(out, "profiles/*/*.folded"))
-        if recorder.returncode != 0 or process.returncode != 0 or not files:
-            return [f"{label}: failed: {said.strip()[-300:]} {error[-300:]}"]
-        total, whole, wrong, leaf, unnamed, cut = judge(files[0], program)
-        lines = judge_lines(glob.glob(os.path.join(out, "profiles/*/*.pb.gz"))[0]) if program == "lines" else None
+        processes, problems = record(node, programs, way, ms, out)
+        rows = {}
+        if os.path.exists(os.path.join(out, "index.jsonl")):
+            with open(os.path.join(out, "index.jsonl"), encoding="utf-8") as f:
+                rows = {row["pid"]: row for row in map(json.loads, f)}
+        for program, process in processes.items():
+            row = rows.get(process.pid)
+            if process.returncode == 0:
+                problems += check(node, program, way, ms, beside, out, row) if row else [f"{way} {program}: no row"]
+    return [p[:1500] for p in problems]
+
+
+def check(node, program, way, ms, beside, out, row):
+    """Holds one row against the truth; what is wrong with it, as a list of texts."""
+    label = f"{version_of(node)} {way} {program}"
+    total, whole, wrong, leaf, unnamed, cut = judge(os.path.join(out, row["folded"]), program)
+    lines = judge_lines(os.path.join(out, row["pprof"])) if program == "lines" else None
     total = max(total, 1)
     print(f"{label}: {total / 1e6:.0f} ms, whole {whole / total:.2%}, wrong {sum(wrong.values()) / total:.2%}, "
           f"unnamed {unnamed / total:.2%}, leaf {leaf / total:.1%}"
@@ -264,10 +299,10 @@ def run(node, program, way, ms, beside):
     if total < ms * 1.5e5:
         problems.append(f"{label}: hardly any sample")
     if whole / total < .99:
-        problems += [f"{label}: cut: {s}" for s, _ in sorted(cut.items(), key=lambda x: -x[1])[:3]]
+        problems += [f"{label}: cut {ns / total:.2%}: {s}" for s, ns in sorted(cut.items(), key=lambda x: -x[1])[:3]]
     if leaf / total < LEAF.get(program, 0) * (.8 if way == "ignition" else 1):
         problems.append(f"{label}: only {leaf / total:.1%} in the leaf")
-    return [p[:1500] for p in problems]
+    return problems
 
 
 def fetch(version):
@@ -296,8 +331,10 @@ def main(arguments):
     ms, quick = 1500, "--quick" in arguments
     programs = [x for x in arguments if x in CHAINS] or (QUICK if quick else list(CHAINS))
     ways = [w for w in WAYS if w in arguments] or (["ignition", "mixed"] if quick else list(WAYS))
+    at_once = 1 if quick else 4
     for x in arguments:
         ms = int(x[5:]) if x.startswith("--ms=") else ms
+        at_once = int(x[10:]) if x.startswith("--at-once=") else at_once
     nodes = [x for x in arguments if x.startswith("/")]
     nodes += [n for n in (fetch(x[10:]) for x in arguments if x.startswith("--version=")) if n]
     if any(x.startswith("--version=") for x in arguments) and not nodes:
@@ -314,8 +351,8 @@ def main(arguments):
     problems = []
     for node in nodes:
         for way in ways:
-            for program in programs:
-                problems += run(node, program, way, ms, "--cpu-prof" in arguments)
+            for i in range(0, len(programs), at_once):
+                problems += run(node, programs[i:i + at_once], way, ms, "--cpu-prof" in arguments)
     for p in problems:
         print("PROBLEM", p)
     return 1 if problems else 0

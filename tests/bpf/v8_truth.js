@@ -61,6 +61,28 @@ function* numbers(n) { for (let i = 0; i < n; i++) yield leaf(300); }
 async function step(n) { await null; return leaf(n); }
 async function twice(n) { return await step(n) + await step(n); }
 
+// ---- awaited in different ways
+async function inner(n) { await null; return leaf(n); }
+async function middle(n) { return await inner(n) + 1; }
+async function other(n) { await null; return leaf(n); }
+async function all(n) { const [x, y] = await Promise.all([inner(n), other(n)]); return x + y; }
+async function thenner(n) { await null; return leaf(n); }
+async function viaThen(n) { return await thenner(n).then((x) => x + 1); }
+async function returned(n) { for (let i = 0; i < 4; i++) await null; return leaf(n); }
+async function passes(n) { return returned(n); }
+async function viaReturn(n) { return await passes(n); }
+async function* generated(n) { for (let i = 0; i < 2; i++) { await null; yield leaf(n); } }
+async function viaGenerator(n) { let s = 0; for await (const x of generated(n)) s += x; return s; }
+async function raced(n) { await null; return leaf(n); }
+async function viaRace(n) { return await Promise.race([raced(n), new Promise(() => {})]); }
+async function failing(n) { await null; leaf(n); throw new Error('x'); }
+async function viaFailure(n) { try { await failing(n); } catch { return leaf(n); } }
+async function outer(n) {
+	return await middle(n) + await all(n) + await viaThen(n) + await viaReturn(n) + await viaGenerator(n) +
+		await viaRace(n) + await viaFailure(n);
+}
+async function lonely(n) { await null; return leaf(n); }
+
 // ---- called back by builtins
 function compare(x, y) { return leaf(60) * 0 + x - y; }
 function mapper(x) { return leaf(100) + x; }
@@ -139,6 +161,7 @@ const programs = {
 	},
 	generators: function main() { while (more()) for (const x of numbers(100)) sink += x; },
 	async: async function main() { while (more()) sink += await twice(2000); },
+	awaits: async function main() { while (more()) { sink += await outer(4000); lonely(4000); await null; } },
 	sort: function main() { while (more()) Array.from({ length: 100 }, (x, i) => (i * 7919) % 101).sort(compare); },
 	callbacks: function main() {
 		while (more()) { [1, 2, 3, 4].map(mapper); JSON.parse('[1,2,3,{"a":1}]', reviver); 'abcabc'.replace(/b/g, replacer); }
