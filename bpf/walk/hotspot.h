@@ -58,12 +58,13 @@ FNP_INLINE int fnp_hotspot_caller_is(struct fnp_walk *walk, fnp_u64 pc, fnp_u64 
 	return 0;
 }
 
-/* Of a blob in a JVM that does not number its kinds, by the first eight bytes of its name. */
-FNP_INLINE int fnp_hotspot_kind_of_name(fnp_u64 name)
-{
 #define FNP_HOTSPOT_TEXT(a, b, c, d, e, f, g, h)                                                             \
 	((fnp_u64)(a) | (fnp_u64)(b) << 8 | (fnp_u64)(c) << 16 | (fnp_u64)(d) << 24 | (fnp_u64)(e) << 32 |   \
 	 (fnp_u64)(f) << 40 | (fnp_u64)(g) << 48 | (fnp_u64)(h) << 56)
+
+/* Of a blob in a JVM that does not number its kinds, by the first eight bytes of its name. */
+FNP_INLINE int fnp_hotspot_kind_of_name(fnp_u64 name)
+{
 	if (name == FNP_HOTSPOT_TEXT('n', 'm', 'e', 't', 'h', 'o', 'd', 0) ||
 	    name == FNP_HOTSPOT_TEXT('n', 'a', 't', 'i', 'v', 'e', ' ', 'n'))
 		return FNP_HOTSPOT_BLOB_NMETHOD;
@@ -82,7 +83,6 @@ FNP_INLINE int fnp_hotspot_kind_of_name(fnp_u64 name)
 	if (name == FNP_HOTSPOT_TEXT('E', 'x', 'c', 'e', 'p', 't', 'i', 'o'))
 		return FNP_HOTSPOT_BLOB_EXCEPTION;
 	return FNP_HOTSPOT_BLOB_BUFFER;
-#undef FNP_HOTSPOT_TEXT
 }
 
 /* The number of the code heap that an address lies in, or negative. */
@@ -134,7 +134,11 @@ FNP_SUBPROGRAM int fnp_hotspot_find(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 	walk->scratch[FNP_HOTSPOT_BLOB_AT] = start;
 	if (l->blob_kind)
 		return fnp_hotspot_word(walk, l->blob_kind) & 0xff;
-	return fnp_hotspot_kind_of_name(fnp_hotspot_read(walk, fnp_hotspot_word(walk, l->blob_name)));
+	size = fnp_hotspot_kind_of_name(fnp_hotspot_read(walk, fnp_hotspot_word(walk, l->blob_name)));
+	/* C1's and C2's runtime stubs have names of their own; code in buffers has no frame size. */
+	if (size == FNP_HOTSPOT_BLOB_BUFFER && (fnp_hotspot_word(walk, l->blob_frame_size) & 0xffffffff))
+		size = FNP_HOTSPOT_BLOB_RUNTIME_STUB;
+	return size;
 }
 
 #include "bpf/walk/hotspot_chunk.h"
@@ -196,7 +200,8 @@ FNP_SUBPROGRAM int fnp_hotspot_interpreted(struct fnp_walk *walk, fnp_u32 layout
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
 	if (walk->parked_end) /* there it is counted from the frame, in words */
 		sender_sp = walk->fp + 8 * sender_sp;
-	if (r > 0 || sender_sp < walk->fp + 16 || sender_sp - walk->fp > FNP_HOTSPOT_STACK_MAX)
+	/* linkToStatic and its kin take an argument away from between the caller's and its callee's frame. */
+	if (r > 0 || sender_sp < walk->fp + 8 || sender_sp - walk->fp > FNP_HOTSPOT_STACK_MAX)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
 	if (walk->parked_end)
 		return fnp_hotspot_parked_caller(walk, layout, pc, sender_sp, walk->fp);
@@ -265,6 +270,14 @@ FNP_SUBPROGRAM int fnp_hotspot_push_stub(struct fnp_walk *walk, fnp_u32 layout)
 	fnp_walk_push_more(walk, fnp_hotspot_word(walk, l->blob_name) << 32 |
 					 (fnp_u32)(walk->pc - walk->scratch[FNP_HOTSPOT_BLOB_AT]));
 	return 0;
+}
+
+/* Does the blob in walk->scratch have a frame of one size? -1: its makers did not count. */
+FNP_INLINE bool fnp_hotspot_has_size(const struct fnp_walk *walk, const struct fnp_hotspot_layout *l)
+{
+	fnp_u32 words = fnp_hotspot_word(walk, l->blob_frame_size);
+
+	return words > 0 && words <= FNP_HOTSPOT_STACK_MAX / 8;
 }
 
 /* The caller of a whole frame of the blob in walk->scratch: by the size that it has for all of its code. */
@@ -338,12 +351,30 @@ FNP_SUBPROGRAM int fnp_hotspot_compiled(struct fnp_walk *walk, fnp_u32 layout)
 	return r ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : fnp_hotspot_return(walk, layout);
 }
 
+/*
+ * A compiled frame is to be replaced by interpreted ones. While that is prepared it is still there and whole; once they lie
+ * on the stack, their slots are not filled yet.
+ */
+FNP_SUBPROGRAM int fnp_hotspot_deoptimizing(struct fnp_walk *walk, fnp_u32 layout)
+{
+	const struct fnp_hotspot_layout *l = fnp_array_at(fnp_hotspot_layouts, layout);
+	fnp_u64 pc;
+
+	if (!walk || !l || walk->exact || !fnp_hotspot_has_size(walk, l) || fnp_hotspot_sized(walk, layout))
+		return -1;
+	pc = walk->chain[FNP_HOTSPOT_CALLER_PC];
+	if (fnp_hotspot_heap_of(l, pc) < 0 || pc - l->interpreter < l->interpreter_end - l->interpreter)
+		return -1;
+	return 0;
+}
+
 /* Code of the JVM's own. */
 FNP_SUBPROGRAM int fnp_hotspot_stub(struct fnp_walk *walk, fnp_u32 layout, int kind)
 {
+	const struct fnp_hotspot_layout *l = fnp_array_at(fnp_hotspot_layouts, layout);
 	int r;
 
-	if (!walk)
+	if (!walk || !l)
 		return -1;
 	if (walk->exact && fnp_hotspot_push_stub(walk, layout))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
@@ -353,13 +384,12 @@ FNP_SUBPROGRAM int fnp_hotspot_stub(struct fnp_walk *walk, fnp_u32 layout, int k
 	 */
 	if (!walk->exact && kind == FNP_HOTSPOT_BLOB_BUFFER && fnp_hotspot_called_java(walk))
 		walk->doubt = FNP_TRUNCATION_PARKED;
-	/* A compiled frame is being replaced by interpreted ones, whose slots are not filled yet. */
 	if (kind == FNP_HOTSPOT_BLOB_UNCOMMON_TRAP || kind == FNP_HOTSPOT_BLOB_DEOPTIMIZATION)
-		r = -1;
+		r = fnp_hotspot_deoptimizing(walk, layout);
 	else if (walk->exact)
 		r = fnp_hotspot_stub_leaf(walk, layout, kind);
 	else if (kind == FNP_HOTSPOT_BLOB_RUNTIME_STUB || kind == FNP_HOTSPOT_BLOB_SAFEPOINT)
-		r = fnp_hotspot_sized(walk, layout);
+		r = fnp_hotspot_has_size(walk, l) ? fnp_hotspot_sized(walk, layout) : fnp_hotspot_framed(walk);
 	else
 		r = fnp_hotspot_framed(walk);
 	return r < 0 ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : fnp_hotspot_return(walk, layout);

@@ -25,7 +25,7 @@
 #define FNP_HOTSPOT_AHEAD 96 /* bytes of code that are searched for the end of a prologue */
 #define FNP_HOTSPOT_BEHIND 8 /* and those before the pc */
 #define FNP_HOTSPOT_PROLOGUE_MAX 4096
-#define FNP_HOTSPOT_STUB_MAX 1024 /* bytes of a stub's frame */
+#define FNP_HOTSPOT_STUB_MAX 8192 /* bytes of a stub's frame: it may save all of AVX-512's registers */
 #define FNP_HOTSPOT_PUSHED_MAX 4  /* words that an intrinsic keeps below a frame */
 
 #define FNP_HOTSPOT_RAX 0
@@ -52,12 +52,15 @@ FNP_INLINE int fnp_hotspot_return_above_fp(struct fnp_walk *walk, fnp_u64 at)
 	return fnp_hotspot_return_at(walk, at + 8, fp);
 }
 
-/* Code that keeps a frame pointer. */
+/* Code that keeps a frame pointer. A method's entry barrier has a -1 between it and the return address. */
 FNP_SUBPROGRAM int fnp_hotspot_framed(struct fnp_walk *walk)
 {
-	if (!walk || walk->fp < walk->sp || walk->fp - walk->sp > FNP_HOTSPOT_STUB_MAX)
+	fnp_u64 fp, pc;
+
+	if (!walk || walk->fp < walk->sp || walk->fp - walk->sp > FNP_HOTSPOT_STUB_MAX ||
+	    fnp_walk_load(walk, walk->fp, &fp) || fnp_walk_load(walk, walk->fp + 8, &pc))
 		return -1;
-	return fnp_hotspot_return_above_fp(walk, walk->fp);
+	return fnp_hotspot_return_at(walk, walk->fp + (pc == ~0ULL ? 16 : 8), fp);
 }
 
 /* Could this be the address behind a call in the code heaps? The interpreter pushes its own without one. */
@@ -221,6 +224,15 @@ FNP_SUBPROGRAM int fnp_hotspot_pushed(struct fnp_walk *walk, fnp_u32 layout)
 	return 1;
 }
 
+/* Is the blob in walk->scratch flush_icache_stub? */
+FNP_INLINE bool fnp_hotspot_flushes(struct fnp_walk *walk, fnp_u32 layout)
+{
+	const struct fnp_hotspot_layout *l = fnp_array_at(fnp_hotspot_layouts, layout);
+
+	return l && fnp_hotspot_read(walk, fnp_hotspot_word(walk, l->blob_name)) ==
+			    FNP_HOTSPOT_TEXT('f', 'l', 'u', 's', 'h', '_', 'i', 'c');
+}
+
 /* The leaf in code of the JVM's own. */
 FNP_SUBPROGRAM int fnp_hotspot_stub_leaf(struct fnp_walk *walk, fnp_u32 layout, int kind)
 {
@@ -255,6 +267,9 @@ FNP_SUBPROGRAM int fnp_hotspot_stub_leaf(struct fnp_walk *walk, fnp_u32 layout, 
 			return -1;
 		return fnp_hotspot_caller_is(walk, rax, sp, walk->fp);
 	}
+	/* Without a frame at all, and called by the JVM itself. */
+	if (kind == FNP_HOTSPOT_BLOB_BUFFER && fnp_hotspot_flushes(walk, layout))
+		return fnp_hotspot_return_at(walk, walk->sp, walk->fp);
 	if (walk->fp < walk->sp || walk->fp - walk->sp > FNP_HOTSPOT_STUB_MAX ||
 	    fnp_walk_load(walk, walk->fp + 8, &above) || !fnp_hotspot_is_return(walk, layout, above))
 		return -1;
