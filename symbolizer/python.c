@@ -194,8 +194,9 @@ static int name_frame(struct fnp_runtime *runtime, const uint64_t *words, size_t
 						  .start_line = info->first_line,
 						  .line = fnp_python_line(info, runtime->minor, instruction)};
 	ret->n_lines = 1;
-	ret->tier = FNP_RUNTIME_TIER_NONE;
-	ret->mapping = "[python]";
+	bool awaiting = words[0] & FNP_PYTHON_AWAITING;
+	ret->tier = awaiting ? FNP_RUNTIME_TIER_AWAITING : FNP_RUNTIME_TIER_NONE;
+	ret->mapping = awaiting ? "[python awaiting]" : "[python]";
 	ret->address = code + (instruction > 0 ? (uint32_t)instruction : 0);
 	return 0;
 }

@@ -85,6 +85,112 @@ static const struct version_layout versions[] = {
 	  .shim_owner = 3}},
 };
 
+/* The same of asyncio, beside what 3.14 and later publish of generators. What a free-threaded build adds is 0 in others. */
+static const struct version_tasks {
+	uint16_t minor, free_threaded;
+	struct fnp_python_tasks tasks;
+} version_tasks[] = {
+#define OLD_CALLBACK .task_callback = 24
+	{8,
+	 0,
+	 {.task_coroutine = 112,
+	  OLD_CALLBACK,
+	  .callback_self = 16,
+	  .function_closure = 48,
+	  .coroutine_frame = 16,
+	  .frame_coroutine = 96,
+	  .frame_top = 72,
+	  .awaited_back = 8}},
+	{9,
+	 0,
+	 {.task_coroutine = 152,
+	  OLD_CALLBACK,
+	  .callback_self = 16,
+	  .function_closure = 48,
+	  .coroutine_frame = 16,
+	  .frame_coroutine = 96,
+	  .frame_top = 72,
+	  .awaited_back = 8}},
+	{10,
+	 0,
+	 {.task_coroutine = 160,
+	  OLD_CALLBACK,
+	  .callback_self = 24,
+	  .function_closure = 72,
+	  .coroutine_frame = 16,
+	  .frame_coroutine = 88,
+	  .frame_top = 80,
+	  .frame_stack = 64,
+	  .frame_stack_elsewhere = 1,
+	  .awaited_back = 8}},
+	{11,
+	 0,
+	 {.task_coroutine = 136,
+	  OLD_CALLBACK,
+	  .callback_self = 24,
+	  .function_closure = 72,
+	  .coroutine_frame = 80,
+	  .frame_owner = 69,
+	  .frame_top = 64,
+	  .frame_stack = 72,
+	  .awaited_back = 8}},
+	{12,
+	 0,
+	 {.task_coroutine = 136,
+	  OLD_CALLBACK,
+	  .callback_self = 24,
+	  .function_closure = 72,
+	  .coroutine_frame = 72,
+	  .frame_top = 64,
+	  .frame_stack = 72,
+	  .awaited_back = 8}},
+	{13,
+	 0,
+	 {.task_coroutine = 120,
+	  OLD_CALLBACK,
+	  .callback_self = 24,
+	  .function_closure = 72,
+	  .coroutine_frame = 72,
+	  .frame_top = 64,
+	  .frame_stack = 72,
+	  .awaited_back = 8}},
+	{13,
+	 1,
+	 {.task_coroutine = 136,
+	  .task_callback = 40,
+	  .callback_self = 40,
+	  .function_closure = 88,
+	  .coroutine_frame = 88,
+	  .frame_top = 64,
+	  .frame_stack = 72,
+	  .awaited_back = 8}},
+	{14,
+	 0,
+	 {.task_coroutine = 128,
+	  .task_awaiter = 96,
+	  .task_awaiters = 109,
+	  .coroutine_frame = 72,
+	  .frame_top = 64,
+	  .awaited_back = 8}},
+	{14,
+	 1,
+	 {.task_coroutine = 144,
+	  .task_awaiter = 112,
+	  .task_awaiters = 125,
+	  .coroutine_frame = 88,
+	  .frame_top = 64,
+	  .awaited_back = 8}},
+	{15,
+	 0,
+	 {.task_coroutine = 128,
+	  .task_awaiter = 96,
+	  .task_awaiters = 109,
+	  .coroutine_frame = 72,
+	  .frame_top = 64,
+	  .awaited_back = 16}},
+#undef OLD_CALLBACK
+};
+
 /* Indexes in _Py_DebugOffsets of the first number (the size) of each struct that is of use. */
 struct published {
 	uint16_t minor;
@@ -356,6 +462,27 @@ static bool has_jit(const struct fnp_object *object)
 	return false;
 }
 
+/* Places of asyncio's structs hold for the released layouts of frames, and stay unknown for others. */
+static void find_tasks(const struct fnp_object *object, uint16_t minor, struct fnp_python_layout *l)
+{
+	static const char *const names[] = {"PyCoro_Type"};
+	bool free_threaded = l->code_type_offset != 8;
+	struct fnp_object_symbol type;
+
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(version_tasks); i++) {
+		const struct version_tasks *at = &version_tasks[i];
+
+		if (at->minor != minor || at->free_threaded != free_threaded ||
+		    at->tasks.frame_top > l->frame_size - 8u ||
+		    fnp_runtime_symbols(object, names, 1, &type) != 1)
+			continue;
+		l->tasks = at->tasks;
+		l->tasks.coroutine_type = type.address;
+		if (minor >= 12)
+			l->tasks.frame_owner = l->frame_entry;
+	}
+}
+
 int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_runtime_id *id,
 			   struct fnp_python_layout *ret)
 {
@@ -384,6 +511,7 @@ int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_run
 		return -EOPNOTSUPP;
 	if (fnp_runtime_symbols(object, names, 1, &type) == 1)
 		layout.code_type = type.address;
+	find_tasks(object, id->minor, &layout);
 	*ret = layout;
 	return 0;
 }

@@ -11,7 +11,8 @@
  *
  * **Frames.** A head word FNP_WORD(FNP_WORD_PYTHON, 1, address of the code object) and one word more: the cookie in
  * bits 63..32, the instruction as a byte offset from the code's first one in bits 31..0 (signed; -2 and -1: not begun).
- * The cookie is made of what the code object holds, so that another one at the same address is told apart.
+ * The cookie is made of what the code object holds, so that another one at the same address is told apart. With
+ * FNP_PYTHON_AWAITING in the head's value the frame is not on the stack, but awaits what is.
  *
  * **Walks that user space ends.** A section FNP_SECTION_RESUME_PYTHON holds the walker's state (struct
  * fnp_python_resume), then pieces of memory as they were at the sample: struct fnp_python_piece and its bytes, padded to
@@ -38,6 +39,27 @@ enum fnp_python_flags {
 	FNP_PYTHON_INSTRUCTION_DOUBLE = 1 << 1, /* the index counts 2-byte units */
 	FNP_PYTHON_JIT = 1 << 3,		/* it may make code of its own */
 	FNP_PYTHON_MUSL = 1 << 2, /* the C library keeps thread-specific data as musl does, else as glibc */
+};
+
+/*
+ * Where asyncio's tasks and coroutines have what tells who awaits whom. Fields are 0 for what a version does not have,
+ * and `task_coroutine` is 0 where nothing is known. The task that a task waits for stands before its coroutine.
+ */
+struct fnp_python_tasks {
+	fnp_u64 coroutine_type; /* ELF address of PyCoro_Type */
+	fnp_u16 task_coroutine;
+	fnp_u16 task_awaiter;	  /* 3.14 and later: of the task that awaits it, or of a set of them ... */
+	fnp_u16 task_awaiters;	  /* ... when the byte here is set */
+	fnp_u16 task_callback;	  /* before: its first callback ... */
+	fnp_u16 callback_self;	  /* ... and the awaiting task in that, if it is one's wake-up */
+	fnp_u16 function_closure; /* ... else of a function: its tuple of cells */
+	fnp_u16 coroutine_frame;  /* the frame in a coroutine, or a pointer to it: see frame_coroutine */
+	fnp_u16 frame_coroutine;  /* to 3.10: of the coroutine's address in a frame */
+	fnp_u16 frame_owner;	  /* later: a byte, 1 in a coroutine's frame */
+	fnp_u16 frame_top;	  /* of a pointer to the end of the frame's stack, or of its depth ... */
+	fnp_u16 frame_stack;	  /* ... when this is set: where it begins ... */
+	fnp_u8 frame_stack_elsewhere; /* ... or the pointer to where it begins */
+	fnp_u8 awaited_back;	      /* bytes from the end of the stack back to what is awaited */
 };
 
 /* Fields are 0 for what a version does not have. */
@@ -73,12 +95,14 @@ struct fnp_python_layout {
 	fnp_u8 chain;	      /* enum fnp_python_chain */
 	fnp_u8 flags;	      /* enum fnp_python_flags */
 	fnp_u8 shim_owner;    /* owners from this one on are shims */
+	struct fnp_python_tasks tasks;
 };
 
 #define FNP_PYTHON_MADE FNP_SPACE_ANONYMOUS
-#define FNP_PYTHON_NOWHERE 0x80000000U /* instead of an instruction: it is not known which one runs */
-#define FNP_PYTHON_WORDS 2	       /* of a frame in a stack */
-#define FNP_PYTHON_ADDRESS_MASK ((1ULL << 57) - 1)
+#define FNP_PYTHON_NOWHERE 0x80000000U	 /* instead of an instruction: it is not known which one runs */
+#define FNP_PYTHON_WORDS 2		 /* of a frame in a stack */
+#define FNP_PYTHON_AWAITING (1ULL << 56) /* in a head word's value, beside the address */
+#define FNP_PYTHON_ADDRESS_MASK (FNP_PYTHON_AWAITING - 1)
 
 #define FNP_PYTHON_LAYOUTS_MAX 64
 #define FNP_PYTHON_FRAME_MAX 128 /* bytes, of a frame's fixed part */
@@ -108,7 +132,7 @@ struct fnp_python_code {
 	/* Then the bytes of name, file and line table, each padded to 8. */
 };
 
-#define FNP_PYTHON_CHAIN 8 /* words of the walker's state: fnp_walk.chain */
+#define FNP_PYTHON_CHAIN 10 /* words of the walker's state: fnp_walk.chain */
 
 struct fnp_python_resume {
 	fnp_u64 chain[FNP_PYTHON_CHAIN];
@@ -130,7 +154,7 @@ static inline fnp_u32 fnp_python_cookie(fnp_u64 name, fnp_u64 file, fnp_u64 tabl
 	return (fnp_u32)(h >> 32);
 }
 
-_Static_assert(sizeof(struct fnp_python_layout) == 112, "layout");
+_Static_assert(sizeof(struct fnp_python_layout) == 144, "layout");
 _Static_assert(sizeof(struct fnp_python_code) == 48, "layout");
 
 #endif

@@ -39,6 +39,8 @@ FNP_ARRAY(fnp_python_layouts, struct fnp_python_layout, FNP_PYTHON_LAYOUTS_MAX);
 #define FNP_PYTHON_RUNS 5	  /* runs that have ended */
 #define FNP_PYTHON_LINKED 6	  /* the struct lies in the current native frame */
 #define FNP_PYTHON_DISTANCE 7	  /* from the struct to the CFA, in every native frame */
+#define FNP_PYTHON_COROUTINE 8	  /* of the frame taken last, if it may be one's; 0 */
+#define FNP_PYTHON_TASK 9	  /* of python_tasks.h */
 
 enum fnp_python_state {
 	FNP_PYTHON_NEW = 0,	/* the thread's state was not looked for yet */
@@ -177,28 +179,15 @@ FNP_INLINE fnp_u64 fnp_python_first_instruction(struct fnp_walk *walk, const str
 
 enum fnp_python_step { FNP_PYTHON_MORE, FNP_PYTHON_END, FNP_PYTHON_BROKEN, FNP_PYTHON_FULL };
 
-/* Takes the next frame of the chain: pushes it, or finds that the run has ended. */
-FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
+/* Pushes the frame whose bytes are in scratch, with `awaiting` in its head word. MORE, also for what has no source. */
+FNP_SUBPROGRAM int fnp_python_show(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias, fnp_u64 awaiting)
 {
 	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
-	fnp_u64 frame, code, instruction, name, file, cookie, begin;
-	fnp_u32 first_line, entry, size;
+	fnp_u64 code, instruction, name, file, cookie, begin;
+	fnp_u32 first_line, size;
 
 	if (!walk || !l)
 		return FNP_PYTHON_BROKEN;
-	frame = walk->chain[FNP_PYTHON_FRAME];
-	if (!frame)
-		return FNP_PYTHON_END;
-	size = l->frame_size;
-	if (size > FNP_PYTHON_FRAME_MAX || fnp_read_user(walk->scratch, size, frame))
-		return FNP_PYTHON_BROKEN;
-	walk->chain[FNP_PYTHON_FRAME] = fnp_python_frame_word(walk, l->frame_back);
-	entry = (fnp_python_frame_word(walk, l->frame_entry) >> (8 * (l->frame_entry & 7))) & 0xff;
-	if (l->chain == FNP_PYTHON_ENTRY_SHIM && entry >= l->shim_owner) {
-		walk->chain[FNP_PYTHON_TAKEN] = frame;
-		return FNP_PYTHON_END;
-	}
-
 	code = fnp_python_frame_word(walk, l->frame_code) & ~7ULL; /* 3.14 keeps tags there */
 	size = l->code_size;
 	if (size > FNP_PYTHON_CODE_MAX || fnp_read_user(walk->scratch + FNP_PYTHON_CODE_AT, size, code))
@@ -218,9 +207,53 @@ FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 	if (name == file && first_line == 0)
 		return FNP_PYTHON_MORE;
 	cookie = fnp_python_cookie(name, file, fnp_python_code_word(walk, l->code_table), first_line);
-	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_PYTHON, 1, code)))
+	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_PYTHON, 1, code | awaiting)))
 		return FNP_PYTHON_FULL;
 	fnp_walk_push_more(walk, cookie << 32 | (fnp_u32)instruction);
+	return FNP_PYTHON_MORE;
+}
+
+/* The generator or coroutine that may have the frame whose bytes are in scratch, or 0. */
+FNP_INLINE fnp_u64 fnp_python_coroutine(const struct fnp_walk *walk, const struct fnp_python_layout *l,
+					fnp_u64 frame)
+{
+	const struct fnp_python_tasks *tasks = &l->tasks;
+
+	if (tasks->frame_coroutine)
+		return fnp_python_frame_word(walk, tasks->frame_coroutine);
+	if (!tasks->task_coroutine ||
+	    (fnp_python_frame_word(walk, tasks->frame_owner) >> (8 * (tasks->frame_owner & 7)) & 0xff) != 1)
+		return 0;
+	return frame - tasks->coroutine_frame;
+}
+
+/* Takes the next frame of the chain: pushes it, or finds that the run has ended. */
+FNP_SUBPROGRAM int fnp_python_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
+{
+	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
+	fnp_u64 frame;
+	fnp_u32 entry, size;
+	int step;
+
+	if (!walk || !l)
+		return FNP_PYTHON_BROKEN;
+	frame = walk->chain[FNP_PYTHON_FRAME];
+	if (!frame)
+		return FNP_PYTHON_END;
+	size = l->frame_size;
+	if (size > FNP_PYTHON_FRAME_MAX || fnp_read_user(walk->scratch, size, frame))
+		return FNP_PYTHON_BROKEN;
+	walk->chain[FNP_PYTHON_FRAME] = fnp_python_frame_word(walk, l->frame_back);
+	entry = (fnp_python_frame_word(walk, l->frame_entry) >> (8 * (l->frame_entry & 7))) & 0xff;
+	if (l->chain == FNP_PYTHON_ENTRY_SHIM && entry >= l->shim_owner) {
+		walk->chain[FNP_PYTHON_TAKEN] = frame;
+		return FNP_PYTHON_END;
+	}
+
+	walk->chain[FNP_PYTHON_COROUTINE] = fnp_python_coroutine(walk, l, frame);
+	step = fnp_python_show(walk, layout, bias, 0);
+	if (step != FNP_PYTHON_MORE)
+		return step;
 	if (l->chain == FNP_PYTHON_ONE || (l->chain == FNP_PYTHON_ENTRY_FLAG && entry))
 		return FNP_PYTHON_END;
 	return FNP_PYTHON_MORE;
@@ -303,6 +336,8 @@ FNP_SUBPROGRAM int fnp_python_leave(struct fnp_walk *walk, fnp_u32 layout, int s
 	return 0;
 }
 
+#include "bpf/walk/python_tasks.h"
+
 /* Other code without a file than the interpreter's own is believed to keep frame pointers, as everywhere. */
 FNP_INLINE int fnp_python_made_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
 {
@@ -359,6 +394,8 @@ FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 		walk->doubt = FNP_TRUNCATION_RUNTIME;
 		return fnp_walk_native(walk);
 	}
+	if (walk->chain[FNP_PYTHON_COROUTINE])
+		fnp_python_task(walk, layout, bias);
 	return fnp_walk_unwind(walk);
 }
 

@@ -181,7 +181,7 @@ FNP_SUBPROGRAM int fnp_python_name_frame(struct fnp_walk *walk, fnp_u32 i, fnp_u
 	if (!walk || i >= FNP_PYTHON_NAMES_WORDS ||
 	    walk->words[i] >> FNP_WORD_MORE_SHIFT != (FNP_WORD_PYTHON << 3 | 1))
 		return 0;
-	return fnp_python_name_code(walk, walk->words[i] & FNP_WORD_VALUE_MASK, walk->words[i + 1] >> 32,
+	return fnp_python_name_code(walk, walk->words[i] & FNP_PYTHON_ADDRESS_MASK, walk->words[i + 1] >> 32,
 				    process);
 }
 
