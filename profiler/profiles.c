@@ -33,6 +33,8 @@ struct fnp_profiles {
 	struct fnp_profiles_options options;
 	struct fnp_symbolizer *symbolizer;
 	struct fnp_kallsyms *kallsyms;
+	uint32_t expected;     /* objects up to this number were looked at */
+	uint32_t arrived;      /* debug files when `places` was last emptied for them */
 	struct fnp_map places; /* hash of (object, address) -> struct place, owned */
 	FNP_VEC(struct wanted) wanted;
 	/* Of the profile that is being built: */
@@ -60,8 +62,8 @@ static void forget_places(struct fnp_profiles *profiles)
 int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_profiles **ret)
 {
 	FNP_CLEANUP(fnp_profiles_destroyp) struct fnp_profiles *profiles = calloc(1, sizeof(*profiles));
-	const struct fnp_symbolizer_options symbolizer = {.unit_bytes_max = UNIT_BYTES_MAX,
-							  .cache = options->cache};
+	const struct fnp_symbolizer_options symbolizer = {
+		.unit_bytes_max = UNIT_BYTES_MAX, .cache = options->cache, .debuginfod = options->debuginfod};
 	int r;
 
 	if (!profiles)
@@ -87,6 +89,29 @@ void fnp_profiles_destroy(struct fnp_profiles *profiles)
 	fnp_vec_deinit(&profiles->stack);
 	fnp_vec_deinit(&profiles->samples);
 	free(profiles);
+}
+
+void fnp_profiles_expect(struct fnp_profiles *profiles)
+{
+	if (!profiles->options.debuginfod)
+		return;
+	while (profiles->expected < fnp_objects_count(profiles->options.objects)) {
+		const struct fnp_target_object *object = fnp_objects_get(profiles->options.objects,
+									 ++profiles->expected);
+		if (object && object->elf)
+			fnp_symbolizer_expect(profiles->symbolizer, object->elf);
+	}
+}
+
+void fnp_profiles_wait_until(struct fnp_profiles *profiles, uint64_t until_ns)
+{
+	if (!profiles->options.debuginfod)
+		return;
+	fnp_symbolizer_wait_until(profiles->symbolizer, until_ns);
+	uint32_t arrived = fnp_debuginfod_arrived(profiles->options.debuginfod);
+	if (arrived != profiles->arrived)
+		forget_places(profiles);
+	profiles->arrived = arrived;
 }
 
 static uint64_t place_key(uint32_t object, uint64_t address)

@@ -12,9 +12,10 @@
 struct fnp_profiles;
 
 struct fnp_profiles_options {
-	struct fnp_objects *objects;   /* not owned */
-	struct fnp_runtimes *runtimes; /* not owned */
-	struct fnp_disk_cache *cache;  /* names of the last time; NULL: none */
+	struct fnp_objects *objects;	   /* not owned */
+	struct fnp_runtimes *runtimes;	   /* not owned */
+	struct fnp_disk_cache *cache;	   /* names of the last time; NULL: none */
+	struct fnp_debuginfod *debuginfod; /* asked for debug data; NULL: not; not owned */
 	int64_t utc_offset_ns;
 	int64_t period_ns;
 };
@@ -22,6 +23,12 @@ struct fnp_profiles_options {
 int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_profiles **ret);
 void fnp_profiles_destroy(struct fnp_profiles *profiles);
 FNP_DEFINE_CLEANUP(fnp_profiles_destroyp, struct fnp_profiles *, fnp_profiles_destroy)
+
+/* With debuginfod: asks for the debug data of objects that are new, so that it is there when rows close. */
+void fnp_profiles_expect(struct fnp_profiles *profiles);
+
+/* With debuginfod: until when building may wait for debug data that is under way (CLOCK_MONOTONIC). */
+void fnp_profiles_wait_until(struct fnp_profiles *profiles, uint64_t until_ns);
 
 /* `process` is the row's, NULL when it is not known any more; its program is mapping 1. */
 int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,

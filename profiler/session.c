@@ -234,6 +234,7 @@ static int prepare(struct session *s)
 		.add_process = add_process,
 		.probes = s->options->probes,
 		.n_probes = s->options->n_probes,
+		.debuginfod = s->options->debuginfod,
 		.self = s,
 	};
 	int r = take_signals(s);

@@ -22,6 +22,7 @@ struct fnp_session_options {
 	uint64_t duration_ns;	   /* 0: until something else ends it */
 	const char *const *probes; /* "provider:probe" */
 	size_t n_probes;
+	bool debuginfod;      /* debug data is asked for at its servers */
 	char *const *command; /* ended by NULL; NULL without a command */
 	bool always_summary;  /* say the closing summary also where there is no terminal */
 };

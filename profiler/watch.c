@@ -4,11 +4,15 @@
 #include "base/clock.h"
 #include "profiler/targets/resume.h"
 #include "profiler/watch_state.h"
+#include "symbolizer/debuginfod.h"
 
 #define CACHE_BYTES_MAX ((uint64_t)256 << 20)
 #define PATIENCE_MS 100
 #define NEWBORN_NS 30000000 /* so long a new program maps its libraries */
 #define NEWBORN_PATIENCE_MS 2
+#define FETCH_ROW_NS FNP_NS_PER_S /* for debug data: a row, while others work */
+#define FETCH_ALL_NS (5 * FNP_NS_PER_S)
+#define FETCH_END_NS (30 * FNP_NS_PER_S)
 
 /* ---- what attribution asks of us ---- */
 
@@ -84,14 +88,25 @@ static int host_environment(void *self, uint32_t pid, uint64_t process, struct f
 	return p && p->exited ? -ESRCH : fnp_watch_read_environment(pid, ret);
 }
 
+/* Rings fill while a row waits for its debug data; once nobody works any more there is time. */
+static uint64_t fetch_patience_ns(const struct fnp_watch *watch)
+{
+	return fnp_invocations_any_alive(watch->invocations) ? FNP_MIN(watch->fetch_wait_ns, FETCH_ROW_NS)
+							     : FETCH_END_NS;
+}
+
 static int sink_close_row(void *self, struct fnp_row *taken)
 {
 	struct fnp_watch *watch = self;
 	FNP_CLEANUP(fnp_row_destroyp) struct fnp_row *row = taken;
 	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
 	struct fnp_process *p = fnp_watch_find_process(watch, row->pid, row->process);
-	int r = fnp_profiles_build(watch->profiles, row, p, &profile);
+	uint64_t start_ns = fnp_clock_ns();
+	int r;
 
+	fnp_profiles_wait_until(watch->profiles, start_ns + fetch_patience_ns(watch));
+	r = fnp_profiles_build(watch->profiles, row, p, &profile);
+	watch->fetch_wait_ns -= FNP_MIN(fnp_clock_ns() - start_ns, watch->fetch_wait_ns);
 	return r ?: watch->options.write(watch->options.self, row, profile);
 }
 
@@ -129,6 +144,7 @@ static void on_mapping(void *self, struct fnp_process *process)
 
 	fnp_spaces_update(watch->spaces, process);
 	fnp_runtimes_update(watch->runtimes, process);
+	fnp_profiles_expect(watch->profiles);
 	/* Of the whole host's programs most are none of ours: their files stay as they are. */
 	if (watch->options.mode != FNP_MODE_HOST || process->wanted)
 		fnp_probes_update(watch->probes, process);
@@ -204,7 +220,11 @@ int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch *
 	r = r ?: create_runtimes(watch);
 	r = r ?: create_probes(watch);
 	r = r ?: fnp_samples_create(watch->objects, watch->resumer, watch->runtimes, &watch->samples);
+	if (options->debuginfod)
+		r = r ?: fnp_debuginfod_create(&watch->debuginfod);
+	watch->fetch_wait_ns = FETCH_ALL_NS;
 	profiles = (struct fnp_profiles_options){.objects = watch->objects,
+						 .debuginfod = watch->debuginfod,
 						 .runtimes = watch->runtimes,
 						 .cache = watch->cache,
 						 .utc_offset_ns = options->utc_offset_ns,
@@ -233,6 +253,7 @@ void fnp_watch_destroy(struct fnp_watch *watch)
 	fnp_invocations_destroy(watch->invocations);
 	fnp_probes_destroy(watch->probes);
 	fnp_profiles_destroy(watch->profiles);
+	fnp_debuginfod_destroy(watch->debuginfod);
 	fnp_samples_destroy(watch->samples);
 	fnp_runtimes_destroy(watch->runtimes);
 	fnp_resumer_destroy(watch->resumer);

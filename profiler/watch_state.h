@@ -40,6 +40,8 @@ struct fnp_watch {
 	struct fnp_probes *probes;
 	struct fnp_samples *samples;
 	struct fnp_profiles *profiles;
+	struct fnp_debuginfod *debuginfod; /* NULL: nobody asked for it */
+	uint64_t fetch_wait_ns;		   /* how long rows may still wait for it while others work */
 	struct fnp_invocations *invocations;
 	struct fnp_rings *rings;
 	FNP_VEC(uint64_t) held; /* samples of after this round's time, whole records one after the other */

@@ -39,6 +39,17 @@ static int find_by_build_id(const char *build_id, struct fnp_debug_roots roots, 
 	return -ENOENT;
 }
 
+static int find_fetched(const char *build_id, struct fnp_debug_roots roots, struct fnp_object **ret)
+{
+	char path[PATH_MAX];
+	int n;
+
+	if (!roots.debuginfod || !build_id[0])
+		return -ENOENT;
+	n = snprintf(path, sizeof(path), "%s/%s/debuginfo", roots.debuginfod, build_id);
+	return n > 0 && (size_t)n < sizeof(path) && open_with_build_id(path, build_id, ret) == 0 ? 0 : -ENOENT;
+}
+
 struct link {
 	const char *name;
 	uint32_t crc;
@@ -113,34 +124,51 @@ static int find_by_link(const struct fnp_object *object, struct fnp_debug_roots 
 
 int fnp_debug_file_find(const struct fnp_object *object, struct fnp_debug_roots roots, struct fnp_object **ret)
 {
-	if (find_by_build_id(fnp_object_build_id(object), roots, ret) == 0)
+	const char *build_id = fnp_object_build_id(object);
+
+	if (find_by_build_id(build_id, roots, ret) == 0 || find_by_link(object, roots, ret) == 0)
 		return 0;
-	return find_by_link(object, roots, ret);
+	return find_fetched(build_id, roots, ret);
 }
 
-/* .gnu_debugaltlink: a path, a NUL, the build id as bytes. A relative path counts from the file that has it. */
-int fnp_debug_file_find_alt(const struct fnp_object *object, struct fnp_debug_roots roots,
-			    struct fnp_object **ret)
+/* .gnu_debugaltlink: a path, a NUL, the build id as bytes. */
+static int read_alt_link(const struct fnp_object *object, const char **ret_path,
+			 char ret_build_id[static FNP_BUILD_ID_TEXT_MAX])
 {
-	const char *name = fnp_object_name(object), *slash = strrchr(name, '/'), *alt;
-	char build_id[129] = "", path[PATH_MAX];
 	struct fnp_section section;
 
 	if (fnp_object_find_section(object, ".gnu_debugaltlink", &section) < 0 || !section.data)
 		return -ENOENT;
 	struct fnp_cursor c = fnp_cursor_of(section.data, section.size);
-	if (fnp_cursor_string(&c, &alt) < 0)
+	if (fnp_cursor_string(&c, ret_path) < 0 || c.pos == c.end)
 		return -ENOENT;
-	for (size_t i = 0; c.pos < c.end && i + 2 < sizeof(build_id); i += 2)
-		snprintf(build_id + i, 3, "%02x", *c.pos++);
-	if (!build_id[0])
+	for (size_t i = 0; c.pos < c.end && i + 2 < FNP_BUILD_ID_TEXT_MAX; i += 2)
+		snprintf(ret_build_id + i, 3, "%02x", *c.pos++);
+	return 0;
+}
+
+int fnp_debug_file_alt_build_id(const struct fnp_object *object, char ret[static FNP_BUILD_ID_TEXT_MAX])
+{
+	const char *path;
+
+	return read_alt_link(object, &path, ret);
+}
+
+/* A relative path counts from the file that has it. */
+int fnp_debug_file_find_alt(const struct fnp_object *object, struct fnp_debug_roots roots,
+			    struct fnp_object **ret)
+{
+	const char *name = fnp_object_name(object), *slash = strrchr(name, '/'), *alt;
+	char build_id[FNP_BUILD_ID_TEXT_MAX], path[PATH_MAX];
+
+	if (read_alt_link(object, &alt, build_id) < 0)
 		return -ENOENT;
 	if (find_by_build_id(build_id, roots, ret) == 0)
 		return 0;
 	int n = alt[0] == '/' ? snprintf(path, sizeof(path), "%s", alt)
 			      : snprintf(path, sizeof(path), "%.*s/%s", slash ? (int)(slash - name) : 1,
 					 slash ? name : ".", alt);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -ENOENT;
-	return open_with_build_id(path, build_id, ret) == 0 ? 0 : -ENOENT;
+	if (n >= 0 && (size_t)n < sizeof(path) && open_with_build_id(path, build_id, ret) == 0)
+		return 0;
+	return find_fetched(build_id, roots, ret);
 }

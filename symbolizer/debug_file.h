@@ -11,6 +11,7 @@
 struct fnp_debug_roots {
 	const char *const *paths; /* folders such as /usr/lib/debug, in the order to look */
 	size_t n;
+	const char *debuginfod; /* folder of what debuginfod fetched: BUILD_ID/debuginfo; looked at last; or NULL */
 };
 
 /*
@@ -19,6 +20,11 @@ struct fnp_debug_roots {
  * where one has none, when its CRC is right. -ENOENT.
  */
 int fnp_debug_file_find(const struct fnp_object *object, struct fnp_debug_roots roots, struct fnp_object **ret);
+
+#define FNP_BUILD_ID_TEXT_MAX 129
+
+/* The build id, as text, of the alternate file that .gnu_debugaltlink names. -ENOENT. */
+int fnp_debug_file_alt_build_id(const struct fnp_object *object, char ret[static FNP_BUILD_ID_TEXT_MAX]);
 
 /* The file that .gnu_debugaltlink of `object` names, with the build id that it says. -ENOENT. */
 int fnp_debug_file_find_alt(const struct fnp_object *object, struct fnp_debug_roots roots,

@@ -27,6 +27,8 @@
 struct fnp_symbolizer {
 	FNP_VEC(char *) roots;
 	bool no_debug_data;
+	struct fnp_debuginfod *debuginfod; /* NULL; not owned */
+	uint64_t wait_until_ns;
 	size_t unit_bytes_max; /* 0: as it comes */
 	struct fnp_disk_cache *cache;
 	struct fnp_buffer scratch;
@@ -35,6 +37,7 @@ struct fnp_symbolizer {
 /* What is known about one object. */
 struct names {
 	struct fnp_object *debug;	/* separate debug file, or NULL */
+	bool awaited;			/* debuginfod was asked for `debug` */
 	bool prepared;			/* `dwarf` and `go` were looked for */
 	struct fnp_symbol_table *table; /* made when debug data alone does not answer; NULL after a failure, too */
 	bool table_tried;
@@ -99,6 +102,7 @@ int fnp_symbolizer_create(const struct fnp_symbolizer_options *options, struct f
 	if (!options)
 		options = &defaults;
 	symbolizer->no_debug_data = options->no_debug_data;
+	symbolizer->debuginfod = options->debuginfod;
 	symbolizer->unit_bytes_max = options->unit_bytes_max;
 	symbolizer->cache = fnp_disk_cache_ref(options->cache);
 	for (size_t i = 0; i <= options->debug_roots.n; i++) {
@@ -171,38 +175,74 @@ static void load_names(const struct fnp_symbolizer *symbolizer, const struct fnp
 		names->kept_chains = names->chains.len;
 }
 
+static struct fnp_debug_roots roots_of(const struct fnp_symbolizer *symbolizer)
+{
+	return (struct fnp_debug_roots){
+		.paths = (const char *const *)symbolizer->roots.items,
+		.n = symbolizer->roots.len,
+		.debuginfod = symbolizer->debuginfod ? fnp_debuginfod_folder(symbolizer->debuginfod) : NULL,
+	};
+}
+
 /* Debug data and Go's tables, when something is asked that was not asked the last time. */
 static void prepare(const struct fnp_symbolizer *symbolizer, struct fnp_object *object, struct names *names)
 {
-	struct fnp_debug_roots roots = {.paths = (const char *const *)symbolizer->roots.items,
-					.n = symbolizer->roots.len};
-
 	if (names->prepared)
 		return;
 	names->prepared = true;
 	(void)fnp_go_table_create(object, &names->go); /* most objects have none */
 	if (!symbolizer->no_debug_data)
-		(void)fnp_dwarf_create(names->debug ? names->debug : object, code_of(object), roots,
-				       &names->dwarf);
+		(void)fnp_dwarf_create(names->debug ? names->debug : object, code_of(object),
+				       roots_of(symbolizer), &names->dwarf);
 	if (names->dwarf && symbolizer->unit_bytes_max)
 		fnp_dwarf_set_budget(names->dwarf, symbolizer->unit_bytes_max);
 }
 
+/* What other files do not say, debuginfod may; the kernel's own objects are no files. */
+static bool may_fetch(const struct fnp_symbolizer *symbolizer, const struct fnp_object *object)
+{
+	struct fnp_section section;
+
+	return symbolizer->debuginfod && !symbolizer->no_debug_data && fnp_object_name(object)[0] != '[' &&
+	       fnp_object_build_id(object)[0] && fnp_object_find_section(object, ".debug_info", &section) < 0;
+}
+
+/* The debug file came: what was resolved without it is forgotten, but for its texts, which others may have. */
+static void take_fetched(const struct fnp_symbolizer *symbolizer, struct fnp_object *object, struct names *names)
+{
+	if (!fnp_debuginfod_wait(symbolizer->debuginfod, fnp_object_build_id(object), symbolizer->wait_until_ns))
+		return;
+	names->awaited = false;
+	if (fnp_debug_file_find(object, roots_of(symbolizer), &names->debug) < 0)
+		return;
+	names->prepared = names->table_tried = false;
+	fnp_symbol_table_destroy(TAKE_PTR(names->table));
+	fnp_go_table_destroy(TAKE_PTR(names->go));
+	fnp_map_deinit(&names->chains);
+	names->frames.len = 0;
+	fnp_disk_cache_unref(TAKE_PTR(names->cache));
+}
+
 static int names_of(const struct fnp_symbolizer *symbolizer, struct fnp_object *object, struct names **ret)
 {
-	struct fnp_debug_roots roots = {.paths = (const char *const *)symbolizer->roots.items,
-					.n = symbolizer->roots.len};
 	FNP_CLEANUP(destroy_namesp) struct names *names = fnp_object_attachment(object);
 	int r;
 
 	if (names) {
+		if (names->awaited)
+			take_fetched(symbolizer, object, names);
 		*ret = TAKE_PTR(names);
 		return 0;
 	}
 	names = calloc(1, sizeof(*names));
 	if (!names)
 		return -ENOMEM;
-	(void)fnp_debug_file_find(object, roots, &names->debug); /* most objects have none */
+	names->awaited = fnp_debug_file_find(object, roots_of(symbolizer), &names->debug) < 0 &&
+			 may_fetch(symbolizer, object); /* most objects have none */
+	if (names->awaited) {
+		fnp_debuginfod_ask(symbolizer->debuginfod, fnp_object_build_id(object));
+		take_fetched(symbolizer, object, names);
+	}
 	r = fnp_intern_create(STRINGS_MAX, &names->strings);
 	if (r < 0)
 		return r;
@@ -379,6 +419,22 @@ static int look_up(struct fnp_symbolizer *symbolizer, struct names *names, const
 		symbol.file = take_path(symbolizer, names, location.unit, location.file);
 	}
 	return fnp_vec_push(&names->frames, symbol);
+}
+
+void fnp_symbolizer_expect(struct fnp_symbolizer *symbolizer, struct fnp_object *object)
+{
+	struct fnp_object *debug = NULL;
+
+	if (fnp_object_attachment(object) || !may_fetch(symbolizer, object))
+		return;
+	if (fnp_debug_file_find(object, roots_of(symbolizer), &debug) < 0)
+		fnp_debuginfod_ask(symbolizer->debuginfod, fnp_object_build_id(object));
+	fnp_object_unref(debug);
+}
+
+void fnp_symbolizer_wait_until(struct fnp_symbolizer *symbolizer, uint64_t until_ns)
+{
+	symbolizer->wait_until_ns = until_ns;
 }
 
 static struct fnp_symbol_chain chain_at(const struct names *names, uint64_t packed)

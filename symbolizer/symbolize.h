@@ -10,6 +10,7 @@
 #define FNP_SYMBOLIZER_SYMBOLIZE_H
 
 #include "symbolizer/debug_file.h"
+#include "symbolizer/debuginfod.h"
 #include "symbolizer/disk_cache.h"
 #include "symbolizer/object.h"
 
@@ -24,7 +25,8 @@ struct fnp_symbolizer_options {
 	 */
 	size_t unit_bytes_max;
 	struct fnp_disk_cache *cache; /* where what was resolved is kept for the next time; NULL: nowhere */
-	bool no_debug_data;	      /* names from symbol tables alone: no lines, no inlined callers */
+	struct fnp_debuginfod *debuginfod; /* where debug files are asked for; NULL: nowhere; not owned */
+	bool no_debug_data;		   /* names from symbol tables alone: no lines, no inlined callers */
 };
 
 /* One function at an address. Strings live as long as the object. */
@@ -54,6 +56,17 @@ FNP_DEFINE_CLEANUP(fnp_symbolizer_destroyp, struct fnp_symbolizer *, fnp_symboli
  */
 int fnp_symbolizer_resolve(struct fnp_symbolizer *symbolizer, struct fnp_object *object, uint64_t address,
 			   struct fnp_symbol_chain *ret);
+
+/*
+ * With debuginfod: this object will be resolved, so what it needs may be fetched already. Does not wait.
+ */
+void fnp_symbolizer_expect(struct fnp_symbolizer *symbolizer, struct fnp_object *object);
+
+/*
+ * Until when (CLOCK_MONOTONIC) a resolve may wait for what debuginfod fetches; until this is called: not at all. A
+ * resolve that did not wait long enough takes what is there; later ones look again.
+ */
+void fnp_symbolizer_wait_until(struct fnp_symbolizer *symbolizer, uint64_t until_ns);
 
 /*
  * Looks up many addresses of an object, and sorts them for that: neighbours lie in the same part of its debug data, which

@@ -2,6 +2,7 @@
 /* `inspect symbols`: addresses on standard input to names, by the code that recording uses. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/vec.h"
@@ -12,6 +13,7 @@ extern const struct fnp_command_ops fnp_command_inspect_symbols;
 
 #define CACHE_BYTES_MAX ((uint64_t)256 << 20)
 #define LINE_BYTES 256
+#define FETCH_NS (120 * FNP_NS_PER_S)
 
 static void print_text(const char *text)
 {
@@ -145,8 +147,18 @@ static int answer_all(struct fnp_symbolizer *symbolizer, struct fnp_object *obje
 
 static int run(int argc, char **argv)
 {
-	const struct fnp_options options = {
-		.command = &fnp_command_inspect_symbols, .min_arguments = 1, .max_arguments = 1};
+	bool fetch = false;
+	const struct fnp_option table[] = {
+		{0, "debuginfod", NULL,
+		 "fetch debug data: tells the build id to the servers of $DEBUGINFOD_URLS", FNP_OPTION_FLAG,
+		 &fetch},
+	};
+	const struct fnp_options options = {.command = &fnp_command_inspect_symbols,
+					    .table = table,
+					    .n = FNP_ARRAY_SIZE(table),
+					    .min_arguments = 1,
+					    .max_arguments = 1};
+	FNP_CLEANUP(fnp_debuginfod_destroyp) struct fnp_debuginfod *debuginfod = NULL;
 	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = NULL;
 	FNP_CLEANUP(fnp_symbolizer_destroyp) struct fnp_symbolizer *symbolizer = NULL;
 	FNP_CLEANUP(fnp_disk_cache_unrefp) struct fnp_disk_cache *cache = NULL;
@@ -164,17 +176,21 @@ static int run(int argc, char **argv)
 	}
 	(void)fnp_disk_cache_open(NULL, CACHE_BYTES_MAX, &cache);
 	how.cache = cache;
+	if (fetch && fnp_debuginfod_create(&debuginfod) < 0)
+		return FNP_EXIT_FAILED;
+	how.debuginfod = debuginfod;
 	r = fnp_symbolizer_create(&how, &symbolizer);
 	if (r < 0) {
 		fnp_error(r, "out of memory");
 		return FNP_EXIT_FAILED;
 	}
+	fnp_symbolizer_wait_until(symbolizer, fnp_clock_ns() + FETCH_NS);
 	return answer_all(symbolizer, object);
 }
 
 const struct fnp_command_ops fnp_command_inspect_symbols = {
 	.name = "symbols",
-	.synopsis = "fnprof inspect symbols FILE",
+	.synopsis = "fnprof inspect symbols [--debuginfod] FILE",
 	.description = "addresses on standard input to names, by the code that recording uses",
 	.details =
 		"Takes hexadecimal addresses as the ELF file counts them, one a line. Answers \"function at "

@@ -34,6 +34,7 @@ struct request {
 	const char *dir, *pids;
 	struct fnp_option_list probes;
 	uint64_t rate_hz, duration_s;
+	bool debuginfod;
 	struct fnp_arguments command;
 };
 
@@ -49,6 +50,8 @@ static int parse(int argc, char **argv, struct request *request)
 		 FNP_OPTION_TEXT, &request->pids},
 		{0, "usdt", "PROVIDER:PROBE", "each hit of these as an event, about 1 us (may be repeated)",
 		 FNP_OPTION_LIST, &request->probes},
+		{0, "debuginfod", NULL, "fetch debug data: tells build ids to the servers of $DEBUGINFOD_URLS",
+		 FNP_OPTION_FLAG, &request->debuginfod},
 		{'d', "duration", "SECONDS", "end after this time", FNP_OPTION_NUMBER, &request->duration_s,
 		 1, DURATION_S_MAX},
 	};
@@ -105,6 +108,7 @@ static int run(int argc, char **argv)
 		.n_pids = pids.list.len,
 		.probes = request.probes.items,
 		.n_probes = request.probes.n,
+		.debuginfod = request.debuginfod,
 		.duration_ns = request.duration_s * FNP_NS_PER_S,
 		.command = request.command.n > 0 ? request.command.items : NULL,
 	});
@@ -112,8 +116,8 @@ static int run(int argc, char **argv)
 
 const struct fnp_command_ops fnp_command_record = {
 	.name = "record",
-	.synopsis = "fnprof record [-o DIR] [-F HZ] [-p PID,...] [-d SECONDS] [--usdt PROVIDER:PROBE] [-- "
-		    "CMD ARG...]",
+	.synopsis = "fnprof record [-o DIR] [-F HZ] [-p PID,...] [-d SECONDS] [--usdt PROVIDER:PROBE] "
+		    "[--debuginfod] [-- CMD ARG...]",
 	.description = "profile a command, processes, or every function of this host",
 	.details = "With CMD: it and all that it starts, until it ends. With -p: these processes and all "
 		   "that they\n"
