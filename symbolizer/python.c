@@ -223,8 +223,9 @@ static enum fnp_runtime_native native(const struct fnp_runtime *runtime, const s
 		return FNP_RUNTIME_NATIVE_SHOWN;
 	if (name && is_collector(name))
 		return FNP_RUNTIME_NATIVE_GC;
-	if (runtime->is_whole)
-		return FNP_RUNTIME_NATIVE_HIDDEN;
+	if (runtime->is_whole) /* but a stack's root is shown, whatever file it is in */
+		return name && strcmp(name, "_start") == 0 ? FNP_RUNTIME_NATIVE_SHOWN
+							   : FNP_RUNTIME_NATIVE_HIDDEN;
 	return name && (strncmp(name, "Py", 2) == 0 || strncmp(name, "_Py", 3) == 0)
 		       ? FNP_RUNTIME_NATIVE_HIDDEN
 		       : FNP_RUNTIME_NATIVE_SHOWN;
