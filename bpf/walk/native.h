@@ -7,7 +7,10 @@
  *
  * Finding a row takes a search for the mapping, one for the block and one in it. The rules of return addresses are
  * remembered in a small table a CPU, by address and version of the space: the same callers stand in most stacks, and
- * then a frame costs one cache line. Leaf addresses are many, and are not remembered.
+ * then a frame costs one cache line. Leaf addresses are many; they have a table of their own, in which hot loops stay.
+ *
+ * What is remembered and needs nothing but the window is taken by fnp_walk_quick(), a loop without calls: on a processor
+ * that must guard each return, a call costs as much as the rest of a frame.
  */
 #ifndef FNP_BPF_WALK_NATIVE_H
 #define FNP_BPF_WALK_NATIVE_H
@@ -326,6 +329,99 @@ FNP_INLINE struct fnp_walk_cached *fnp_native_remembered(struct fnp_walk *walk, 
 	return &walk->cache[walk->cached & (FNP_WALK_CACHE - 1)];
 }
 
+/* Likewise of a leaf, or of what a signal interrupted. */
+FNP_INLINE struct fnp_walk_cached *fnp_native_remembered_leaf(struct fnp_walk *walk, fnp_u64 address,
+							      bool *ret_found)
+{
+	fnp_u32 hashed = (address * 0x9E3779B97F4A7C15ULL >> 32) & (FNP_WALK_LEAVES - 1);
+	struct fnp_walk_cached *cached = &walk->leaves[hashed];
+
+	*ret_found = cached->address == address && cached->version == walk->version;
+	return cached;
+}
+
+/* enum fnp_walk_quick of what was found. */
+FNP_INLINE fnp_u8 fnp_native_quick(fnp_u32 kind, const struct fnp_rule *rule)
+{
+	fnp_u32 fp = rule->saved & 15;
+
+	if (kind != FNP_CODE_NATIVE || rule->flags || rule->cfa_kind != FNP_CFA_REG ||
+	    (rule->cfa_reg != FNP_REG_SP && rule->cfa_reg != FNP_REG_FP) ||
+	    rule->saved >> 4 != FNP_SAVED_AT_CFA || (fp != FNP_SAVED_SAME && fp != FNP_SAVED_AT_CFA))
+		return 0;
+	return FNP_WALK_QUICK | (rule->cfa_reg == FNP_REG_FP ? FNP_WALK_QUICK_BY_FP : 0) |
+	       (fp == FNP_SAVED_AT_CFA ? FNP_WALK_QUICK_FP : 0);
+}
+
+/* True when the 64-bit value at this place in the window is there. */
+FNP_INLINE bool fnp_walk_in_window(fnp_u64 offset, fnp_u64 size)
+{
+	return offset < size && size - offset >= 8 && !(offset & 7);
+}
+
+/* The value there; the mask is what the verifier sees. */
+FNP_INLINE fnp_u64 fnp_walk_window_at(const struct fnp_walk *walk, fnp_u64 offset)
+{
+	__asm__ volatile("" : "+r"(offset));
+	return *(const fnp_u64 *)(walk->window + (offset & (FNP_WALK_WINDOW - 8)));
+}
+
+/*
+ * Takes frames as long as each is the one that stood behind the last in an earlier stack, and its rule of the common
+ * form. Whatever is in doubt is left to fnp_walk_frame(), which would have done the same with these.
+ */
+FNP_SUBPROGRAM int fnp_walk_quick(struct fnp_walk *walk)
+{
+	fnp_u64 pc, sp, fp, base, size;
+	fnp_u32 n, at;
+
+	if (!walk || walk->exact)
+		return 0;
+	pc = walk->pc;
+	sp = walk->sp;
+	fp = walk->fp;
+	base = walk->window_base;
+	size = walk->window_size;
+	n = walk->n_words;
+	at = walk->cached;
+	for (int i = 0; i < FNP_WALK_QUICK_TURNS; i++) {
+		fnp_u32 behind = (at + 1) & (FNP_WALK_CACHE - 1);
+		const struct fnp_walk_cached *cached = &walk->cache[behind];
+		fnp_u64 cfa, ra, caller_fp = fp;
+
+		if (cached->address != pc - 1 || cached->version != walk->version ||
+		    !(cached->quick & FNP_WALK_QUICK) || n >= FNP_USER_WORDS_MAX - 1 - FNP_WALK_FRAME_WORDS)
+			break;
+		cfa = (cached->quick & FNP_WALK_QUICK_BY_FP ? fp : sp) + cached->rule.cfa_offset;
+		if (cfa <= sp || !fnp_walk_in_window(cfa + cached->rule.ra_offset - base, size))
+			break;
+		ra = fnp_walk_window_at(walk, cfa + cached->rule.ra_offset - base) & ~fnp_pac_mask();
+		if (cached->quick & FNP_WALK_QUICK_FP) {
+			if (!fnp_walk_in_window(cfa + cached->rule.fp_offset - base, size))
+				break;
+			caller_fp = fnp_walk_window_at(walk, cfa + cached->rule.fp_offset - base);
+		}
+		if (ra == 0)
+			break;
+		walk->words[FNP_NATIVE_BOUND(n, FNP_USER_WORDS_MAX - 1)] = FNP_WORD(FNP_WORD_NATIVE, 0, pc - 1);
+		n++;
+		at = behind;
+		pc = ra;
+		sp = cfa;
+		fp = caller_fp;
+	}
+	if (n == walk->n_words)
+		return 0;
+	walk->pc = pc;
+	walk->sp = sp;
+	walk->fp = fp;
+	walk->n_words = n;
+	walk->cached = at;
+	walk->leaf = 0;
+	walk->regs_at = 0;
+	return 0;
+}
+
 /* Looks up the current pc and, when it is native code, takes the frame. 0, negative: ended, or the kind of another. */
 FNP_SUBPROGRAM int fnp_walk_frame(struct fnp_walk *walk)
 {
@@ -338,6 +434,8 @@ FNP_SUBPROGRAM int fnp_walk_frame(struct fnp_walk *walk)
 	address = walk->pc - !walk->exact;
 	if (!walk->exact)
 		cached = fnp_native_remembered(walk, address, &found);
+	else if (!walk->stepped_back)
+		cached = fnp_native_remembered_leaf(walk, address, &found);
 	if (cached && found) {
 		walk->rule = cached->rule;
 		walk->kind = cached->kind;
@@ -364,6 +462,7 @@ FNP_SUBPROGRAM int fnp_walk_frame(struct fnp_walk *walk)
 			cached->address = address;
 			cached->version = walk->version;
 			cached->kind = walk->kind;
+			cached->quick = fnp_native_quick(walk->kind, &walk->rule);
 			cached->data = walk->data;
 			cached->rule = walk->rule;
 		}

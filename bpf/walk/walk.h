@@ -46,7 +46,9 @@
 #define FNP_WALK_CONTINUATIONS 29
 #define FNP_WALK_WINDOW 4096 /* bytes; a power of two */
 #define FNP_WALK_WINDOW_FIRST 1024
-#define FNP_WALK_CACHE 1024    /* rules remembered by address; a power of two */
+#define FNP_WALK_CACHE 1024 /* rules of return addresses remembered; a power of two */
+#define FNP_WALK_LEAVES 256 /* rules of leaves remembered; a power of two */
+#define FNP_WALK_QUICK_TURNS 64
 #define FNP_WALK_HEAD_WORDS 10 /* struct fnp_sample_record and the section's head */
 #define FNP_WALK_WORDS (FNP_USER_WORDS_MAX + 160 + FNP_RESUME_STACK_MAX / 8)
 #define FNP_WALK_PYTHON_SEEN 512 /* a power of two */
@@ -63,9 +65,17 @@
 struct fnp_walk_cached {
 	fnp_u64 address;
 	fnp_u32 version; /* of the space */
-	fnp_u16 kind;
+	fnp_u8 kind;
+	fnp_u8 quick; /* enum fnp_walk_quick: fnp_walk_quick() may take it */
 	fnp_u16 data;
 	struct fnp_rule rule;
+};
+
+/* What nearly all rules are: native code, CFA = sp or fp + offset, return address at the CFA, nothing out of order. */
+enum fnp_walk_quick {
+	FNP_WALK_QUICK = 1 << 0,
+	FNP_WALK_QUICK_BY_FP = 1 << 1, /* the CFA stands on the frame pointer, not on sp */
+	FNP_WALK_QUICK_FP = 1 << 2, /* the caller's frame pointer is saved at the CFA, not still in its register */
 };
 
 struct fnp_walk {
@@ -104,7 +114,8 @@ struct fnp_walk {
 	fnp_u64 parked_end, parked_parent, parked_fp;
 	fnp_u64 regs[FNP_WALK_REGS];
 	fnp_u8 window[FNP_WALK_WINDOW];
-	struct fnp_walk_cached cache[FNP_WALK_CACHE];  /* outlives the walk */
+	struct fnp_walk_cached cache[FNP_WALK_CACHE]; /* outlives the walk */
+	struct fnp_walk_cached leaves[FNP_WALK_LEAVES];
 	fnp_u64 python_seen[FNP_WALK_PYTHON_SEEN];     /* likewise: see python_names.h */
 	fnp_u64 python_kept[2 * FNP_WALK_PYTHON_KEPT]; /* see python_resume.h */
 	fnp_u32 n_python_kept;
@@ -199,6 +210,7 @@ FNP_SUBPROGRAM int fnp_walk_turns(struct fnp_walk *walk)
 	if (!walk)
 		return -1;
 	for (int i = 0; i < FNP_WALK_TURNS_A_CALL; i++) {
+		fnp_walk_quick(walk);
 		if (fnp_walk_turn(walk) < 0)
 			return -1;
 	}
