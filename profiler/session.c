@@ -265,6 +265,7 @@ static int start(struct session *s)
 	if (r == 0 && watches_host(s->options))
 		r = fnp_watch_scan_host(s->watch);
 	s->start_ns = fnp_clock_ns();
+	fnp_kernel_tend_run_time(s->kernel, s->start_ns);
 	if (s->options->duration_ns)
 		s->end_ns = s->start_ns + s->options->duration_ns;
 	return r ?: fnp_directory_begin(s->directory);
@@ -381,6 +382,7 @@ static void loop(struct session *s)
 		take_signal(s, now_ns);
 		fnp_watch_round(s->watch, now_ns);
 		poll_collectors(s, now_ns);
+		fnp_kernel_tend_run_time(s->kernel, now_ns);
 		if (s->late && fnp_loading_is_over(s->late))
 			attach_late(s);
 		show_live(s, now_ns);

@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/vec.h"
 #include "profiler/collectors/kernel_btf.h"
+#include "profiler/collectors/run_time.h"
 #include "profiler/features.h"
 
 #define PROBES_RING_BYTES (2 << 20)
@@ -31,7 +33,7 @@ struct fnp_kernel {
 	uint32_t own_pid_ns;
 	bool allocates_anywhere; /* see grows_as_needed() */
 	struct fnp_kernel_btf *btf;
-	int stats_fd;
+	struct fnp_run_time run_time;
 	int set_filter_fd;     /* the program fnp_set_filter; owned by `programs` */
 	struct fnp_usdt *usdt; /* the collector's; not owned */
 	FNP_VEC(struct shared_map) maps;
@@ -95,7 +97,8 @@ int fnp_kernel_create(const struct fnp_kernel_options *options, struct fnp_kerne
 
 	if (!kernel)
 		return -ENOMEM;
-	kernel->stats_fd = kernel->set_filter_fd = -1;
+	kernel->run_time = FNP_RUN_TIME_NONE;
+	kernel->set_filter_fd = -1;
 	pthread_mutex_init(&kernel->lock, NULL);
 	libbpf_set_print(print_of_libbpf);
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
@@ -109,7 +112,6 @@ int fnp_kernel_create(const struct fnp_kernel_options *options, struct fnp_kerne
 	r = fnp_kernel_btf_create(&kernel->btf);
 	if (r < 0)
 		return r;
-	kernel->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	*ret = TAKE_PTR(kernel);
 	return 0;
 }
@@ -125,7 +127,7 @@ void fnp_kernel_destroy(struct fnp_kernel *kernel)
 	fnp_vec_deinit(&kernel->maps);
 	fnp_vec_deinit(&kernel->programs);
 	pthread_mutex_destroy(&kernel->lock);
-	fnp_closep(&kernel->stats_fd);
+	fnp_run_time_deinit(&kernel->run_time);
 	fnp_kernel_btf_destroy(kernel->btf);
 	free(kernel);
 }
@@ -364,20 +366,15 @@ int fnp_kernel_unwatch(struct fnp_kernel *kernel, uint32_t pid)
 	return bpf_map_delete_elem(fnp_kernel_map_fd(kernel, "targets"), &pid) ? -errno : 0;
 }
 
+void fnp_kernel_tend_run_time(struct fnp_kernel *kernel, uint64_t now_ns)
+{
+	fnp_run_time_turn(&kernel->run_time, now_ns, kernel->programs.items, kernel->programs.len);
+}
+
 bool fnp_kernel_run_time_ns(const struct fnp_kernel *kernel, uint64_t *ret)
 {
-	uint64_t sum = 0;
-
-	if (kernel->stats_fd < 0)
-		return false;
-	for (size_t i = 0; i < kernel->programs.len; i++) {
-		struct bpf_prog_info info = {0};
-		uint32_t size = sizeof(info);
-		if (bpf_obj_get_info_by_fd(kernel->programs.items[i], &info, &size) == 0)
-			sum += info.run_time_ns;
-	}
-	*ret = sum;
-	return true;
+	return fnp_run_time_read(&kernel->run_time, fnp_clock_ns(), kernel->programs.items,
+				 kernel->programs.len, ret);
 }
 
 uint64_t fnp_kernel_map_bytes(const struct fnp_kernel *kernel)

@@ -68,8 +68,11 @@ int fnp_kernel_unwatch(struct fnp_kernel *kernel, uint32_t pid);
 
 /* ---- cost ---- */
 
-/* Run time of all programs so far; false when the kernel does not count it. */
+/* Run time of all programs since the first of the calls below, estimated (run_time.h); false when the kernel does not count it. */
 bool fnp_kernel_run_time_ns(const struct fnp_kernel *kernel, uint64_t *ret);
+
+/* Some ten times a second, once all are attached. */
+void fnp_kernel_tend_run_time(struct fnp_kernel *kernel, uint64_t now_ns);
 
 /* Memory of all maps, as the kernel accounts it. */
 uint64_t fnp_kernel_map_bytes(const struct fnp_kernel *kernel);
