@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <time.h>
+#include <sys/timerfd.h>
 
 #include "base/log.h"
 #include "base/vec.h"
@@ -32,9 +32,9 @@ struct fnp_rings {
 	struct queue queues[FNP_RINGS];
 	record_vec taken; /* what is being handed out, outside of the lock */
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* `busy` or `stop` */
+	int timer; /* runs while a round lasts: short ones, which are nearly all, wake nobody */
 	pthread_t helper;
-	bool has_helper, busy, stop;
+	bool has_helper, stop;
 	uint64_t moved_bytes;
 };
 
@@ -63,50 +63,44 @@ static void empty(struct queue *queue)
 		move_records(queue);
 }
 
-static void look_again_in(struct timespec *when)
+/* First after `ns`, then every LOOK_EVERY_NS; 0: no more. */
+static int set_timer(struct fnp_rings *rings, long ns)
 {
-	clock_gettime(CLOCK_MONOTONIC, when);
-	when->tv_nsec += LOOK_EVERY_NS;
-	if (when->tv_nsec >= 1000000000) {
-		when->tv_nsec -= 1000000000;
-		when->tv_sec++;
-	}
+	struct itimerspec when = {.it_value.tv_nsec = ns, .it_interval.tv_nsec = ns ? LOOK_EVERY_NS : 0};
+
+	return timerfd_settime(rings->timer, 0, &when, NULL) < 0 ? -errno : 0;
 }
 
 static void *help(void *self)
 {
 	struct fnp_rings *rings = self;
-	struct timespec when;
+	uint64_t times;
 
-	pthread_mutex_lock(&rings->lock);
-	while (!rings->stop) {
-		if (!rings->busy) {
-			pthread_cond_wait(&rings->changed, &rings->lock);
-			continue;
-		}
-		look_again_in(&when);
-		if (pthread_cond_timedwait(&rings->changed, &rings->lock, &when) != ETIMEDOUT)
-			continue;
+	while (read(rings->timer, &times, sizeof(times)) == (ssize_t)sizeof(times)) {
+		bool stop;
+
+		pthread_mutex_lock(&rings->lock);
 		for (int i = 0; i < FNP_RINGS; i++) {
 			size_t before = rings->queues[i].words.len;
 			empty(&rings->queues[i]);
 			rings->moved_bytes += 8 * (rings->queues[i].words.len - before);
 		}
+		stop = rings->stop;
+		pthread_mutex_unlock(&rings->lock);
+		if (stop)
+			break;
 	}
-	pthread_mutex_unlock(&rings->lock);
 	return NULL;
 }
 
 static int start_helper(struct fnp_rings *rings)
 {
-	pthread_condattr_t attr;
 	int r;
 
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&rings->lock, NULL);
-	pthread_cond_init(&rings->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	rings->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (rings->timer < 0)
+		return fnp_error(-errno, "cannot make a timer: %s", strerror(errno));
 	r = pthread_create(&rings->helper, NULL, help, rings);
 	rings->has_helper = r == 0;
 	return r ? fnp_error(-r, "cannot start a thread: %s", strerror(r)) : 0;
@@ -136,6 +130,7 @@ int fnp_rings_create(const int fds[FNP_RINGS], struct fnp_rings **ret)
 
 	if (!rings)
 		return -ENOMEM;
+	rings->timer = -1;
 	for (int i = 0; i < FNP_RINGS; i++)
 		rings->queues[i].wakeups = -1;
 	for (int i = 0; i < FNP_RINGS; i++) {
@@ -157,10 +152,11 @@ void fnp_rings_destroy(struct fnp_rings *rings)
 	if (rings->has_helper) {
 		pthread_mutex_lock(&rings->lock);
 		rings->stop = true;
-		pthread_cond_signal(&rings->changed);
 		pthread_mutex_unlock(&rings->lock);
+		(void)set_timer(rings, 1);
 		pthread_join(rings->helper, NULL);
 	}
+	fnp_closep(&rings->timer);
 	for (int i = 0; i < FNP_RINGS; i++) {
 		fnp_ring_reader_destroy(rings->queues[i].ring);
 		fnp_closep(&rings->queues[i].wakeups);
@@ -175,22 +171,14 @@ int fnp_rings_fd(const struct fnp_rings *rings, enum fnp_ring which)
 	return rings->queues[which].wakeups;
 }
 
-static void set_busy(struct fnp_rings *rings, bool busy)
-{
-	pthread_mutex_lock(&rings->lock);
-	rings->busy = busy;
-	pthread_cond_signal(&rings->changed);
-	pthread_mutex_unlock(&rings->lock);
-}
-
 void fnp_rings_begin_round(struct fnp_rings *rings)
 {
-	set_busy(rings, true);
+	(void)set_timer(rings, LOOK_EVERY_NS);
 }
 
 void fnp_rings_end_round(struct fnp_rings *rings)
 {
-	set_busy(rings, false);
+	(void)set_timer(rings, 0);
 }
 
 /* What was taken and what is queued change places, so that neither is allocated anew each time. */

@@ -3,10 +3,11 @@
 
 #include <bpf/bpf.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 
-#define ON_NS 100000000
-#define OFF_NS 900000000
+#define ON_NS FNP_NS_PER_S
+#define OFF_NS (9 * FNP_NS_PER_S)
 
 bool fnp_duty_turn(struct fnp_duty *duty, uint64_t now_ns)
 {
@@ -45,20 +46,38 @@ static uint64_t sum_of(const int *programs, size_t n_programs)
 	return sum;
 }
 
+static void count(struct fnp_run_time *run_time, uint64_t sum)
+{
+	run_time->at_on_ns = sum;
+	run_time->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	run_time->refused = run_time->stats_fd < 0;
+}
+
 void fnp_run_time_turn(struct fnp_run_time *run_time, uint64_t now_ns, const int *programs, size_t n_programs)
 {
 	bool was_on = run_time->stats_fd >= 0;
 
-	if (run_time->refused || fnp_duty_turn(&run_time->duty, now_ns) == was_on)
+	if (run_time->refused)
 		return;
-	if (was_on) {
-		run_time->counted_ns += sum_of(programs, n_programs) - run_time->at_on_ns;
+	if (!run_time->begun_ns) {
+		run_time->begun_ns = now_ns;
+		count(run_time, sum_of(programs, n_programs));
+	} else if (!run_time->duty.begun_ns) {
+		if (now_ns - run_time->begun_ns < ON_NS)
+			return;
+		fnp_duty_turn(&run_time->duty, now_ns);
+		run_time->first_counted_ns = sum_of(programs, n_programs) - run_time->at_on_ns;
+		run_time->at_on_ns += run_time->first_counted_ns;
+	} else if (fnp_duty_turn(&run_time->duty, now_ns) != was_on) {
+		uint64_t sum = sum_of(programs, n_programs);
+
+		if (!was_on) {
+			count(run_time, sum);
+			return;
+		}
+		run_time->counted_ns += sum - run_time->at_on_ns;
 		fnp_closep(&run_time->stats_fd);
-		return;
 	}
-	run_time->at_on_ns = sum_of(programs, n_programs);
-	run_time->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-	run_time->refused = run_time->stats_fd < 0;
 }
 
 bool fnp_run_time_read(const struct fnp_run_time *run_time, uint64_t now_ns, const int *programs,
@@ -66,11 +85,12 @@ bool fnp_run_time_read(const struct fnp_run_time *run_time, uint64_t now_ns, con
 {
 	uint64_t counted = run_time->counted_ns;
 
-	if (run_time->refused || !run_time->duty.begun_ns)
+	if (run_time->refused || !run_time->begun_ns)
 		return false;
 	if (run_time->stats_fd >= 0)
 		counted += sum_of(programs, n_programs) - run_time->at_on_ns;
-	*ret_ns = fnp_duty_scale(&run_time->duty, now_ns, counted);
+	*ret_ns = run_time->first_counted_ns +
+		  (run_time->duty.begun_ns ? fnp_duty_scale(&run_time->duty, now_ns, counted) : counted);
 	return true;
 }
 

@@ -2,7 +2,8 @@
 /*
  * How long our programs run in the kernel. To count it costs each run of each BPF program of the host two looks at the
  * clock, about 70 ns: as much as what a context switch of a program that nobody watches pays besides. So it is counted a tenth of
- * the time, a hundred milliseconds in each second, and what was counted then stands for the whole.
+ * the time, a second in ten, and what was counted then stands for the whole. Not more often: to begin and to end stops all
+ * processors for a moment, which costs us a millisecond.
  */
 #ifndef FNP_PROFILER_COLLECTORS_RUN_TIME_H
 #define FNP_PROFILER_COLLECTORS_RUN_TIME_H
@@ -25,11 +26,13 @@ bool fnp_duty_turn(struct fnp_duty *duty, uint64_t now_ns);
 uint64_t fnp_duty_scale(const struct fnp_duty *duty, uint64_t now_ns, uint64_t counted);
 
 struct fnp_run_time {
-	struct fnp_duty duty;
-	int stats_fd;	     /* the kernel counts while it is open; others may have it count, too */
-	bool refused;	     /* this kernel counts for none of us */
-	uint64_t at_on_ns;   /* the programs' sum when counting began last */
-	uint64_t counted_ns; /* in the times that it was on, before this turn */
+	struct fnp_duty duty; /* of what comes after the first second */
+	uint64_t begun_ns;
+	uint64_t first_counted_ns; /* in the first second, which stands for itself: beginnings are dear */
+	int stats_fd;		   /* the kernel counts while it is open; others may have it count, too */
+	bool refused;		   /* this kernel counts for none of us */
+	uint64_t at_on_ns;	   /* the programs' sum when counting began last */
+	uint64_t counted_ns;	   /* in the times that the duty was on, before this turn */
 };
 #define FNP_RUN_TIME_NONE ((struct fnp_run_time){.stats_fd = -1})
 
