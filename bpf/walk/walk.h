@@ -46,10 +46,10 @@
 #define FNP_WALK_CONTINUATIONS 29
 #define FNP_WALK_WINDOW 4096 /* bytes; a power of two */
 #define FNP_WALK_WINDOW_FIRST 1024
-#define FNP_WALK_CACHE 1024 /* rules of return addresses remembered; a power of two */
-#define FNP_WALK_LEAVES 256 /* rules of leaves remembered; a power of two */
-#define FNP_WALK_QUICK_TURNS 64
-#define FNP_WALK_HEAD_WORDS 10 /* struct fnp_sample_record and the section's head */
+#define FNP_WALK_CACHE 1024	/* rules of return addresses remembered; a power of two */
+#define FNP_WALK_LEAVES 256	/* rules of leaves remembered; a power of two */
+#define FNP_WALK_QUICK_TURNS 16 /* frames that fnp_walk_quick() takes in one call */
+#define FNP_WALK_HEAD_WORDS 10	/* struct fnp_sample_record and the section's head */
 #define FNP_WALK_WORDS (FNP_USER_WORDS_MAX + 160 + FNP_RESUME_STACK_MAX / 8)
 #define FNP_WALK_PYTHON_SEEN 512 /* a power of two */
 #define FNP_WALK_PYTHON_KEPT 64
