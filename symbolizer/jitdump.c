@@ -29,7 +29,7 @@
 
 struct fnp_jitdump {
 	int fd;
-	uint64_t read_bytes; /* whole records read so far */
+	uint64_t read_bytes; /* whole records read so far, with the head; 0: there is no head yet */
 	uint64_t next_check_ns;
 	bool full;
 	struct fnp_jitdump_records records;
@@ -148,25 +148,6 @@ static int read_tail(struct fnp_jitdump *dump, uint64_t file_size)
 	return r == -ENOSPC ? 0 : r;
 }
 
-int fnp_jitdump_refresh(struct fnp_jitdump *dump)
-{
-	uint64_t start_ns = fnp_clock_ns(), end_ns;
-	size_t before = dump->records.code.pieces.len;
-	struct stat st;
-	int r = 0;
-
-	if (fstat(dump->fd, &st) < 0)
-		return -errno;
-	dump->records.now_ns = start_ns;
-	if ((uint64_t)st.st_size > dump->read_bytes && !dump->full)
-		r = read_tail(dump, (uint64_t)st.st_size);
-	if (dump->records.code.pieces.len > before && fnp_jit_code_sort(&dump->records.code) < 0)
-		r = -ENOMEM;
-	end_ns = fnp_clock_ns();
-	dump->next_check_ns = end_ns + FNP_MAX(CHECK_INTERVAL_NS, 20 * (end_ns - start_ns));
-	return r;
-}
-
 /* {u32 magic, version, size, machine, pad, pid; u64 time, flags}; magic tells byte order, too. */
 static int read_head(struct fnp_jitdump *dump)
 {
@@ -179,7 +160,7 @@ static int read_head(struct fnp_jitdump *dump)
 	if (n < 0)
 		return (int)n;
 	if ((size_t)n < sizeof(bytes))
-		return -EBADMSG;
+		return 0; /* writers map the file before its head is flushed to it */
 	if (fnp_cursor_u32(&c, &magic) < 0 || fnp_cursor_u32(&c, &version) < 0 ||
 	    fnp_cursor_u32(&c, &size) < 0 || fnp_cursor_seek(&c, 32) < 0 || fnp_cursor_u64(&c, &flags) < 0 ||
 	    magic != MAGIC || version != VERSION || size < HEAD_BYTES || size > CHUNK_BYTES)
@@ -187,6 +168,27 @@ static int read_head(struct fnp_jitdump *dump)
 	dump->records.has_times = !(flags & FLAG_ARCH_TIME);
 	dump->read_bytes = size;
 	return 0;
+}
+
+int fnp_jitdump_refresh(struct fnp_jitdump *dump)
+{
+	uint64_t start_ns = fnp_clock_ns(), end_ns;
+	size_t before = dump->records.code.pieces.len;
+	struct stat st;
+	int r = 0;
+
+	if (fstat(dump->fd, &st) < 0)
+		return -errno;
+	dump->records.now_ns = start_ns;
+	if (dump->read_bytes == 0)
+		r = read_head(dump);
+	if (r == 0 && dump->read_bytes > 0 && (uint64_t)st.st_size > dump->read_bytes && !dump->full)
+		r = read_tail(dump, (uint64_t)st.st_size);
+	if (dump->records.code.pieces.len > before && fnp_jit_code_sort(&dump->records.code) < 0)
+		r = -ENOMEM;
+	end_ns = fnp_clock_ns();
+	dump->next_check_ns = end_ns + FNP_MAX(CHECK_INTERVAL_NS, 20 * (end_ns - start_ns));
+	return r;
 }
 
 int fnp_jitdump_open_fd(int fd_taken, const struct fnp_jit_process *process, struct fnp_jitdump **ret)
@@ -202,9 +204,7 @@ int fnp_jitdump_open_fd(int fd_taken, const struct fnp_jit_process *process, str
 		return -ENOMEM;
 	dump->fd = TAKE_FD(fd);
 	dump->records.process = *process;
-	r = read_head(dump);
-	if (r == 0)
-		r = fnp_intern_create(TEXTS_MAX, &dump->records.texts);
+	r = fnp_intern_create(TEXTS_MAX, &dump->records.texts);
 	if (r == 0)
 		r = fnp_jitdump_refresh(dump);
 	if (r < 0)

@@ -30,7 +30,7 @@ bool fnp_jitdump_is_name(const char *path);
 
 /*
  * Opens what the process `pid` (as we count) has mapped from `start` to `end`; `path` is where it sees that file.
- * -ENOENT, -EBADMSG when it is no jitdump, -EACCES or -EINVAL when it is not to be trusted.
+ * -ENOENT, -EBADMSG when it begins as no jitdump does (it may be empty still), -EACCES or -EINVAL when it is not to be trusted.
  */
 int fnp_jitdump_open(pid_t pid, uint64_t start, uint64_t end, const char *path, struct fnp_jitdump **ret);
 

@@ -299,6 +299,29 @@ static void what_the_file_grows_by_is_read_when_it_is_whole(void **state)
 	end(&w);
 }
 
+static void a_head_may_come_after_the_mapping(void **state)
+{
+	struct writer w = {.fd = memfd_create("jit", MFD_CLOEXEC)};
+
+	(void)state;
+	open_dump(&w);
+	assert_string_equal(at(&w, 0x1000, EVER), "");
+	head(&w, 0x4a695444, 0);
+	LOAD(&w, 0x1000, 32, 1, "f");
+	flush(&w);
+	assert_int_equal(fnp_jitdump_refresh(w.dump), 0);
+	assert_string_equal(at(&w, 0x1000, EVER), "f");
+	end(&w);
+	w = (struct writer){.fd = memfd_create("jit", MFD_CLOEXEC)};
+	open_dump(&w);
+	head(&w, 0x12345678, 0);
+	LOAD(&w, 0x1000, 32, 1, "f");
+	flush(&w);
+	assert_int_equal(fnp_jitdump_refresh(w.dump), -EBADMSG);
+	assert_string_equal(at(&w, 0x1000, EVER), "");
+	end(&w);
+}
+
 static void records_larger_than_what_is_read_at_once(void **state)
 {
 	struct writer w = {0};
@@ -377,7 +400,6 @@ static void what_is_no_jitdump_is_refused(void **state)
 
 	(void)state;
 	w.fd = memfd_create("jit", MFD_CLOEXEC);
-	assert_int_equal(fnp_jitdump_open_fd(dup(w.fd), &process, &dump), -EBADMSG);
 	head(&w, 0x4454694a, 0); /* the other byte order */
 	flush(&w);
 	assert_int_equal(fnp_jitdump_open_fd(dup(w.fd), &process, &dump), -EBADMSG);
@@ -468,6 +490,7 @@ int main(void)
 		cmocka_unit_test(writers_that_count_from_an_elf_header_are_known),
 		cmocka_unit_test(lines_that_may_be_either_are_left_out),
 		cmocka_unit_test(what_the_file_grows_by_is_read_when_it_is_whole),
+		cmocka_unit_test(a_head_may_come_after_the_mapping),
 		cmocka_unit_test(records_larger_than_what_is_read_at_once),
 		cmocka_unit_test(code_of_other_processes_is_left_out_unless_it_was_forked),
 		cmocka_unit_test(unsound_records_are_left_out),
