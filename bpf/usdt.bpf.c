@@ -181,6 +181,10 @@ static __noinline fnp_u32 put_text(char *at, const struct fnp_probe_record *reco
 		length &= FNP_PROBE_TEXT_BYTES - 1;
 		if (bpf_probe_read_user(at + sizeof(*section), length, from) == 0)
 			n = length;
+		/* Before memory that is not there half of it may do. */
+		else if (text->kind == FNP_PROBE_TEXT_RAW &&
+			 bpf_probe_read_user(at + sizeof(*section), FNP_PROBE_TEXT_RAW_BYTES / 2, from) == 0)
+			n = FNP_PROBE_TEXT_RAW_BYTES / 2;
 	}
 	section->size = n & (FNP_PROBE_TEXT_BYTES - 1);
 	return sizeof(*section) + ((section->size + 7) & ~7U);

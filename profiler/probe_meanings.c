@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "profiler/invocations/row.h"
+#include "symbolizer/python.h"
 
 #define STRING(argument)                                                                                     \
 	{                                                                                                    \
@@ -76,20 +77,38 @@ static const struct fnp_probe_meaning v8[] = {
 	 FNP_NAMING_NONE, .flags = FNP_PROBE_CLOCKS},
 	/* node::Start is all that main() does, node::LoadEnvironment begins with Node's own JavaScript. */
 	{NULL, "_ZN4node5StartEiPPc", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL,
-	 .once = true, .label = FNP_PHASE_LINKED},
+	 .rare = true, .label = FNP_PHASE_LINKED},
 	{NULL, "_ZN4node15LoadEnvironment*", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL,
-	 .once = true, .label = FNP_PHASE_STARTED},
+	 .rare = true, .label = FNP_PHASE_STARTED},
 	{0},
 };
 
 /* Exported by every CPython, stripped or not: all that main() does, and what it calls when the interpreter is ready. */
 static const struct fnp_probe_meaning python[] = {
-	{NULL, "Py_BytesMain", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL, .once = true,
+	{NULL, "Py_BytesMain", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL, .rare = true,
 	 .label = FNP_PHASE_LINKED},
-	{NULL, "Py_RunMain", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL, .once = true,
+	{NULL, "Py_RunMain", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL, .rare = true,
 	 .label = FNP_PHASE_STARTED},
 	{0},
 };
+
+/* Where a build has no probes. An import is there for the modules that were not loaded yet, as in the notes. */
+static const struct fnp_probe_meaning python_places[FNP_PYTHON_PLACE_KINDS] = {
+	[FNP_PYTHON_COLLECT_BEGIN] = {NULL, "the begin of a collection", "gc", FNP_PROBE_BEGIN, FNP_PAIR_GC,
+				      FNP_NAMING_PYTHON_COLLECT, .flags = FNP_PROBE_CLOCKS},
+	[FNP_PYTHON_COLLECT_END] = {NULL, "the end of a collection", "gc", FNP_PROBE_END, FNP_PAIR_GC,
+				    FNP_NAMING_NONE, .flags = FNP_PROBE_CLOCKS, .rare = true},
+	[FNP_PYTHON_IMPORT_BEGIN] = {NULL, "the begin of an import", "import", FNP_PROBE_BEGIN,
+				     FNP_PAIR_IMPORT, FNP_NAMING_PYTHON_STR, .n_texts = 1,
+				     .texts = {{2, FNP_PROBE_TEXT_RAW, 0, 0}}},
+	[FNP_PYTHON_IMPORT_END] = {NULL, "the end of an import", "import", FNP_PROBE_END, FNP_PAIR_IMPORT,
+				   FNP_NAMING_IMPORTED, .rare = true},
+};
+
+const struct fnp_probe_meaning *fnp_probe_python_place(unsigned int kind)
+{
+	return &python_places[kind < FNP_PYTHON_PLACE_KINDS ? kind : 0];
+}
 
 const struct fnp_probe_meaning *fnp_probe_meaning_of(const char *provider, const char *name)
 {

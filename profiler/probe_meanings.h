@@ -29,20 +29,23 @@ enum fnp_probe_pair {
 	FNP_PAIR_JIT,
 	FNP_PAIR_IMPORT,
 	FNP_PAIR_MARK,
+	FNP_PAIRS,
 };
 
 /* How name and cause are made of what was read. */
 enum fnp_probe_naming {
 	FNP_NAMING_NONE,
-	FNP_NAMING_LABEL,      /* the meaning's own */
-	FNP_NAMING_TEXT,       /* the first text is the name */
-	FNP_NAMING_PYTHON_GC,  /* "generation 2" */
-	FNP_NAMING_IMPORTED,   /* the name again, and whether it was found */
-	FNP_NAMING_JVM_CLASS,  /* "java/lang/String" */
-	FNP_NAMING_JVM_GC,     /* the collector's name, and the cause that was peeked */
-	FNP_NAMING_JVM_METHOD, /* class, method; the compiler is the cause */
-	FNP_NAMING_V8_GC,      /* numbers of the kind and the reason */
-	FNP_NAMING_ASKED,      /* "provider:name" and its arguments */
+	FNP_NAMING_LABEL,	   /* the meaning's own */
+	FNP_NAMING_TEXT,	   /* the first text is the name */
+	FNP_NAMING_PYTHON_GC,	   /* "generation 2" */
+	FNP_NAMING_PYTHON_COLLECT, /* the same from the function's arguments, where it has them */
+	FNP_NAMING_PYTHON_STR,	   /* the first text is an object of Python's that is the name */
+	FNP_NAMING_IMPORTED,	   /* the name again, and whether it was found */
+	FNP_NAMING_JVM_CLASS,	   /* "java/lang/String" */
+	FNP_NAMING_JVM_GC,	   /* the collector's name, and the cause that was peeked */
+	FNP_NAMING_JVM_METHOD,	   /* class, method; the compiler is the cause */
+	FNP_NAMING_V8_GC,	   /* numbers of the kind and the reason */
+	FNP_NAMING_ASKED,	   /* "provider:name" and its arguments */
 };
 
 struct fnp_probe_meaning {
@@ -56,7 +59,7 @@ struct fnp_probe_meaning {
 	uint8_t n_texts;
 	struct fnp_probe_text texts[FNP_PROBE_SPEC_TEXTS];
 	bool peeks_cause; /* of the JVM's heap */
-	bool once;	  /* hit once a process: it may sit on an instruction that must be stepped over */
+	bool rare;	  /* hit seldom: it may sit on an instruction that must be stepped over */
 	const char *label;
 };
 
@@ -65,6 +68,9 @@ const struct fnp_probe_meaning *fnp_probe_meaning_of(const char *provider, const
 
 /* The functions that are probed in files of a runtime ("v8"), ended by one without a name. */
 const struct fnp_probe_meaning *fnp_probe_functions(const char *runtime);
+
+/* The meaning of a place in CPython's code (enum fnp_python_place_kind). */
+const struct fnp_probe_meaning *fnp_probe_python_place(unsigned int kind);
 
 /* What a probe means that was asked for by name and has no meaning of its own. */
 extern const struct fnp_probe_meaning fnp_probe_asked;

@@ -4,11 +4,13 @@
 #include <fnmatch.h>
 
 #include "symbolizer/dynamic.h"
+#include "symbolizer/python.h"
 
 #define PROBES_MAX 1024 /* of one file */
 
 /* The first four integer arguments of a function, as words of struct pt_regs. */
 static const uint8_t x86_parameters[] = {14, 13, 12, 11}; /* rdi, rsi, rdx, rcx */
+#define X86_RAX 10
 
 static int pattern_of(const char *const *asked, size_t n_asked, const struct fnp_usdt_place *place)
 {
@@ -56,7 +58,28 @@ static int add_note(struct fnp_probe_plan *plan, const struct fnp_usdt_place *pl
 	return fnp_vec_push(&plan->probes, probe);
 }
 
-static int add_function(struct fnp_probe_plan *plan, const struct fnp_probe_meaning *meaning, uint64_t address)
+/* Where a call's arguments are at the function's first instruction, and behind it what it returned. */
+static void fill_registers(struct fnp_planned_probe *probe, bool arm64)
+{
+	struct fnp_probe_argument *arguments = probe->spec.arguments;
+
+	for (uint8_t i = 0; i < FNP_ARRAY_SIZE(x86_parameters); i++)
+		arguments[i] = (struct fnp_probe_argument){.kind = FNP_PROBE_REGISTER,
+							   .size = i == 0 || i == 3 ? 8 : 4,
+							   .base = arm64 ? i : x86_parameters[i],
+							   .index = FNP_PROBE_NO_REGISTER};
+	probe->spec.n_arguments = FNP_ARRAY_SIZE(x86_parameters);
+	/* An object of Python's, or whether there is one. */
+	if (probe->meaning->naming == FNP_NAMING_PYTHON_STR)
+		arguments[2].size = 8;
+	if (probe->meaning->naming == FNP_NAMING_IMPORTED) {
+		arguments[1].size = 8;
+		arguments[1].base = X86_RAX;
+	}
+}
+
+/* A place that no note tells of. */
+static int add_place(struct fnp_probe_plan *plan, const struct fnp_probe_meaning *meaning, uint64_t address)
 {
 	bool arm64 = fnp_object_header(plan->object)->e_machine == EM_AARCH64;
 	struct fnp_planned_probe probe = {.meaning = meaning,
@@ -69,17 +92,12 @@ static int add_function(struct fnp_probe_plan *plan, const struct fnp_probe_mean
 			return 0; /* another name of it */
 	}
 	if (probe.instruction != FNP_USDT_NOP && probe.instruction != FNP_USDT_CHEAP &&
-	    !(meaning->once && probe.instruction == FNP_USDT_STEPPED))
+	    !(meaning->rare && probe.instruction == FNP_USDT_STEPPED))
 		return 0;
 	if (fnp_usdt_offset_of(plan->object, address, PF_X, &probe.offset) < 0)
 		return 0;
 	fill_spec(meaning, address, &probe.spec);
-	for (uint8_t i = 0; i < FNP_ARRAY_SIZE(x86_parameters); i++)
-		probe.spec.arguments[i] = (struct fnp_probe_argument){.kind = FNP_PROBE_REGISTER,
-								      .size = i == 0 || i == 3 ? 8 : 4,
-								      .base = arm64 ? i : x86_parameters[i],
-								      .index = FNP_PROBE_NO_REGISTER};
-	probe.spec.n_arguments = FNP_ARRAY_SIZE(x86_parameters);
+	fill_registers(&probe, arm64);
 	return fnp_vec_push(&plan->probes, probe);
 }
 
@@ -111,26 +129,53 @@ static int add_functions(struct fnp_probe_plan *plan, const struct fnp_probe_mea
 			continue;
 		for (const struct fnp_probe_meaning *m = meanings; m->name && r == 0; m++) {
 			if (is_named(source.names, symbol.st_name, m->name))
-				r = add_function(plan, m, symbol.st_value);
+				r = add_place(plan, m, symbol.st_value);
 		}
 	}
 	return r;
 }
 
-/* A begin without an end, or the other way round, would tell nothing. */
+static bool has(const struct fnp_probe_plan *plan, enum fnp_probe_pair pair, enum fnp_probe_role role)
+{
+	for (size_t i = 0; i < plan->probes.len; i++) {
+		if (plan->probes.items[i].meaning->pair == pair && plan->probes.items[i].meaning->role == role)
+			return true;
+	}
+	return false;
+}
+
+/* What a Python without probes does not tell is taken from its code; pairs that it tells are left to its notes. */
+static int add_python(struct fnp_probe_plan *plan)
+{
+	bool gc = has(plan, FNP_PAIR_GC, FNP_PROBE_BEGIN), import = has(plan, FNP_PAIR_IMPORT, FNP_PROBE_BEGIN);
+	struct fnp_python_places places;
+	int r = 0;
+
+	if (gc && import)
+		return 0;
+	fnp_python_find_places(plan->object, &places);
+	for (size_t i = 0; i < places.n && r == 0; i++) {
+		const struct fnp_probe_meaning *meaning = fnp_probe_python_place(places.list[i].kind);
+
+		if (meaning->pair == FNP_PAIR_GC ? !gc : !import)
+			r = add_place(plan, meaning, places.list[i].address);
+	}
+	return r;
+}
+
+/* Of functions, a begin without an end, or the other way round, would tell nothing. */
 static void drop_halves(struct fnp_probe_plan *plan)
 {
-	bool begins = false, ends = false;
+	bool whole[FNP_PAIRS];
 	size_t kept = 0;
 
+	for (unsigned int pair = 0; pair < FNP_PAIRS; pair++)
+		whole[pair] = has(plan, pair, FNP_PROBE_BEGIN) && has(plan, pair, FNP_PROBE_END);
 	for (size_t i = 0; i < plan->probes.len; i++) {
-		begins = begins || plan->probes.items[i].meaning->role == FNP_PROBE_BEGIN;
-		ends = ends || plan->probes.items[i].meaning->role == FNP_PROBE_END;
-	}
-	for (size_t i = 0; i < plan->probes.len; i++) {
-		enum fnp_probe_role role = plan->probes.items[i].meaning->role;
+		const struct fnp_probe_meaning *meaning = plan->probes.items[i].meaning;
 
-		if ((begins && ends) || (role != FNP_PROBE_BEGIN && role != FNP_PROBE_END))
+		if ((meaning->role != FNP_PROBE_BEGIN && meaning->role != FNP_PROBE_END) ||
+		    whole[meaning->pair] || plan->probes.items[i].provider)
 			plan->probes.items[kept++] = plan->probes.items[i];
 	}
 	plan->probes.len = kept;
@@ -139,15 +184,17 @@ static void drop_halves(struct fnp_probe_plan *plan)
 int fnp_probe_plan_make(const struct fnp_object *object, const struct fnp_runtime_id *id,
 			const char *const *asked, size_t n_asked, struct fnp_probe_plan *ret)
 {
-	struct fnp_probe_plan plan = {.object = object, .version = id->major};
+	struct fnp_probe_plan plan = {.object = object, .version = id->major, .minor = id->minor};
 	struct fnp_usdt_places places = {0};
 	int r = id->ops ? add_functions(&plan, fnp_probe_functions(id->ops->name)) : 0;
 
-	drop_halves(&plan);
 	r = r ?: fnp_usdt_read(object, &places);
 	for (size_t i = 0; i < places.list.len && r == 0 && plan.probes.len < PROBES_MAX; i++)
 		r = add_note(&plan, &places.list.items[i], pattern_of(asked, n_asked, &places.list.items[i]));
 	fnp_usdt_places_deinit(&places);
+	if (r == 0 && id->ops && strcmp(id->ops->name, "python") == 0)
+		r = add_python(&plan);
+	drop_halves(&plan);
 	if (r < 0) {
 		fnp_probe_plan_deinit(&plan);
 		return r;

@@ -21,7 +21,7 @@ struct fnp_planned_probe {
 /* Texts are the object's. */
 struct fnp_probe_plan {
 	const struct fnp_object *object; /* not owned */
-	unsigned int version;		 /* of the runtime that it is, major; 0: none, or not known */
+	unsigned int version, minor;	 /* of the runtime that it is; 0: none, or not known */
 	FNP_VEC(struct fnp_planned_probe) probes;
 	bool peeks;  /* one of them peeks at the JVM's heap ... */
 	bool peeked; /* ... whose place is known, or never will be */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -15,7 +16,9 @@
 #define INODES_MAX 65536
 #define ASKED_MAX 64
 #define PEEK_ATTEMPTS 64
+#define LIBRARIES_MAX 4
 #define HITS_A_SECOND_MAX 5000 /* of one that is on by itself: half a percent of a processor */
+#define STEPS_A_SECOND_MAX 500 /* likewise, where each hit may cost 10 us */
 #define BUSY_SECONDS 3	       /* a start may be busy */
 #define CODE_BYTES 4	       /* that must be the same in the file and in what is known of it */
 
@@ -136,7 +139,7 @@ static int check(const struct fnp_probe_plan *plan, const struct fnp_planned_pro
 	if (probe->instruction == FNP_USDT_TRAP)
 		return fnp_error(-EINVAL, "the probe %s of %s is not on an instruction that can have one",
 				 label(probe, text), file);
-	if (probe->instruction == FNP_USDT_STEPPED && !probe->meaning->once)
+	if (probe->instruction == FNP_USDT_STEPPED && !probe->meaning->rare)
 		fnp_warning("the probe %s of %s sits on an instruction that the kernel must step over: "
 			    "each hit may cost 10 us",
 			    label(probe, text), file);
@@ -163,7 +166,13 @@ static void take_result(struct fnp_probes *probes, struct fnp_probe_plan *plan, 
 		probes->met[probe->asked]++;
 }
 
-static void attach(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd)
+/* Collections stand apart: what is hit too often is taken away with all that was attached with it. */
+static bool is_in_group(const struct fnp_planned_probe *probe, bool collections)
+{
+	return (probe->meaning->pair == FNP_PAIR_GC && !probe->provider) == collections;
+}
+
+static void attach_group(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd, bool collections)
 {
 	fnp_autofree struct fnp_usdt_place_of *places = calloc(plan->probes.len, sizeof(*places));
 	fnp_autofree uint32_t *indices = calloc(plan->probes.len, sizeof(*indices));
@@ -175,7 +184,7 @@ static void attach(struct fnp_probes *probes, struct fnp_probe_plan *plan, int f
 	for (uint32_t i = 0; i < plan->probes.len; i++) {
 		const struct fnp_planned_probe *probe = &plan->probes.items[i];
 
-		if (check(plan, probe, fd) < 0)
+		if (!is_in_group(probe, collections) || check(plan, probe, fd) < 0)
 			continue;
 		indices[n] = i;
 		places[n++] = (struct fnp_usdt_place_of){.offset = probe->offset,
@@ -186,6 +195,12 @@ static void attach(struct fnp_probes *probes, struct fnp_probe_plan *plan, int f
 	fnp_usdt_attach(probes->options.usdt, path, places, n);
 	for (uint32_t i = 0; i < n; i++)
 		take_result(probes, plan, indices[i], &places[i]);
+}
+
+static void attach(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd)
+{
+	attach_group(probes, plan, fd, false);
+	attach_group(probes, plan, fd, true);
 }
 
 /* A process may have come to places of a file before probes sat there. */
@@ -340,21 +355,34 @@ static char *find_program(const char *program)
 	return NULL;
 }
 
+/* The library of the runtime that a program is the launcher of, where such installations have it. */
+static void expect_library(struct fnp_probes *probes, const char *folder, const char *pattern)
+{
+	char path[4200];
+	glob_t found;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, pattern);
+	if (glob(path, GLOB_NOSORT, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < FNP_MIN(found.gl_pathc, (size_t)LIBRARIES_MAX); i++)
+		fnp_probes_expect(probes, found.gl_pathv[i]);
+	globfree(&found);
+}
+
 void fnp_probes_expect_program(struct fnp_probes *probes, const char *program)
 {
 	fnp_autofree char *path = program ? find_program(program) : NULL;
-	char library[4200];
 	char *slash;
 
 	if (!path)
 		return;
 	fnp_probes_expect(probes, path);
 	slash = strrchr(path, '/');
-	if (strcmp(slash, "/java") != 0)
-		return;
 	*slash = '\0';
-	snprintf(library, sizeof(library), "%s/../lib/server/libjvm.so", path);
-	fnp_probes_expect(probes, library);
+	if (strcmp(slash + 1, "java") == 0)
+		expect_library(probes, path, "../lib/server/libjvm.so");
+	else if (strncmp(slash + 1, "python", strlen("python")) == 0)
+		expect_library(probes, path, "../lib/libpython3.[0-9]*.so.1.0");
 }
 
 /* ---- hits ---------------------------------------------------------------------------------------------------- */
@@ -402,7 +430,8 @@ void fnp_probes_take(struct fnp_probes *probes, const struct fnp_probe_record *r
 				     .provider = probe->provider,
 				     .name = probe->name,
 				     .how = probe->provider ? FNP_EVENT_USDT : FNP_EVENT_UPROBE,
-				     .version = one->plan->version};
+				     .version = one->plan->version,
+				     .minor = one->plan->minor};
 	fnp_spans_take(probes->spans, &hit, record);
 }
 
@@ -425,15 +454,16 @@ static void tend_one(struct fnp_probes *probes, uint32_t number, uint64_t passed
 	const struct fnp_planned_probe *probe = &one->plan->probes.items[one->probe];
 	uint64_t hits = fnp_usdt_hits(probes->options.usdt, number);
 	uint64_t a_second = (hits - one->hits) * FNP_NS_PER_S / passed_ns;
+	bool stepped = probe->instruction == FNP_USDT_STEPPED;
 	char text[256];
 
 	one->hits = hits;
-	one->busy = a_second > HITS_A_SECOND_MAX ? one->busy + 1 : 0;
+	one->busy = a_second > (stepped ? STEPS_A_SECOND_MAX : HITS_A_SECOND_MAX) ? one->busy + 1 : 0;
 	if (probe->asked >= 0 || one->busy < BUSY_SECONDS)
 		return;
-	fnp_warning(
-		"the probe %s was hit %lu times a second: the probes of %s were taken away; --usdt keeps one",
-		label(probe, text), a_second, fnp_object_base_name(one->plan->object));
+	fnp_warning("the probe %s was hit %lu times a second: the %s of %s were taken away%s",
+		    label(probe, text), a_second, probe->provider ? "probes" : "probes of its kind",
+		    fnp_object_base_name(one->plan->object), probe->provider ? "; --usdt keeps one" : "");
 	fnp_usdt_detach(probes->options.usdt, number);
 	/* Its plan stays: records of it may still be on the way. The number is given to nobody else. */
 	one->busy = 0;

@@ -40,8 +40,8 @@ void fnp_probes_update(struct fnp_probes *probes, struct fnp_process *process);
 void fnp_probes_expect(struct fnp_probes *probes, const char *path);
 
 /*
- * A program that is about to run, as execvp() finds it: its file, and for a JVM's launcher the library beside it, get
- * their probes before its first instruction.
+ * A program that is about to run, as execvp() finds it: its file, and for the launcher of a JVM or of CPython the library
+ * beside it, get their probes before its first instruction.
  */
 void fnp_probes_expect_program(struct fnp_probes *probes, const char *program);
 

@@ -124,6 +124,13 @@ static void name_method(const struct fnp_probe_record *record, struct fnp_span_n
 	set(ret->cause, text);
 }
 
+static void name_object(const struct fnp_probe_record *record, struct fnp_span_names *ret)
+{
+	struct fnp_record_part object = fnp_record_nth_section(&record->head, FNP_SECTION_PROBE_TEXT, 0);
+
+	fnp_span_python_text(object.data, object.size, ret->name, sizeof(ret->name));
+}
+
 void fnp_span_names_make(const struct fnp_spans_hit *hit, const struct fnp_probe_record *record,
 			 struct fnp_span_names *ret)
 {
@@ -143,6 +150,13 @@ void fnp_span_names_make(const struct fnp_spans_hit *hit, const struct fnp_probe
 	case FNP_NAMING_PYTHON_GC:
 		if (!(record->unknown & 1))
 			snprintf(ret->name, sizeof(ret->name), "generation %ld", (long)record->arguments[0]);
+		break;
+	case FNP_NAMING_PYTHON_COLLECT:
+		if (hit->minor >= 9 && record->arguments[1] <= 2)
+			snprintf(ret->name, sizeof(ret->name), "generation %lu", record->arguments[1]);
+		break;
+	case FNP_NAMING_PYTHON_STR:
+		name_object(record, ret);
 		break;
 	case FNP_NAMING_IMPORTED:
 		set(ret->name, text);

@@ -18,6 +18,7 @@ struct open_span {
 	struct fnp_row_event event;
 	enum fnp_probe_pair pair;
 	struct fnp_clocks *clocks; /* at its begin; NULL: not told. Few spans have them. */
+	bool inner; /* of a function that was called within itself, and then does nothing: not an event */
 };
 
 struct fnp_spans {
@@ -106,28 +107,6 @@ static void make_room(struct fnp_spans *spans)
 	spans->lost++;
 }
 
-static void take_begin(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
-		       const struct fnp_probe_record *record, struct fnp_span_names *names)
-{
-	struct open_span span = {.at = place_of(record), .pair = hit->meaning->pair};
-	struct fnp_clocks clocks;
-
-	span.event = (struct fnp_row_event){
-		.t_ns = span.at.time_ns, .tid = span.at.tid, .how = hit->how, .what = hit->meaning->what};
-	if (fnp_record_clocks(&record->head, &clocks))
-		span.clocks = malloc(sizeof(clocks));
-	if (span.clocks)
-		*span.clocks = clocks;
-	if (spans->open.len >= OPEN_MAX)
-		make_room(spans);
-	span.event.name = names->name[0] ? strdup(names->name) : NULL;
-	span.event.cause = names->cause[0] ? strdup(names->cause) : NULL;
-	if (fnp_vec_push(&spans->open, span) < 0) {
-		forget(&span);
-		spans->lost++;
-	}
-}
-
 static bool same_process(const struct open_span *span, const struct fnp_record *head)
 {
 	return span->at.pid == head->pid && span->at.process == head->process;
@@ -152,6 +131,30 @@ static ssize_t find_open(const struct fnp_spans *spans, const struct fnp_record 
 static uint64_t since(uint64_t end, uint64_t begin)
 {
 	return (int64_t)(end - begin) > 0 ? end - begin : 0;
+}
+
+static void take_begin(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
+		       const struct fnp_probe_record *record, struct fnp_span_names *names)
+{
+	struct open_span span = {.at = place_of(record), .pair = hit->meaning->pair};
+	struct fnp_clocks clocks;
+
+	span.event = (struct fnp_row_event){
+		.t_ns = span.at.time_ns, .tid = span.at.tid, .how = hit->how, .what = hit->meaning->what};
+	if (fnp_record_clocks(&record->head, &clocks))
+		span.clocks = malloc(sizeof(clocks));
+	if (span.clocks)
+		*span.clocks = clocks;
+	span.inner = hit->meaning->naming == FNP_NAMING_PYTHON_COLLECT &&
+		     find_open(spans, &record->head, FNP_PAIR_GC, span.at.tid, NULL) >= 0;
+	if (spans->open.len >= OPEN_MAX)
+		make_room(spans);
+	span.event.name = names->name[0] ? strdup(names->name) : NULL;
+	span.event.cause = names->cause[0] ? strdup(names->cause) : NULL;
+	if (fnp_vec_push(&spans->open, span) < 0) {
+		forget(&span);
+		spans->lost++;
+	}
 }
 
 /* What its process's clocks moved on by between begin and end. */
@@ -180,7 +183,8 @@ static void end_span(struct fnp_spans *spans, size_t i, uint64_t time_ns, const 
 	spans->open.len--;
 	span.event.duration_ns = time_ns - FNP_MIN(time_ns, span.event.t_ns);
 	span.event.spent = spent_between(&span, end);
-	spans->tell(spans->self, &span.at, &span.event);
+	if (!span.inner)
+		spans->tell(spans->self, &span.at, &span.event);
 	forget(&span);
 }
 

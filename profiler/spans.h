@@ -26,7 +26,7 @@ struct fnp_spans_hit {
 	const struct fnp_probe_meaning *meaning;
 	const char *provider, *name; /* of the probe, for FNP_NAMING_ASKED */
 	enum fnp_event_how how;
-	unsigned int version; /* of the runtime, major; 0: not known */
+	unsigned int version, minor; /* of the runtime; 0: not known */
 };
 
 /* A checked record of a probe. */

@@ -33,6 +33,30 @@ struct fnp_python_loop {
 /* -ENOENT: the file does not say where its loop is. */
 int fnp_python_find_loop(const struct fnp_object *object, struct fnp_python_loop *ret);
 
+enum fnp_python_place_kind {
+	FNP_PYTHON_COLLECT_BEGIN, /* the function's entry: (state, generation, ...) from 3.9 on */
+	FNP_PYTHON_COLLECT_END,
+	FNP_PYTHON_IMPORT_BEGIN, /* a call: the third argument is the module's name, a str */
+	FNP_PYTHON_IMPORT_END,	 /* behind it: what was returned is NULL where it failed */
+	FNP_PYTHON_PLACE_KINDS,
+};
+
+#define FNP_PYTHON_PLACES_MAX 32
+
+struct fnp_python_place_at {
+	enum fnp_python_place_kind kind;
+	uint64_t address; /* as the file counts */
+};
+
+/* Where the interpreter collects and imports, as far as its code says; see python_places.c. */
+struct fnp_python_places {
+	struct fnp_python_place_at list[FNP_PYTHON_PLACES_MAX];
+	size_t n;
+};
+
+/* None is no error. */
+void fnp_python_find_places(const struct fnp_object *object, struct fnp_python_places *ret);
+
 /* A process and where the interpreter's file lies in it. */
 struct fnp_python_place {
 	pid_t pid;

@@ -2,7 +2,7 @@
 """The runtimes' own events against what the runtimes say of themselves: collections exactly by number and within 5 % by
 time, imports and classes by name.
 
-usage: events_test.py RUNTIME (python3.11 is Debian's; nodeN, javaN; javaN-COLLECTOR with Serial, Parallel, Shenandoah
+usage: events_test.py RUNTIME (python3.11 is Debian's, which has probes; other versions have none; nodeN, javaN; javaN-COLLECTOR with Serial, Parallel, Shenandoah
 or Z, javaN without one is G1)
 """
 import glob
@@ -38,6 +38,10 @@ sys.audit("fnprof.end", "filling")
 gc.collect()
 gc.callbacks.clear()
 import decimal, xml.dom.minidom
+try:
+    import no_such_module
+except ImportError:
+    pass
 sys.audit("fnprof.mark", "done")
 json.dump({"gc": told, "modules": sorted(sys.modules)}, open(sys.argv[1], "w"))
 """
@@ -109,27 +113,61 @@ class Events(e2e.TestCase):
             return
         self.assert_near(ours, sum(truth_ms), 0.05, "time of collections in ms", slack=0.05 * len(truth_ms))
 
-    @e2e.unittest.skipUnless(NAME.startswith("python"), "Python's")
-    def test_python(self):
+    def compare_python(self, events, truth, how):
+        """Truth: the callbacks' times, which stand inside of the probes, and around what is probed where a build has none."""
+        first, last = truth["gc"][0][1], truth["gc"][-1][2]
+        # Those before the callbacks were set and after are not compared.
+        inside = [one for one in events["gc"]
+                  if one["t_ns"] + one["duration_ns"] >= first and one["t_ns"] <= last]
+        names = [one["name"] for one in inside if "name" in one]
+        truth_names = [f"generation {one[0]}" for one in truth["gc"]]
+        if len(names) == len(inside):
+            self.assertEqual(names, truth_names)
+        elif names:
+            self.assertEqual(names[-1], truth_names[-1], "the one that the program asked for")
+        self.assertEqual({one["how"] for one in inside}, {how})
+        return inside, [(end - begin) / 1e6 for _, begin, end in truth["gc"]]
+
+    def compare_imports(self, events, truth, how):
+        imported = {one["name"] for one in events["import"] if "cause" not in one}
+        for module in ("decimal", "xml", "xml.dom", "xml.dom.minidom", "json"):
+            self.assertIn(module, imported)
+        self.assertLessEqual(imported - {"sitecustomize", "usercustomize"}, set(truth["modules"]))
+        self.assertEqual({one["how"] for one in events["import"]}, {how})
+        self.assertIn(("no_such_module", "not found"), {(one["name"], one.get("cause")) for one in events["import"]})
+
+    @e2e.unittest.skipUnless(NAME == "python3.11", "Debian's Python")
+    def test_python_with_probes(self):
         program = "/usr/bin/python3.11"
         if not os.path.exists(program):
             raise e2e.Skip("Debian's Python 3.11, which has probes, is not here")
         (self.folder / "fill.py").write_text(PYTHON)
         events, _ = self.record([program, "fill.py", "truth.json"])
         truth = json.loads((self.folder / "truth.json").read_text())
-        first, last = truth["gc"][0][1], truth["gc"][-1][2]
-        # The callbacks stand inside of the probes; those before they were set and after are not compared.
-        inside = [one for one in events["gc"]
-                  if one["t_ns"] + one["duration_ns"] >= first and one["t_ns"] <= last]
-        self.assertEqual([one["name"] for one in inside], [f"generation {one[0]}" for one in truth["gc"]])
-        self.compare_pauses(inside, [(end - begin) / 1e6 for _, begin, end in truth["gc"]])
-        imported = {one["name"] for one in events["import"] if "cause" not in one}
-        for module in ("decimal", "xml", "xml.dom", "xml.dom.minidom", "json", "encodings"):
-            self.assertIn(module, imported)
-        self.assertLessEqual(imported - {"sitecustomize", "usercustomize"}, set(truth["modules"]))
+        inside, times = self.compare_python(events, truth, "usdt")
+        self.compare_pauses(inside, times)
+        self.compare_imports(events, truth, "usdt")
+        self.assertIn("encodings", {one["name"] for one in events["import"]})
         self.assertEqual([(one["name"], one["duration_ns"] > 0) for one in events["mark"]],
                          [("filling", True), ("done", False)])
-        self.assertEqual({one["how"] for what, kind in events.items() for one in kind if what != "off_cpu"}, {"usdt"})
+
+    @e2e.unittest.skipUnless(NAME.startswith("python") and NAME != "python3.11", "a Python without probes")
+    def test_python_without_probes(self):
+        python = prepare.interpreter(NAME[len("python"):])
+        (self.folder / "fill.py").write_text(PYTHON)
+        events, _ = self.record(["env", *(f"{key}={value}" for key, value in python.env.items()), *python.argv,
+                                 "fill.py", "truth.json"])
+        truth = json.loads((self.folder / "truth.json").read_text())
+        self.compare_imports(events, truth, "uprobe")
+        if "gc" not in events:
+            print(f"{NAME}: its file is stripped, so that nothing says where it collects")
+            return
+        inside, times = self.compare_python(events, truth, "uprobe")
+        self.assertEqual(len(inside), len(times))
+        print(f"{NAME}: {len(inside)} collections, {sum(one['duration_ns'] for one in inside) / 1e6:.1f} ms; "
+              f"it says {sum(times):.1f} ms with its callbacks")
+        self.assertLess(sum(one["duration_ns"] for one in inside) / 1e6, 1.05 * sum(times) + 0.05 * len(times))
+        self.assertGreater(sum(one["duration_ns"] for one in inside) / 1e6, 0.6 * sum(times))
 
     @e2e.unittest.skipUnless(NAME.startswith("node"), "Node's")
     def test_node(self):
