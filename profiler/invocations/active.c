@@ -204,7 +204,15 @@ void fnp_engine_end(struct fnp_invocations *engine, struct invocation *one, cons
 		    enum fnp_outcome outcome)
 {
 	struct process *process = one->process;
+	struct fnp_moment answered;
 
+	if (one->answered_ns) {
+		answered = *end;
+		answered.time_ns = FNP_MIN(one->answered_ns, end->time_ns);
+		answered.has_clocks = false;
+		end = &answered;
+		outcome = one->answered_outcome;
+	}
 	if (!process->gone) /* else the last word has been said */
 		fnp_engine_charge(process, end->process_ns);
 	if (fnp_vec_reserve(&process->ended, process->ended.len + 1) < 0) {

@@ -10,6 +10,7 @@
  *	active.c	the begin and the end of invocations
  *	attribute.c	which row a sample belongs to; samples that must wait
  *	streams.c	connections, and what their messages mean
+ *	handover.c	invocations that several processes serve
  *	timeline.c	what processes tell of themselves, into rows
  *	off_cpu.c	times that threads were off their CPU, into rows
  *	collections.c	the ledger's line of collections
@@ -61,6 +62,9 @@ struct invocation {
 	bool overlapped;      /* there were others, at least for a time */
 	bool disturbed;	      /* its thread received or answered for another one meanwhile */
 	bool certain;	      /* the thread that received it answered it, and nothing else meanwhile */
+	bool was_handed;      /* another process fetched it, see handover.c */
+	uint64_t answered_ns; /* another process answered it at that time; 0: not yet */
+	enum fnp_outcome answered_outcome;
 	bool doubtful;	      /* events of its process were lost since it began */
 	uint32_t users;	      /* exec: processes that work for it, itself included */
 	uint32_t handler_tid; /* of an ended one: the thread that handled it, as far as is known */
@@ -99,6 +103,8 @@ struct thread_origin {
 struct process {
 	uint32_t pid;
 	uint64_t process;      /* 0: not known yet */
+	uint32_t parent_pid;   /* that forked it; 0: not seen */
+	uint64_t parent;       /* likewise, its `process` */
 	struct process *older; /* an earlier process of this pid whose rows are not all closed */
 
 	struct fnp_claim claim;
@@ -233,6 +239,16 @@ void fnp_engine_end_doubtful(struct fnp_invocations *engine, struct process *pro
 			     const struct fnp_moment *moment);
 void fnp_engine_close_invocation(struct fnp_invocations *engine, struct invocation *invocation);
 void fnp_engine_free_invocation(struct fnp_invocations *engine, struct invocation *invocation);
+
+/* ---- handover.c ---- */
+/* Another process than the one that has it answers an invocation; false: nobody has one of this id. */
+bool fnp_engine_answer_elsewhere(struct fnp_invocations *engine, const struct process *process,
+				 const char *id, const struct fnp_moment *end, enum fnp_outcome outcome);
+/* An event of a process: what others have answered meanwhile is over. */
+void fnp_engine_end_answered(struct fnp_invocations *engine, struct process *process,
+			     const struct fnp_moment *moment);
+/* A process exits in peace: its parent goes on with its invocation, if it fetched it for that one; true when it did. */
+bool fnp_engine_hand_over(struct fnp_invocations *engine, struct process *process);
 
 /* ---- attribute.c ---- */
 /* Puts held samples into their rows, as far as that is decided now; `force`: all, or all of one process. */

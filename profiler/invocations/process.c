@@ -282,6 +282,8 @@ static void on_fork(struct fnp_invocations *engine, struct process *process, con
 	if (!child)
 		return;
 	child->birth_seen = child->descendant = true;
+	child->parent_pid = process->pid;
+	child->parent = process->process;
 	child->next_seq = 1;
 	replace(&child->program, process->program);
 	inherit_claim(child, process);
@@ -412,6 +414,8 @@ static void on_last_exit(struct fnp_invocations *engine, struct process *process
 	process->dead = true;
 	process->exit_ns = moment->time_ns;
 	fnp_engine_name_runtime(engine, process);
+	if (exit_code == 0 && !process->owner)
+		fnp_engine_hand_over(engine, process);
 	for (size_t i = 0; i < process->active.len; i++) {
 		struct invocation *one = process->active.items[i];
 
@@ -429,6 +433,7 @@ void fnp_engine_apply(struct fnp_invocations *engine, struct process *process, c
 		return;
 	process->unwanted = false;
 	process->unwanted_ns = 0;
+	fnp_engine_end_answered(engine, process, &moment);
 	switch (record->type) {
 	case FNP_RECORD_FORK:
 		on_fork(engine, process, (const void *)record);

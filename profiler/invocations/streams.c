@@ -194,8 +194,11 @@ static void answer_any_spelling(struct scene *scene, char *id, const struct fnp_
 {
 	if (!id || answer(scene, id, end, outcome))
 		return;
+	if (fnp_engine_answer_elsewhere(scene->engine, scene->process, id, end, outcome))
+		return;
 	percent_decode(id);
-	if (!answer(scene, id, end, outcome))
+	if (!answer(scene, id, end, outcome) &&
+	    !fnp_engine_answer_elsewhere(scene->engine, scene->process, id, end, outcome))
 		scene->engine->counters.answers_unknown++;
 }
 

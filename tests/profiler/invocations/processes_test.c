@@ -180,6 +180,95 @@ static void forked_workers_are_instances_of_their_own(void **state)
 	stage_end(&s);
 }
 
+static void a_client_that_is_started_for_each_call_serves_its_parents_invocation(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s, FNP_MODE_HOST);
+	play_exec(&s, 10, "/usr/bin/bash", LAMBDA);
+	burn(&s, 10, 2 * MS);
+	play_fork(&s, 10, 11);
+	play_exec(&s, 11, "/usr/bin/curl", LAMBDA);
+	burn(&s, 11, 3 * MS);
+	play_next(&s, 11, 1);
+	play_work(&s, 11, 1, "r1");
+	burn(&s, 11, 4 * MS);
+	play_end(&s, 11, 0, MS);
+	burn(&s, 10, 20 * MS);
+	take_sample(&s, 10);
+	play_fork(&s, 10, 12);
+	play_exec(&s, 12, "/usr/bin/curl", LAMBDA);
+	play_error(&s, 12, 2, "r1");
+	play_end(&s, 12, 0, MS);
+	play_fork(&s, 10, 13);
+	finish(&s);
+	assert_int_equal(count_rows(&s, FNP_ROW_INVOCATION), 1);
+	assert_int_equal(row(&s, "r1")->pid, 10);
+	assert_int_equal(row(&s, "r1")->outcome, FNP_OUTCOME_ERROR);
+	assert_int_equal(row(&s, "r1")->cold, FNP_TRUE);
+	assert_int_equal(row(&s, "r1")->cpu_ns, 20 * MS);
+	assert_int_equal(row(&s, "r1")->duration_ns, 25 * MS);
+	assert_int_equal(row(&s, "r1")->samples, 1);
+	assert_int_equal(row(&s, "r1")->children_cpu_ns, 9 * MS);
+	assert_int_equal(row_of(&s, FNP_ROW_INIT, 10)->cpu_ns, 2 * MS);
+	assert_int_equal(cpu_of(&s, 10), 22 * MS);
+	assert_int_equal(cpu_of(&s, 11), 8 * MS);
+	stage_end(&s);
+}
+
+static void a_child_that_answers_ends_its_parents_invocation(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s, FNP_MODE_HOST);
+	play_exec(&s, 10, "/usr/bin/python3", LAMBDA);
+	for (int i = 0; i < 2; i++) {
+		char id[] = {'r', (char)('1' + i), 0};
+
+		play_next(&s, 10, 1);
+		play_work(&s, 10, 1, id);
+		play_fork(&s, 10, 11 + (uint32_t)i);
+		burn(&s, 11 + (uint32_t)i, 5 * MS);
+		play_answer(&s, 11 + (uint32_t)i, 2 + (uint64_t)i, id);
+		play_end(&s, 11 + (uint32_t)i, 0, MS);
+	}
+	finish(&s);
+	assert_int_equal(row(&s, "r1")->outcome, FNP_OUTCOME_OK);
+	assert_int_equal(row(&s, "r2")->outcome, FNP_OUTCOME_OK);
+	assert_int_equal(row(&s, "r1")->duration_ns, 5 * MS);
+	assert_int_equal(row(&s, "r2")->duration_ns, 5 * MS);
+	assert_int_equal(row(&s, "r2")->pid, 10);
+	assert_false(row(&s, "r1")->ledger.known);
+	assert_int_equal(count_rows(&s, FNP_ROW_SHARED), 0);
+	stage_end(&s);
+}
+
+static void a_worker_that_dies_in_its_call_was_no_messenger(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s, FNP_MODE_HOST);
+	play_exec(&s, 10, "/usr/bin/supervisor", LAMBDA);
+	play_fork(&s, 10, 11); /* without a program of its own */
+	play_next(&s, 11, 1);
+	play_work(&s, 11, 1, "r1");
+	play_end(&s, 11, 0, 0);
+	play_fork(&s, 10, 12);
+	play_exec(&s, 12, "/usr/bin/crasher", LAMBDA);
+	play_next(&s, 12, 1);
+	play_work(&s, 12, 1, "r2");
+	play_end(&s, 12, 256, 0);
+	finish(&s);
+	assert_int_equal(row(&s, "r1")->outcome, FNP_OUTCOME_KILLED);
+	assert_int_equal(row(&s, "r1")->pid, 11);
+	assert_int_equal(row(&s, "r2")->outcome, FNP_OUTCOME_KILLED);
+	assert_int_equal(row(&s, "r2")->pid, 12);
+	stage_end(&s);
+}
+
 static void child_of_a_handler_has_its_row_and_is_paid_by_the_invocation(void **state)
 {
 	struct stage s;
@@ -496,6 +585,9 @@ int main(void)
 		cmocka_unit_test(child_of_a_handler_has_its_row_and_is_paid_by_the_invocation),
 		cmocka_unit_test(exec_invocation_is_its_process),
 		cmocka_unit_test(exec_outcome_comes_from_the_exit_status),
+		cmocka_unit_test(a_client_that_is_started_for_each_call_serves_its_parents_invocation),
+		cmocka_unit_test(a_child_that_answers_ends_its_parents_invocation),
+		cmocka_unit_test(a_worker_that_dies_in_its_call_was_no_messenger),
 		cmocka_unit_test(exec_without_id_is_named_by_pid_and_start),
 		cmocka_unit_test(what_an_exec_invocation_starts_belongs_to_it),
 		cmocka_unit_test(call_that_clears_its_environment_stays_the_call),
