@@ -8,6 +8,7 @@ a new connection after every error. `Stop: 1` in a head ends it. Modes (argv[1])
   plain     posts the body back
   stream    answers in chunks, with an error trailer when the body says "fail"
   initerror posts /init/error and exits with 1
+  fork      forks for each invocation; the child answers, on a connection of its own
   overlap   argv[2] threads, each with a connection of its own, that burn CPU for as long as the body says (ms)
 """
 import os
@@ -93,7 +94,16 @@ def serve(mode):
                 sock = connect()
             if mode == "overlap":
                 burn(float(body or b"20"))
-            post(sock, BASE + b"/invocation/" + found.group(1) + b"/response", body, mode)
+            path = BASE + b"/invocation/" + found.group(1) + b"/response"
+            if mode == "fork":
+                pid = os.fork()
+                if pid == 0:
+                    burn(5)
+                    post(connect(), path, body, mode)
+                    os._exit(0)
+                os.waitpid(pid, 0)
+            else:
+                post(sock, path, body, mode)
         except (OSError, ValueError):
             if sock:
                 sock.close()

@@ -4,6 +4,7 @@
 overlapping calls; then what nobody should send: malformed, binary, endless and pipelined answers, hostile ids."""
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,21 @@ class Protocol(fnprof_e2e.TestCase):
                 self.assertEqual({row["function"] for row in rows}, {f"many-{n}"})
                 self.assertEqual([row["cold"] for row in rows], [True] + [False] * 24)
             self.assert_directory_is_whole(recording)
+
+    def test_a_child_may_answer_for_its_parent(self):
+        _, calls, rows = self.serve(Shape(), [{"n": n} for n in range(5)], client("fork"))
+        for row in rows:
+            self.assertGreater(row["children_cpu_ns"], 4_000_000)
+            self.assertNotIn("ledger", row)
+
+    def test_a_shell_that_starts_curl_for_each_call_serves_its_own_invocations(self):
+        if not shutil.which("curl"):
+            raise fnprof_e2e.Skip("no curl here")
+        shell = prepare.Client(["/bin/sh", str(pathlib.Path(CLIENT).with_name("programs") / "curl_bootstrap.sh")],
+                               "native", pathlib.Path(CLIENT).parent)
+        recording, _, rows = self.serve(Shape(), [{"n": n} for n in range(5)], shell)
+        self.assertEqual([row["cold"] for row in rows], [True] + [False] * 4)
+        self.assertIn(rows[0]["init"], [row["id"] for row in recording.of("init", pid=rows[0]["pid"])])
 
     def test_overlapping_calls_in_one_process_are_told_apart_by_thread(self):
         """Four threads, four connections: exactly one line each, and what the threads burn goes to their own call."""
