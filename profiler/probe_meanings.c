@@ -15,6 +15,11 @@
 	{                                                                                                    \
 		(argument), FNP_PROBE_TEXT_SIZED, (argument) + 1, 0                                          \
 	}
+#define CLASS_INIT(step, role_, label_)                                                                      \
+	{                                                                                                    \
+		"hotspot", "class__initialization__" step, "class_init", role_, FNP_PAIR_CLASS,              \
+			FNP_NAMING_JVM_CLASS, .n_texts = 1, .texts = {SIZED(0)}, .label = label_             \
+	}
 #define TUPLE_FIRST 24 /* PyTupleObject.ob_item, CPython 3.8 to 3.14 */
 
 const struct fnp_probe_meaning fnp_probe_asked = {.what = "usdt", .naming = FNP_NAMING_ASKED};
@@ -40,6 +45,14 @@ static const struct fnp_probe_meaning notes[] = {
 	 .n_texts = 1, .texts = {SIZED(0)}, .peeks_cause = true},
 	{"hotspot", "class__loaded", "class_load", FNP_PROBE_MOMENT, FNP_PAIR_NONE, FNP_NAMING_JVM_CLASS,
 	 .n_texts = 1, .texts = {SIZED(0)}},
+	/* A class is initialized when it is first used: what that takes, its superclasses' included. */
+	CLASS_INIT("required", FNP_PROBE_BEGIN, NULL),
+	CLASS_INIT("end", FNP_PROBE_END, NULL),
+	CLASS_INIT("recursive", FNP_PROBE_CANCEL, NULL),
+	CLASS_INIT("concurrent", FNP_PROBE_END, "another thread did it"),
+	CLASS_INIT("error", FNP_PROBE_END, "failed"),
+	CLASS_INIT("erroneous", FNP_PROBE_END, "failed"),
+	CLASS_INIT("super__failed", FNP_PROBE_END, "failed"),
 	{"hotspot", "method__compile__begin", "jit", FNP_PROBE_BEGIN, FNP_PAIR_JIT, FNP_NAMING_JVM_METHOD,
 	 .n_texts = 3, .texts = {SIZED(2), SIZED(4), SIZED(0)}},
 	{"hotspot", "method__compile__end", "jit", FNP_PROBE_END, FNP_PAIR_JIT, FNP_NAMING_NONE},

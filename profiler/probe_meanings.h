@@ -15,6 +15,7 @@ enum fnp_probe_role {
 	FNP_PROBE_MOMENT, /* is an event without length */
 	FNP_PROBE_BEGIN,
 	FNP_PROBE_END,		/* of the last one of its pair that is open in this thread */
+	FNP_PROBE_CANCEL,	/* likewise, and it was nothing */
 	FNP_PROBE_NOTE,		/* tells more of the open one of its pair */
 	FNP_PROBE_MARK_AUDIT,	/* text 0 says which: "fnprof.begin", "fnprof.end", "fnprof.mark" */
 	FNP_PROBE_MARK_WRITTEN, /* likewise, text 0 is all: "fnprof.begin NAME" */
@@ -28,6 +29,7 @@ enum fnp_probe_pair {
 	FNP_PAIR_GC,
 	FNP_PAIR_JIT,
 	FNP_PAIR_IMPORT,
+	FNP_PAIR_CLASS,
 	FNP_PAIR_MARK,
 	FNP_PAIRS,
 };
@@ -41,7 +43,7 @@ enum fnp_probe_naming {
 	FNP_NAMING_PYTHON_COLLECT, /* the same from the function's arguments, where it has them */
 	FNP_NAMING_PYTHON_STR,	   /* the first text is an object of Python's that is the name */
 	FNP_NAMING_IMPORTED,	   /* the name again, and whether it was found */
-	FNP_NAMING_JVM_CLASS,	   /* "java/lang/String" */
+	FNP_NAMING_JVM_CLASS,	   /* "java/lang/String"; the label is the cause */
 	FNP_NAMING_JVM_GC,	   /* the collector's name, and the cause that was peeked */
 	FNP_NAMING_JVM_METHOD,	   /* class, method; the compiler is the cause */
 	FNP_NAMING_V8_GC,	   /* numbers of the kind and the reason */

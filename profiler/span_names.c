@@ -166,6 +166,7 @@ void fnp_span_names_make(const struct fnp_spans_hit *hit, const struct fnp_probe
 	case FNP_NAMING_JVM_CLASS:
 		fnp_hotspot_class_name(text);
 		set(ret->name, text);
+		set(ret->cause, hit->meaning->label);
 		break;
 	case FNP_NAMING_JVM_GC:
 		set(ret->name, text);

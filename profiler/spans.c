@@ -18,7 +18,7 @@ struct open_span {
 	struct fnp_row_event event;
 	enum fnp_probe_pair pair;
 	struct fnp_clocks *clocks; /* at its begin; NULL: not told. Few spans have them. */
-	bool inner; /* of a function that was called within itself, and then does nothing: not an event */
+	bool silent; /* no event: a function that was called within itself and then does nothing, or it was cancelled */
 };
 
 struct fnp_spans {
@@ -145,8 +145,8 @@ static void take_begin(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 		span.clocks = malloc(sizeof(clocks));
 	if (span.clocks)
 		*span.clocks = clocks;
-	span.inner = hit->meaning->naming == FNP_NAMING_PYTHON_COLLECT &&
-		     find_open(spans, &record->head, FNP_PAIR_GC, span.at.tid, NULL) >= 0;
+	span.silent = hit->meaning->naming == FNP_NAMING_PYTHON_COLLECT &&
+		      find_open(spans, &record->head, FNP_PAIR_GC, span.at.tid, NULL) >= 0;
 	if (spans->open.len >= OPEN_MAX)
 		make_room(spans);
 	span.event.name = names->name[0] ? strdup(names->name) : NULL;
@@ -183,7 +183,7 @@ static void end_span(struct fnp_spans *spans, size_t i, uint64_t time_ns, const 
 	spans->open.len--;
 	span.event.duration_ns = time_ns - FNP_MIN(time_ns, span.event.t_ns);
 	span.event.spent = spent_between(&span, end);
-	if (!span.inner)
+	if (!span.silent)
 		spans->tell(spans->self, &span.at, &span.event);
 	forget(&span);
 }
@@ -204,6 +204,8 @@ static void take_end(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 		return; /* it began before we came */
 	if (names->cause[0] && !spans->open.items[i].event.cause)
 		spans->open.items[i].event.cause = strdup(names->cause);
+	if (hit->meaning->role == FNP_PROBE_CANCEL)
+		spans->open.items[i].silent = true;
 	end_span(spans, (size_t)i, record->head.time_ns, &record->head);
 }
 
@@ -279,6 +281,7 @@ void fnp_spans_take(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 		take_begin(spans, hit, record, &names);
 		break;
 	case FNP_PROBE_END:
+	case FNP_PROBE_CANCEL:
 		take_end(spans, hit, record, &names);
 		break;
 	case FNP_PROBE_NOTE:

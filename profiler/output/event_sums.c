@@ -33,7 +33,7 @@ static struct fnp_event_named named(const struct fnp_event_line *event)
 static bool is_load(const char *what)
 {
 	return strcmp(what, "import") == 0 || strcmp(what, "class_load") == 0 ||
-	       strcmp(what, "module_load") == 0;
+	       strcmp(what, "class_init") == 0 || strcmp(what, "module_load") == 0;
 }
 
 /* Into its place among the longest; the shortest falls off the end. */

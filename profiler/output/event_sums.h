@@ -29,7 +29,7 @@ struct fnp_event_sums {
 	struct fnp_event_sum kinds[FNP_EVENT_SUMS_KINDS_MAX]; /* in the order of their first event */
 	size_t n_kinds;
 	uint64_t others;					/* events of kinds past the bound */
-	struct fnp_event_named dearest[FNP_EVENT_SUMS_DEAREST]; /* import, class_load, module_load; longest first */
+	struct fnp_event_named dearest[FNP_EVENT_SUMS_DEAREST]; /* imports, classes, modules; longest first */
 	size_t n_dearest;
 	struct fnp_event_named phases[FNP_EVENT_SUMS_PHASES_MAX]; /* what is `phase`, in the file's order */
 	size_t n_phases;

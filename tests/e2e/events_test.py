@@ -224,6 +224,11 @@ class Events(e2e.TestCase):
         ours = {event["name"] for event in events["class_load"]}
         print(f"{NAME}: {len(ours)} classes by name, {len(loaded)} lines of -Xlog:class+load")
         self.assertEqual(ours, loaded)
+        made = {event["name"] for event in events["class_init"]}
+        self.assertLessEqual(made, loaded)
+        self.assertLessEqual({"Fill", "java.util.concurrent.ConcurrentSkipListMap", "java.lang.System"}, made)
+        self.assertTrue(all(event["duration_ns"] > 0 for event in events["class_init"]))
+        print(f"{NAME}: {len(made)} of them initialized")
         compiled = re.findall(r"^\s*\d+\s+\d+ [ %s!b]{4,6}\s+\d\s+(\S+) ", said, re.M)
         print(f"{NAME}: {len(events['jit'])} compilations, {len(compiled)} lines of -XX:+PrintCompilation")
 

@@ -136,6 +136,38 @@ static void imports_nest_and_end_by_name(void **state)
 	fnp_spans_destroy(s.spans);
 }
 
+static void take_class(struct stage *s, const char *step, uint64_t time_ns, const char *class)
+{
+	struct hit hit = hit_at(11, time_ns);
+	char name[64];
+
+	snprintf(name, sizeof(name), "class__initialization__%s", step);
+	add_text(&hit, class, strlen(class));
+	take(s, "hotspot", name, &hit);
+}
+
+static void class_that_is_under_way_already_is_no_event(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	begin(&s);
+	take_class(&s, "required", 100, "java/lang/Object");
+	take_class(&s, "required", 110, "Sub");
+	take_class(&s, "required", 120, "Sub");
+	take_class(&s, "recursive", 130, "Sub");
+	take_class(&s, "error", 140, "Sub");
+	take_class(&s, "end", 150, "java/lang/Object");
+	assert_int_equal(s.n, 2);
+	assert_string_equal(s.told[0].name, "Sub");
+	assert_string_equal(s.told[0].cause, "failed");
+	assert_int_equal(s.told[0].duration_ns, 30);
+	assert_string_equal(s.told[1].name, "java.lang.Object");
+	assert_string_equal(s.told[1].cause, "");
+	assert_int_equal(s.told[1].duration_ns, 50);
+	fnp_spans_destroy(s.spans);
+}
+
 static void marks_may_overlap_and_end_in_another_thread(void **state)
 {
 	struct stage s;
@@ -315,6 +347,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(begin_and_end_of_a_thread_make_a_span_of_the_begin),
 		cmocka_unit_test(imports_nest_and_end_by_name),
+		cmocka_unit_test(class_that_is_under_way_already_is_no_event),
 		cmocka_unit_test(marks_may_overlap_and_end_in_another_thread),
 		cmocka_unit_test(end_without_a_begin_is_nothing),
 		cmocka_unit_test(collection_of_the_jvm_gets_its_collector_and_cause_on_the_way),

@@ -74,7 +74,7 @@ function drawRuler(p, style) {
 	p.fillStyle = style.soft;
 	p.strokeStyle = style.line;
 	p.lineWidth = 1;
-	for (const t of rulerSteps(T.from, T.to)) {
+	for (const t of rulerSteps(T.from, T.to, xOf(T.to) - xOf(T.from))) {
 		const x = Math.round(xOf(t)) + 0.5;
 		p.beginPath();
 		p.moveTo(x, RULER - 3);

@@ -76,7 +76,7 @@ function eventTable(story) {
 		story.unreadable ? el("p", {className: "quiet"}, `${many(story.unreadable, "line")} of their file could not be read.`) : null);
 }
 
-const LOADS = ["import", "class_load", "module_load"];
+const LOADS = ["import", "class_load", "class_init", "module_load"];
 
 // What a start did: its phases, and what was dearest to load.
 function startTables(story) {

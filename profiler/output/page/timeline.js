@@ -3,7 +3,7 @@
 
 const SPANS = { // label, colour, letters on it; other kinds of events have the last one
 	phase: ["phase", "#cfd6e4", "#1b1e25"], mark: ["mark", "#d9660b", "#ffffff"], gc: ["GC", "#a970c5", "#1b1e25"], jit: ["JIT", "#2f8f6b", "#ffffff"],
-	import: ["import", "#b8860b", "#ffffff"], class_load: ["class load", "#b8860b", "#ffffff"], module_load: ["module load", "#b8860b", "#ffffff"],
+	import: ["import", "#b8860b", "#ffffff"], class_load: ["class load", "#b8860b", "#ffffff"], class_init: ["class init", "#b8860b", "#ffffff"], module_load: ["module load", "#b8860b", "#ffffff"],
 };
 const spanLook = (what) => Object.hasOwn(SPANS, what) ? SPANS[what] : [what.replaceAll("_", " "), "#6b7280", "#ffffff"];
 const STATES = ["on_cpu", "off_cpu"];
@@ -75,9 +75,9 @@ function describeItem(item) {
 	return [look, item.what === "off_cpu" ? "" : item.name, item.duration > 0 ? duration(item.duration) : "", item.t > 0 ? `at ${duration(item.t)}` : "at the begin"].filter(Boolean).join(", ");
 }
 
-// Round steps of a ruler: 1, 2 or 5 times a power of ten, some 8 of them.
-function rulerSteps(from, to) {
-	const raw = (to - from) / 8, power = 10 ** Math.floor(Math.log10(raw)), lead = raw / power;
+// Round steps of a ruler: 1, 2 or 5 times a power of ten, some 8 of them, fewer where their words would meet.
+function rulerSteps(from, to, width) {
+	const raw = (to - from) / Math.max(1, Math.min(8, width / 95)), power = 10 ** Math.floor(Math.log10(raw)), lead = raw / power;
 	const step = power * (lead < 1.5 ? 1 : lead < 3.5 ? 2 : lead < 7.5 ? 5 : 10);
 	const steps = [];
 	for (let t = Math.ceil(from / step) * step; t <= to; t += step)
