@@ -119,6 +119,16 @@ static int refuse(struct fnp_runtime *runtime)
 	return -EOPNOTSUPP;
 }
 
+/* A flag of the JVM, in a file that has its symbols. */
+static bool is_on(const struct fnp_hotspot_view *view, enum fnp_hotspot_field flag)
+{
+	uint8_t value;
+
+	return fnp_hotspot_has(&view->tables, flag) &&
+	       fnp_runtime_read(view->place.pid, view->tables.values[flag], &value, sizeof(value)) == 0 &&
+	       value;
+}
+
 static int refresh(struct fnp_runtime *runtime)
 {
 	struct fnp_hotspot_view *view = &runtime->view;
@@ -139,6 +149,7 @@ static int refresh(struct fnp_runtime *runtime)
 		return refuse(runtime);
 	if (r < 0)
 		return r;
+	view->is_detailed = is_on(view, FNP_HOTSPOT_DETAILED);
 	runtime->n_ranges = 0;
 	for (size_t i = 0; i < FNP_HOTSPOT_HEAPS_MAX && view->layout.heaps[i].end; i++)
 		runtime->ranges[runtime->n_ranges++] = (struct fnp_runtime_range){
@@ -188,14 +199,6 @@ static struct known *create(const uint64_t *words, size_t n_lines)
 	return known;
 }
 
-/* One line of a frame: a method at a bytecode. */
-static void set_line(const struct fnp_hotspot_view *view, const struct fnp_hotspot_method *method,
-		     uint32_t bci, struct known_line *ret)
-{
-	ret->method = method;
-	ret->line = fnp_hotspot_method_line(view, method, bci, &ret->start_line);
-}
-
 static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
 	const struct fnp_hotspot_method *method;
@@ -211,7 +214,9 @@ static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, 
 		return -ENOMEM;
 	known->tier = FNP_RUNTIME_TIER_INTERPRETED;
 	known->mapping = "[jvm interpreter]";
-	set_line(&runtime->view, method, bci, &known->lines[0]);
+	known->lines[0].method = method;
+	known->lines[0].line = fnp_hotspot_method_line(&runtime->view, method, bci,
+						       &known->lines[0].start_line);
 	*ret = known;
 	return 0;
 }
@@ -238,8 +243,13 @@ static int name_compiled(struct fnp_runtime *runtime, const uint64_t *words, str
 		return -ENOMEM;
 	known->mapping = mapping_of_level(code->level);
 	known->tier = code->level ? FNP_RUNTIME_TIER_JIT : FNP_RUNTIME_TIER_NONE;
-	for (size_t i = 0; i < chain->n; i++)
-		set_line(&runtime->view, chain->scopes[i].method, chain->scopes[i].bci, &known->lines[i]);
+	for (size_t i = 0; i < chain->n; i++) {
+		const struct fnp_hotspot_scope *scope = &chain->scopes[i];
+		struct known_line *line = &known->lines[i];
+
+		*line = (struct known_line){.method = scope->method, .line = scope->line};
+		fnp_hotspot_method_line(&runtime->view, scope->method, UINT32_MAX, &line->start_line);
+	}
 	*ret = known;
 	return 0;
 }

@@ -51,6 +51,7 @@ struct fnp_hotspot_place {
 	X(CHUNK_PC, "jdk_internal_vm_StackChunk", "_pc_offset")                                              \
 	X(CHUNK_STACK, "InstanceStackChunkKlass", "_offset_of_stack")                                        \
 	X(NARROW, "", "UseCompressedOops")                                                                   \
+	X(DETAILED, "", "DebugNonSafepoints")                                                                \
 	X(NARROW_BASE, "CompressedOops", "_base")                                                            \
 	X(NARROW_SHIFT, "CompressedOops", "_shift")                                                          \
 	X(OLD_NARROW_BASE, "CompressedOops", "_narrow_oop._base")                                            \
@@ -63,6 +64,7 @@ struct fnp_hotspot_place {
 	X(BLOB_FRAME_COMPLETE, "CodeBlob", "_frame_complete_offset")                                         \
 	X(BLOB_RELOCATION_SIZE, "CodeBlob", "_relocation_size")                                              \
 	X(BLOB_MUTABLE_DATA, "CodeBlob", "_mutable_data")                                                    \
+	X(BLOB_OOP_MAPS, "CodeBlob", "_oop_maps")                                                            \
 	X(BLOB_MUTABLE_SIZE, "CodeBlob", "_mutable_data_size")                                               \
 	X(OLD_METHOD, "CompiledMethod", "_method")                                                           \
 	X(OLD_DEOPT, "CompiledMethod", "_deopt_handler_begin")                                               \
@@ -137,6 +139,7 @@ struct fnp_hotspot_view {
 	struct fnp_hotspot_tables tables;
 	struct fnp_hotspot_layout layout;
 	uint16_t version; /* major */
+	bool is_detailed; /* compiled code is described at every instruction (DebugNonSafepoints) */
 };
 
 /* A method's texts, owned. All zero is empty. */
@@ -210,10 +213,10 @@ int fnp_hotspot_cache_code(struct fnp_hotspot_cache *cache, const struct fnp_hot
 
 /* ---- compiled code (hotspot_scopes.c) ---------------------------------------------------------------------------- */
 
-/* One level of inlining: a method at a bytecode; `bci` UINT32_MAX: not known. */
+/* One level of inlining: a method at a bytecode; `bci` UINT32_MAX, `line` 0: not known. */
 struct fnp_hotspot_scope {
 	const struct fnp_hotspot_method *method;
-	uint32_t bci;
+	uint32_t bci, line;
 	uint32_t caller; /* number of its caller's scope; FNP_HOTSPOT_NO_SCOPE */
 };
 
@@ -225,17 +228,26 @@ struct fnp_hotspot_spot {
 	uint32_t scope; /* the innermost one there; FNP_HOTSPOT_NO_SCOPE */
 };
 
+/* Instructions that stand for one scope, up to an offset; FNP_HOTSPOT_NO_SCOPE or more: the compiled method itself. */
+struct fnp_hotspot_stretch {
+	uint32_t end;
+	uint32_t scope : 31;
+	uint32_t is_vague : 1; /* the line is not known */
+};
+
 struct fnp_hotspot_code {
 	struct fnp_hotspot_code *next; /* of those with equal keys in a cache */
 	uint64_t address;
 	uint32_t compile_id;
-	int level;	/* 1 to 3: C1, 4: C2, 0: a native wrapper */
-	uint32_t start; /* so many bytes stand for nothing but `method` itself */
+	int level;	  /* 1 to 3: C1, 4: C2, 0: a native wrapper */
+	bool is_detailed; /* described between calls and polls, too: spots tell all */
 	const struct fnp_hotspot_method *method;
 	struct fnp_hotspot_spot *spots; /* by offset */
 	size_t n_spots;
 	struct fnp_hotspot_scope *scopes;
 	size_t n_scopes;
+	struct fnp_hotspot_stretch *stretches; /* by offset; none where spots tell all, or nothing is certain */
+	size_t n_stretches;
 };
 
 /* What a place in compiled code stands for. */
@@ -249,6 +261,12 @@ int fnp_hotspot_code_read(struct fnp_hotspot_cache *methods, const struct fnp_ho
 			  uint64_t nmethod, uint32_t compile_id, struct fnp_hotspot_code **ret);
 void fnp_hotspot_code_destroy(struct fnp_hotspot_code *code);
 FNP_DEFINE_CLEANUP(fnp_hotspot_code_destroyp, struct fnp_hotspot_code *, fnp_hotspot_code_destroy)
+
+/*
+ * Fills the stretches of code whose spots and scopes are read, from its instructions. -EOPNOTSUPP: it is too big, or
+ * nothing can be said of it; -ESRCH: its scopes are none.
+ */
+int fnp_hotspot_flow(struct fnp_hotspot_code *code, const uint8_t *bytes, size_t size);
 
 /* `offset` as the walker says it, with FNP_HOTSPOT_LEAF. Needs no process. */
 void fnp_hotspot_code_at(const struct fnp_hotspot_code *code, uint32_t offset, struct fnp_hotspot_chain *ret);

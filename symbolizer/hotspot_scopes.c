@@ -4,8 +4,9 @@
  *
  * The compilers leave descriptions at the places where the JVM may have to look at a frame: calls and safepoints. Each
  * has an offset of code (that behind the call) and leads to a chain of scopes, innermost first, in a stream of numbers:
- * where the caller's scope is, which of the nmethod's metadata is the method, which bytecode. A place between them is
- * described by the next one, which is nearly always right, and exact for every frame but the leaf.
+ * where the caller's scope is, which of the nmethod's metadata is the method, which bytecode. That is exact for every frame
+ * but the leaf, which may be anywhere between them: what it is then its instructions tell (hotspot_flow.c), unless the
+ * JVM was told to describe everything.
  *
  * An nmethod is read whole when it is first seen: places not met yet can then be named when its process is gone.
  */
@@ -15,10 +16,9 @@
 #define PCS_MAX 65536
 #define STREAM_MAX (4 << 20)
 #define SCOPES_MAX 65536
-#define PROLOGUE_MAX 4096
-#define START_BYTES 12	  /* of the first comparison */
-#define LOOP_END_BYTES 24 /* of a comparison and a jump back */
-#define PC_BYTES 16	  /* struct PcDesc: offset of code, of the scope, of objects, flags */
+#define CODE_MAX (1 << 20)
+#define INSTRUCTION_MAX 15
+#define PC_BYTES 16 /* struct PcDesc: offset of code, of the scope, of objects, flags */
 
 /* Where in memory an nmethod's descriptions are. */
 struct parts {
@@ -152,7 +152,7 @@ static int read_scope(struct reading *reading, uint32_t offset, struct fnp_hotsp
 	struct fnp_cursor stream = reading->stream;
 	bool without_zero = reading->view->version >= 20;
 	uint64_t n_metadata = (reading->parts.metadata_end - reading->parts.metadata) / 8, method;
-	uint32_t sender, index, bci;
+	uint32_t sender, index, bci, start;
 	int r = fnp_cursor_seek(&stream, offset);
 
 	r = r ?: fnp_hotspot_unsigned5(&stream, without_zero, &sender);
@@ -164,6 +164,8 @@ static int read_scope(struct reading *reading, uint32_t offset, struct fnp_hotsp
 	r = fnp_hotspot_cache_present(reading->methods, reading->view, method, &ret->method);
 	/* Bit 0 says "execute again"; the bytecode index is kept from -1 on. */
 	ret->bci = (uint32_t)((int32_t)(bci >> 1) - 1);
+	if (r == 0)
+		ret->line = fnp_hotspot_method_line(reading->view, ret->method, ret->bci, &start);
 	return r ?: number_of(reading, sender, &ret->caller);
 }
 
@@ -236,14 +238,28 @@ static int read_head(const struct fnp_hotspot_view *view, uint64_t nmethod, stru
 	return fnp_runtime_read(view->place.pid, nmethod, ret->bytes, sizeof(ret->bytes)) < 0 ? -ESRCH : 0;
 }
 
-/* Where a method begins it is itself, whatever was inlined behind that. */
-static uint32_t start_of(const struct fnp_hotspot_view *view, const struct head *head)
+/* Fills the stretches where the spots do not tell all; code of which nothing is certain has none. */
+static int read_stretches(const struct fnp_hotspot_view *view, const struct head *head,
+			  struct fnp_hotspot_code *code)
 {
-	uint32_t complete = half_of(head, view->layout.blob_complete);
+	const struct fnp_hotspot_layout *l = &view->layout;
+	fnp_autofree uint8_t *bytes = NULL;
+	uint64_t start = word_of(head, l->blob_code), size;
+	int r;
 
-	if (view->layout.flags & FNP_HOTSPOT_COMPLETE_SHORT)
-		complete &= 0xffff;
-	return complete < PROLOGUE_MAX ? complete + START_BYTES + 1 : 0;
+	if (code->is_detailed || code->n_spots == 0)
+		return 0;
+	if (!(l->flags & FNP_HOTSPOT_CODE_POINTERS))
+		start = head->address + (uint32_t)start;
+	/* The last one may be the compiler's end mark, the biggest number that there is. */
+	for (size_t i = code->n_spots; i-- > 0;) {
+		size = (uint64_t)code->spots[i].code + INSTRUCTION_MAX;
+		if (code->spots[i].code != INT32_MAX)
+			break;
+	}
+	r = read_part(view, start, start + size, CODE_MAX, &bytes);
+	r = r ?: fnp_hotspot_flow(code, bytes, size);
+	return r == -ENOMEM ? r : 0;
 }
 
 /* Is the outermost scope of all places the method that was compiled? */
@@ -274,15 +290,19 @@ int fnp_hotspot_code_read(struct fnp_hotspot_cache *methods, const struct fnp_ho
 	code->address = nmethod;
 	code->compile_id = compile_id;
 	code->level = (int8_t)half_of(&head, v[FNP_HOTSPOT_COMPILE_LEVEL]);
-	code->start = start_of(view, &head);
+	code->is_detailed = view->is_detailed;
 	r = fnp_hotspot_cache_present(methods, view, word_of(&head, method_at), &code->method);
 	r = r ?: read_scopes(methods, view, &head, code);
 	if (r == -ENOENT || r == -EOPNOTSUPP)
 		r = 0; /* wrappers of native methods have none */
 	if (r < 0)
 		return r;
-	if (!fits(code) || read_head(view, nmethod, &again) < 0 ||
-	    half_of(&again, v[FNP_HOTSPOT_COMPILE_ID]) != compile_id)
+	if (!fits(code))
+		return -ESRCH;
+	r = read_stretches(view, &head, code);
+	if (r < 0)
+		return r;
+	if (read_head(view, nmethod, &again) < 0 || half_of(&again, v[FNP_HOTSPOT_COMPILE_ID]) != compile_id)
 		return -ESRCH;
 	*ret = TAKE_PTR(code);
 	return 0;
@@ -294,20 +314,16 @@ void fnp_hotspot_code_destroy(struct fnp_hotspot_code *code)
 		return;
 	free(code->spots);
 	free(code->scopes);
+	free(code->stretches);
 	free(code);
 }
 
 /* ---- asking -------------------------------------------------------------------------------------------------- */
 
-/* The places around an offset: the first one at or behind it, and the first of the nearest ones before; or NULL. */
-struct around {
-	const struct fnp_hotspot_spot *next, *before;
-};
-
-static struct around find_around(const struct fnp_hotspot_code *code, uint32_t offset)
+/* The first place at or behind an offset, or NULL. */
+static const struct fnp_hotspot_spot *find_next(const struct fnp_hotspot_code *code, uint32_t offset)
 {
 	size_t low = 0, high = code->n_spots;
-	struct around a = {NULL, NULL};
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -316,66 +332,50 @@ static struct around find_around(const struct fnp_hotspot_code *code, uint32_t o
 		else
 			high = middle;
 	}
-	if (low < code->n_spots)
-		a.next = &code->spots[low];
-	if (low > 0)
-		a.before = &code->spots[--low];
-	while (a.before && low > 0 && code->spots[low - 1].code == a.before->code)
-		a.before = &code->spots[--low];
-	return a;
+	return low < code->n_spots ? &code->spots[low] : NULL;
 }
 
-/* All scopes of a place; none when it has none. */
-static void follow(const struct fnp_hotspot_code *code, const struct fnp_hotspot_spot *spot,
-		   struct fnp_hotspot_chain *ret)
+/* The stretch that an offset lies in, or NULL. */
+static const struct fnp_hotspot_stretch *find_stretch(const struct fnp_hotspot_code *code, uint32_t offset)
 {
-	uint32_t number = spot ? spot->scope : FNP_HOTSPOT_NO_SCOPE;
+	size_t low = 0, high = code->n_stretches;
 
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (code->stretches[middle].end <= offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < code->n_stretches ? &code->stretches[low] : NULL;
+}
+
+/* A scope and its callers; the compiled method itself where there is none. */
+static void follow(const struct fnp_hotspot_code *code, uint32_t number, struct fnp_hotspot_chain *ret)
+{
 	ret->n = 0;
 	while (number < code->n_scopes && ret->n < FNP_RUNTIME_LINES_MAX) {
 		ret->scopes[ret->n++] = code->scopes[number];
 		number = code->scopes[number].caller;
 	}
-}
-
-/* Does `inner` stand for methods inlined into the place that `outer` stands for? */
-static bool is_inside(const struct fnp_hotspot_chain *inner, const struct fnp_hotspot_chain *outer)
-{
-	if (inner->n <= outer->n)
-		return false;
-	for (size_t i = 0; i < outer->n; i++) {
-		if (inner->scopes[inner->n - outer->n + i].method != outer->scopes[i].method)
-			return false;
+	if (ret->n == 0) {
+		ret->scopes[0] = (struct fnp_hotspot_scope){.method = code->method, .bci = UINT32_MAX};
+		ret->n = 1;
 	}
-	return true;
-}
-
-/* A place behind a poll or call, near it: the end of a loop is described by the poll in it, not by what follows. */
-static bool is_loop_end(const struct around *a, uint32_t offset)
-{
-	return a->before && a->next && a->next->code != offset && offset - a->before->code <= LOOP_END_BYTES;
 }
 
 void fnp_hotspot_code_at(const struct fnp_hotspot_code *code, uint32_t code_offset,
 			 struct fnp_hotspot_chain *ret)
 {
 	uint32_t offset = code_offset & ~FNP_HOTSPOT_LEAF;
-	bool is_leaf = code_offset & FNP_HOTSPOT_LEAF;
-	struct around a = find_around(code, offset);
-	struct fnp_hotspot_chain before;
 
-	follow(code, a.next, ret);
-	if (ret->n && is_leaf && is_loop_end(&a, offset)) {
-		follow(code, a.before, &before);
-		if (before.n && (is_inside(&before, ret) || offset - a.before->code <= a.next->code - offset))
-			*ret = before;
-	}
-	if (ret->n && is_leaf && offset < code->start && a.next->code != offset) {
-		ret->scopes[0] = (struct fnp_hotspot_scope){.method = ret->scopes[ret->n - 1].method};
-		ret->n = 1;
-	}
-	if (ret->n == 0) {
-		ret->scopes[0] = (struct fnp_hotspot_scope){.method = code->method, .bci = UINT32_MAX};
-		ret->n = 1;
+	if (!(code_offset & FNP_HOTSPOT_LEAF) || code->is_detailed) {
+		const struct fnp_hotspot_spot *next = find_next(code, offset);
+		follow(code, next ? next->scope : FNP_HOTSPOT_NO_SCOPE, ret);
+	} else {
+		const struct fnp_hotspot_stretch *stretch = find_stretch(code, offset);
+		follow(code, stretch ? stretch->scope : FNP_HOTSPOT_NO_SCOPE, ret);
+		if (!stretch || stretch->is_vague)
+			ret->scopes[0].line = 0;
 	}
 }

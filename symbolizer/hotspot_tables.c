@@ -181,7 +181,7 @@ static int read_published(const struct fnp_hotspot_place *place, const struct pu
  */
 static void read_symbols(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *ret)
 {
-	enum { FIRST = FNP_HOTSPOT_CONTINUATION_RETURN, LAST = FNP_HOTSPOT_NARROW, N = LAST - FIRST + 1 };
+	enum { FIRST = FNP_HOTSPOT_CONTINUATION_RETURN, LAST = FNP_HOTSPOT_DETAILED, N = LAST - FIRST + 1 };
 	struct fnp_object_symbol symbols[N];
 	char texts[N][TEXT_MAX];
 	const char *names[N];
