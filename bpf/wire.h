@@ -78,6 +78,7 @@ enum fnp_truncation_cause { FNP_TRUNCATION_CAUSES(FNP_X_TRUNCATION) FNP_TRUNCATI
  *   NATIVE   value = address to look up: the pc of the leaf and of frames interrupted by a signal, else the return
  *	      address minus one. No further words.
  *   MARKER   value = enum fnp_truncation_cause. Stands where the stack was cut; always room for it.
+ *   LABEL    no frame: value = enum fnp_word_label, something that is known of the sample. No further words.
  *   others   as the runtime's layout header says.
  */
 enum fnp_word_kind {
@@ -86,7 +87,14 @@ enum fnp_word_kind {
 	FNP_WORD_PYTHON = 2,
 	FNP_WORD_HOTSPOT = 3,
 	FNP_WORD_V8 = 4,
+	FNP_WORD_LABEL = 5,
 };
+/* X(NUMBER, NAME, key and text of the label as they stand in files); 0 is none. */
+#define FNP_WORD_LABELS(X)                                                                                   \
+	X(1, GIL_HELD, "gil", "held")                                                                        \
+	X(2, GIL_NOT_HELD, "gil", "not held")
+#define FNP_X_WORD_LABEL(n, name, key, text) FNP_LABEL_##name = n,
+enum fnp_word_label { FNP_WORD_LABELS(FNP_X_WORD_LABEL) FNP_LABEL_MAX };
 #define FNP_WORD_KIND_SHIFT 60
 #define FNP_WORD_MORE_SHIFT 57
 #define FNP_WORD_VALUE_MASK ((1ULL << FNP_WORD_MORE_SHIFT) - 1)

@@ -447,6 +447,8 @@ static int list_locations(struct fnp_profiles *profiles, const struct fnp_frame 
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		int64_t location;
 
+		if (frames[i].kind == FNP_FRAME_MARKER && frames[i].object)
+			continue;
 		r = find_location(profiles, &frames[i], managed, &location);
 		if (r < 0 || location == LOCATION_HIDDEN)
 			continue;
@@ -478,9 +480,33 @@ static size_t frames_of_switch(struct fnp_profiles *profiles, const struct fnp_f
 	return 0;
 }
 
+/* The label that stands among the frames, if one does: one more in `labels`, of which there are *n. */
+static int add_word_label(struct fnp_profiles *profiles, const struct fnp_frame *frames, size_t n_frames,
+			  struct fnp_profile_label *labels, uint32_t *n)
+{
+	static const char *const texts[FNP_LABEL_MAX][2] = {
+#define FNP_X_TEXT(number, name, key, text) [number] = {key, text},
+		FNP_WORD_LABELS(FNP_X_TEXT)
+#undef FNP_X_TEXT
+	};
+	struct fnp_profile_label label = {.unit = FNP_LABEL_TEXT};
+	uint32_t which = 0;
+
+	for (size_t i = 0; i < n_frames && !which; i++)
+		which = frames[i].kind == FNP_FRAME_MARKER ? frames[i].object : 0;
+	if (which == 0 || which >= FNP_LABEL_MAX)
+		return 0;
+	int r = fnp_profile_add_string(profiles->profile, texts[which][0], &label.key);
+	r = r ?: fnp_profile_add_string(profiles->profile, texts[which][1], &label.text);
+	if (r == 0)
+		labels[(*n)++] = label;
+	return r;
+}
+
 static int add_stack(struct fnp_profiles *profiles, const struct fnp_row_stack *one, uint32_t thread_key)
 {
-	struct fnp_profile_label label = {.key = thread_key, .unit = FNP_LABEL_TEXT};
+	struct fnp_profile_label labels[2] = {{.key = thread_key, .unit = FNP_LABEL_TEXT}};
+	uint32_t n_labels = 1;
 	const int64_t values[FNP_PROFILE_VALUES_MAX] = {one->count, (int64_t)one->weight_ns,
 							(int64_t)one->off_cpu_ns, (int64_t)one->run_queue_ns};
 	size_t bytes;
@@ -492,10 +518,11 @@ static int add_stack(struct fnp_profiles *profiles, const struct fnp_row_stack *
 	r = r
 		    ?: fnp_profile_add_string(profiles->profile,
 					      fnp_intern_get_text(profiles->epoch->strings, one->comm),
-					      &label.text);
+					      &labels[0].text);
+	r = r ?: add_word_label(profiles, frames, n, labels, &n_labels);
 	r = r
 		    ?: fnp_profile_add_sample(profiles->profile, profiles->stack.items,
-					      (uint32_t)profiles->stack.len, &label, 1, values);
+					      (uint32_t)profiles->stack.len, labels, n_labels, values);
 	return r ?: fnp_vec_push(&profiles->samples, profiles->profile->last_sample);
 }
 

@@ -190,7 +190,7 @@ static void name_ahead(struct fnp_samples *samples, struct fnp_process *process,
 		more = words[i] >> FNP_WORD_MORE_SHIFT & 7;
 		if (more > n - i - 1)
 			break;
-		if (kind != FNP_WORD_NATIVE && kind != FNP_WORD_MARKER)
+		if (kind != FNP_WORD_NATIVE && kind != FNP_WORD_MARKER && kind != FNP_WORD_LABEL)
 			fnp_runtimes_name(samples->runtimes, process, &words[i], 1 + more);
 	}
 }
@@ -247,6 +247,11 @@ static int push_user(struct fnp_samples *samples, const struct fnp_sample_record
 			break;
 		case FNP_WORD_MARKER:
 			push(samples, (struct fnp_frame){.address = value, .kind = FNP_FRAME_MARKER});
+			break;
+		case FNP_WORD_LABEL:
+			push(samples,
+			     (struct fnp_frame){.object = (uint32_t)FNP_MIN(value, (uint64_t)FNP_LABEL_MAX),
+						.kind = FNP_FRAME_MARKER});
 			break;
 		default:
 			r = push_managed(samples, process, words, 1 + more);

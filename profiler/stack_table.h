@@ -17,7 +17,7 @@ struct fnp_frame {
 	uint64_t address; /* kernel: as it is; native: as the object counts, without object the process's own;
 			     marker: enum fnp_truncation_cause; managed: 0 */
 	uint32_t object;  /* native: number of its file; managed, and native of tier JIT: number of its name
-			     (struct fnp_managed_frame) */
+			     (struct fnp_managed_frame); of a marker not 0: no frame, but an enum fnp_word_label */
 	uint8_t kind;	  /* enum fnp_frame_kind */
 	uint8_t tier;	  /* enum fnp_frame_tier */
 	uint16_t pad;

@@ -511,6 +511,10 @@ int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_run
 		return -EOPNOTSUPP;
 	if (fnp_runtime_symbols(object, names, 1, &type) == 1)
 		layout.code_type = type.address;
+	/* Free-threaded builds have none, or one that comes and goes. */
+	if (id->minor < 12 ? layout.current != 0
+			   : layout.code_type_offset == 8 && (layout.running.offset || layout.running.got))
+		layout.flags |= FNP_PYTHON_GIL;
 	find_tasks(object, id->minor, &layout);
 	*ret = layout;
 	return 0;

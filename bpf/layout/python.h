@@ -38,6 +38,7 @@ enum fnp_python_flags {
 	FNP_PYTHON_INSTRUCTION_POINTER = 1 << 0, /* the frame has a pointer to its instruction, else its index */
 	FNP_PYTHON_INSTRUCTION_DOUBLE = 1 << 1, /* the index counts 2-byte units */
 	FNP_PYTHON_JIT = 1 << 3,		/* it may make code of its own */
+	FNP_PYTHON_GIL = 1 << 4,		/* it tells who has the interpreter lock */
 	FNP_PYTHON_MUSL = 1 << 2, /* the C library keeps thread-specific data as musl does, else as glibc */
 };
 

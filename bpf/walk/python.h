@@ -131,6 +131,28 @@ FNP_INLINE fnp_u64 fnp_python_thread(struct fnp_walk *walk, const struct fnp_pyt
 	return state;
 }
 
+/*
+ * Says whether the thread holds the interpreter lock. To 3.11 the state that does is kept for all threads, later each
+ * thread has a variable that is set while it does. A thread without a state has nothing to do with the lock.
+ */
+FNP_SUBPROGRAM int fnp_python_gil(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
+{
+	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
+	fnp_u64 self = fnp_thread_pointer(), holder;
+
+	if (!walk || !l || !(l->flags & FNP_PYTHON_GIL) || walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_OVER)
+		return 0;
+	if (l->current) {
+		holder = fnp_python_read(walk, l->current + bias);
+		if (holder && fnp_python_read(walk, holder + l->tstate_thread_id) != self)
+			holder = 0;
+	} else {
+		holder = fnp_python_local(walk, l, &l->running, self, bias);
+	}
+	return fnp_walk_push(
+		walk, FNP_WORD(FNP_WORD_LABEL, 0, holder ? FNP_LABEL_GIL_HELD : FNP_LABEL_GIL_NOT_HELD));
+}
+
 /* The frame in a struct on the C stack, and the struct of the caller's native frame. */
 FNP_INLINE void fnp_python_enter(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 cframe)
 {
@@ -369,8 +391,10 @@ FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 	bias = space->runtime[0][1];
 	if (walk->data == FNP_PYTHON_MADE)
 		return fnp_python_made_frame(walk, layout, bias);
-	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW)
+	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW) {
 		fnp_python_begin(walk, layout, bias);
+		fnp_python_gil(walk, layout, bias);
+	}
 	/* Without Python frames for it the loop's frame is shown as what it is. */
 	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_OVER ||
 	    walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW) {

@@ -302,7 +302,8 @@ static int walk_registers(struct live_process *p, const struct user_regs_struct 
 		uint64_t words[8] = {0};
 		for (size_t k = 0; k < n && i + k < walk->n_words; k++)
 			words[k] = walk->words[i + k];
-		name_frame(p, words, n, &ret->frames[ret->n++]);
+		if (words[0] >> FNP_WORD_KIND_SHIFT != FNP_WORD_LABEL)
+			name_frame(p, words, n, &ret->frames[ret->n++]);
 		i += n;
 	}
 	return 0;

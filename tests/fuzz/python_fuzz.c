@@ -110,6 +110,19 @@ static struct fnp_python_layout choose_layout(struct fnp_cursor *c)
 		new.frame_copy = 64;
 		new.code_copies = 224;
 	}
+	if (which & 32) {
+		new.flags |= FNP_PYTHON_GIL;
+		new.tasks = (struct fnp_python_tasks){.coroutine_type = 1,
+						      .task_coroutine = 136,
+						      .task_callback = 24,
+						      .callback_self = 24,
+						      .function_closure = 72,
+						      .coroutine_frame = 72,
+						      .frame_owner = 70,
+						      .frame_top = 64,
+						      .frame_stack = 72,
+						      .awaited_back = 8};
+	}
 	if (which & 4)
 		fnp_cursor_copy(c, &wild, sizeof(wild));
 	return which & 4 ? wild : new;
