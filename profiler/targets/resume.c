@@ -18,6 +18,7 @@ struct fnp_resumer {
 	struct fnp_spaces *spaces;
 	fnp_code_range_vec ranges;
 	struct fnp_walk walk;
+	uint32_t version;		/* of the walk's space: of each attempt another */
 	struct fnp_v8_layout v8_layout; /* for a heap that has changed since */
 	/* The copy of the stack that is walked. */
 	uint64_t stack_start;
@@ -163,12 +164,47 @@ static void run(struct fnp_walk *walk)
 	fnp_walk_end(walk);
 }
 
+/* Rules that a walk remembers are of its process and time: none is found again by another one. */
+static uint32_t next_version(struct fnp_resumer *resumer)
+{
+	if (++resumer->version == 0) {
+		memset(resumer->walk.cache, 0, sizeof(resumer->walk.cache));
+		memset(resumer->walk.leaves, 0, sizeof(resumer->walk.leaves));
+		resumer->version = 1;
+	}
+	return resumer->version;
+}
+
+/* The walkers of runtimes, with the layouts that they had when the sample was taken. */
+static void switch_on(struct fnp_resumer *resumer, const struct fnp_process *process,
+		      const struct fnp_resume_stack *stack)
+{
+	if (stack->hotspot_layout)
+		resumer->hotspot = *stack->hotspot_layout;
+	/* Frames in the heap are not what they were any more. */
+	resumer->hotspot.flags &= (fnp_u16)~FNP_HOTSPOT_CHUNKS;
+	if (stack->v8_layout)
+		resumer->v8_layout = *stack->v8_layout;
+	resumer->v8_layout.late = 1;
+	resumer->code_pid = process->exited ? 0 : (pid_t)process->pid;
+	resumer->live_pid = stack->hotspot_layout || stack->v8_layout ? resumer->code_pid : 0;
+	fnp_walk_python_on = true;
+	fnp_walk_hotspot_on = stack->hotspot_layout != NULL;
+	fnp_walk_v8_on = stack->v8_layout != NULL;
+}
+
+static void switch_off(void)
+{
+	fnp_walk_python_on = fnp_walk_hotspot_on = fnp_walk_v8_on = false;
+}
+
 /* One attempt with what is loaded now. */
 static int attempt(struct fnp_resumer *resumer, const struct fnp_process *process,
 		   const struct fnp_resume *resume, const struct fnp_resume_stack *stack, uint32_t n_words)
 {
-	struct fnp_space space = {.first = 0, .count = (uint32_t)resumer->ranges.len, .version = 1};
-	struct fnp_space_ref ref = {.space = 0, .version = 1};
+	uint32_t version = next_version(resumer);
+	struct fnp_space space = {.first = 0, .count = (uint32_t)resumer->ranges.len, .version = version};
+	struct fnp_space_ref ref = {.space = 0, .version = version};
 	struct fnp_tables *tables = fnp_spaces_tables(resumer->spaces);
 	const struct fnp_table *shown;
 	const struct fnp_walk_arena *arenas;
@@ -199,22 +235,11 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 				   .n_arenas = n_arenas,
 				   .read = read_stack,
 				   .context = resumer};
-	if (stack->hotspot_layout)
-		resumer->hotspot = *stack->hotspot_layout;
-	/* Frames in the heap are not what they were any more. */
-	resumer->hotspot.flags &= (fnp_u16)~FNP_HOTSPOT_CHUNKS;
 	fnp_walk_env = &env;
-	fnp_walk_python_on = true;
-	fnp_walk_hotspot_on = stack->hotspot_layout != NULL;
-	resumer->code_pid = process->exited ? 0 : (pid_t)process->pid;
-	fnp_walk_v8_on = stack->v8_layout != NULL;
-	if (stack->v8_layout)
-		resumer->v8_layout = *stack->v8_layout;
-	resumer->v8_layout.late = 1;
-	resumer->live_pid = stack->hotspot_layout || stack->v8_layout ? resumer->code_pid : 0;
+	switch_on(resumer, process, stack);
 	restore(&resumer->walk, resume, process->pid, stack, n_words);
 	run(&resumer->walk);
-	fnp_walk_python_on = fnp_walk_hotspot_on = fnp_walk_v8_on = false;
+	switch_off();
 	fnp_walk_env = NULL;
 	fnp_tables_unlock(tables);
 	return 0;
@@ -245,8 +270,6 @@ int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *proc
 	r = fnp_spaces_ranges_at(resumer->spaces, process, time_ns, &resumer->ranges);
 	for (int i = 0; r == 0 && i < TABLES_MAX; i++) {
 		before = missing;
-		/* A walk that was cached under this version would be of another time. */
-		memset(resumer->walk.cache, 0, sizeof(resumer->walk.cache));
 		r = attempt(resumer, process, &resume, stack, kept);
 		missing = r == 0 ? missing_table(resumer) : 0;
 		if (missing == 0 || missing == before)

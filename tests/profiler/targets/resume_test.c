@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walks that user space ends, over made mappings and a made stack: code without a file is walked by frame pointers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "profiler/targets/resume.h"
+
+#define CODE 0x10000
+#define STACK 0x7000
+#define WORDS 32
+
+struct world {
+	struct fnp_objects *objects;
+	struct fnp_processes *processes;
+	struct fnp_spaces *spaces;
+	struct fnp_process *process;
+	struct fnp_resumer *resumer;
+};
+
+struct section {
+	struct fnp_resume resume;
+	uint64_t stack[WORDS];
+};
+
+static int set_up(void **state)
+{
+	struct fnp_spaces_fds none = {-1, -1, -1, -1, -1};
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	assert_int_equal(fnp_objects_create(&w->objects), 0);
+	assert_int_equal(fnp_processes_create(w->objects, &w->processes), 0);
+	assert_int_equal(fnp_spaces_create(&none, w->objects, &w->spaces), 0);
+	assert_int_equal(fnp_processes_add(w->processes, (uint32_t)getpid(), 0, &w->process), 0);
+	assert_int_equal(fnp_resumer_create(w->spaces, &w->resumer), 0);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	fnp_resumer_destroy(w->resumer);
+	fnp_processes_destroy(w->processes);
+	fnp_spaces_destroy(w->spaces);
+	fnp_objects_destroy(w->objects);
+	free(w);
+	return 0;
+}
+
+/* A leaf in CODE whose frame pointer is 16 bytes above its sp; its caller, in CODE as well, is the first frame. */
+static struct section two_frames(void)
+{
+	struct section section = {.resume = {.pc = CODE + 0x10,
+					     .sp = STACK,
+					     .fp = STACK + 16,
+					     .stack = STACK,
+					     .stack_bytes = sizeof(section.stack),
+					     .exact = 1,
+					     .leaf = 1}};
+
+	section.stack[2] = STACK + 64;
+	section.stack[3] = CODE + 0x101;
+	return section;
+}
+
+static struct fnp_resume_stack walk(struct world *w, const struct section *section, uint64_t time_ns)
+{
+	static const uint64_t none[1];
+	struct fnp_resume_stack stack = {.words = none, .may_wait = true};
+
+	assert_int_equal(fnp_resumer_walk(w->resumer, w->process, time_ns, section, sizeof(*section), &stack),
+			 0);
+	return stack;
+}
+
+static void map_code(struct world *w, uint64_t from_ns)
+{
+	struct fnp_mapping mapping = {.start = CODE, .end = CODE + 0x10000, .from_ns = from_ns};
+
+	assert_int_equal(fnp_vec_push(&w->process->mappings, mapping), 0);
+}
+
+static void frames_of_code_without_a_file_are_walked_to_the_root(void **state)
+{
+	struct section section = two_frames();
+	struct fnp_resume_stack stack;
+
+	map_code(*state, 10);
+	stack = walk(*state, &section, 20);
+	assert_int_equal(stack.truncation, FNP_TRUNCATION_NONE);
+	assert_int_equal(stack.n_words, 2);
+	assert_int_equal(stack.words[0], FNP_WORD(FNP_WORD_NATIVE, 0, CODE + 0x10));
+	assert_int_equal(stack.words[1], FNP_WORD(FNP_WORD_NATIVE, 0, CODE + 0x100));
+}
+
+static void what_an_earlier_walk_remembered_is_not_believed(void **state)
+{
+	struct section section = two_frames();
+	struct fnp_resume_stack stack;
+
+	map_code(*state, 10);
+	for (int i = 0; i < 3; i++)
+		walk(*state, &section, 20);
+	/* Before it was mapped. */
+	stack = walk(*state, &section, 5);
+	assert_int_equal(stack.truncation, FNP_TRUNCATION_NO_MAPPING);
+	assert_int_equal(stack.n_words, 2);
+	assert_int_equal(stack.words[1], FNP_WORD(FNP_WORD_MARKER, 0, FNP_TRUNCATION_NO_MAPPING));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(frames_of_code_without_a_file_are_walked_to_the_root, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(what_an_earlier_walk_remembered_is_not_believed, set_up,
+						tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
