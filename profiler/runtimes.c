@@ -309,7 +309,9 @@ void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *proc
 {
 	struct fnp_runtime_mapping mappings[MAPPINGS_MAX];
 	struct fnp_runtime_match matches[FNP_RUNTIME_MATCHES_MAX];
-	struct fnp_runtime_process view = {.pid = (pid_t)process->pid, .mappings = mappings};
+	struct fnp_runtime_process view = {.pid = (pid_t)process->pid,
+					   .mappings = mappings,
+					   .source_maps = runtimes->options.source_maps};
 	const struct attached *attached = process->runtime;
 	size_t n;
 

@@ -19,6 +19,7 @@ struct fnp_runtimes_options {
 	/* The file descriptor of a walker's map of layouts, by its name; negative: that walker is not loaded. */
 	int (*layouts_fd)(void *self, const char *name);
 	void *self;
+	bool source_maps; /* see struct fnp_runtime_process */
 };
 
 int fnp_runtimes_create(const struct fnp_runtimes_options *options, struct fnp_runtimes **ret);

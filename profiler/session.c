@@ -235,6 +235,7 @@ static int prepare(struct session *s)
 		.probes = s->options->probes,
 		.n_probes = s->options->n_probes,
 		.debuginfod = s->options->debuginfod,
+		.source_maps = s->options->source_maps,
 		.self = s,
 	};
 	int r = take_signals(s);

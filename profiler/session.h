@@ -24,6 +24,7 @@ struct fnp_session_options {
 	size_t n_probes;
 	bool debuginfod;      /* debug data is asked for at its servers */
 	char *const *command; /* ended by NULL; NULL without a command */
+	bool source_maps;     /* JavaScript by the names and lines of what it was made of */
 	bool always_summary;  /* say the closing summary also where there is no terminal */
 };
 

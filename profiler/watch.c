@@ -157,8 +157,11 @@ static int layouts_fd(void *self, const char *name)
 
 static int create_runtimes(struct fnp_watch *watch)
 {
-	struct fnp_runtimes_options options = {
-		.objects = watch->objects, .spaces = watch->spaces, .layouts_fd = layouts_fd, .self = watch};
+	struct fnp_runtimes_options options = {.objects = watch->objects,
+					       .spaces = watch->spaces,
+					       .layouts_fd = layouts_fd,
+					       .self = watch,
+					       .source_maps = watch->options.source_maps};
 
 	return fnp_runtimes_create(&options, &watch->runtimes);
 }

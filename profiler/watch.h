@@ -26,7 +26,8 @@ struct fnp_watch_options {
 	int64_t period_ns;
 	const char *const *probes; /* "provider:probe", asked for by name; not owned */
 	size_t n_probes;
-	bool debuginfod; /* debug data is asked for at its servers */
+	bool debuginfod;  /* debug data is asked for at its servers */
+	bool source_maps; /* see struct fnp_runtime_process */
 	/* A closed row with its profile; neither is kept. */
 	int (*write)(void *self, const struct fnp_row *row, const struct fnp_profile *profile);
 	/* A process is over, or the recording is: what it used in all. */

@@ -42,6 +42,7 @@ struct fnp_runtime_process {
 	pid_t pid;
 	const struct fnp_runtime_mapping *mappings; /* ordered by address */
 	size_t n_mappings;
+	bool source_maps; /* names and lines of what its code was translated from, where that is said */
 };
 
 /* Where in a process a runtime was found. */

@@ -99,7 +99,7 @@ static int attach(const struct fnp_runtime_process *process, const struct fnp_ru
 			"%s (%s) does not publish what is needed to walk its JavaScript frames: its native "
 			"frames are shown",
 			match->id.text, fnp_object_name(match->object));
-	r = r ?: fnp_v8_scripts_create(&runtime->scripts);
+	r = r ?: fnp_v8_scripts_create(process->source_maps, &runtime->scripts);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(runtime);
@@ -175,6 +175,25 @@ static struct known *create(const uint64_t *words, size_t n_lines)
 	return known;
 }
 
+/* The rest of a line whose file and first line are those of the source. */
+static int set_original(const struct fnp_v8_script *script, const struct fnp_v8_function *function,
+			int32_t position, struct known_line *ret)
+{
+	fnp_autofree char *file = NULL;
+	const char *name;
+	uint32_t line;
+
+	/* What a bundler took in from another file has no line of this one. */
+	if (fnp_v8_script_original(script, position, &file, &line) == 0 && strcmp(file, ret->file) == 0)
+		ret->line = line;
+	name = function->name ? fnp_v8_script_original_name(script, function->start, function->name) : NULL;
+	if (!name)
+		return 0;
+	free(ret->name);
+	ret->name = strdup(name);
+	return ret->name ? 0 : -ENOMEM;
+}
+
 /* One line of a frame: a function, at a position of its script's source. */
 static int set_line(struct fnp_runtime *runtime, const struct fnp_v8_function *function, int32_t position,
 		    struct known_line *ret)
@@ -187,6 +206,8 @@ static int set_line(struct fnp_runtime *runtime, const struct fnp_v8_function *f
 	if (fnp_v8_scripts_get(runtime->scripts, &runtime->view, function->script,
 			       (uint32_t)(function->ids >> 32), &script) < 0)
 		return 0;
+	if (fnp_v8_script_original(script, function->start, &ret->file, &ret->start_line) == 0)
+		return set_original(script, function, position, ret);
 	ret->file = strdup(fnp_v8_script_file(script));
 	ret->start_line = fnp_v8_script_line(script, function->start);
 	ret->line = fnp_v8_script_line(script, position);

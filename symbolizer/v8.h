@@ -119,6 +119,7 @@ struct fnp_v8_tables {
 	uint16_t wasm_size, wasm_index;			  /* of a WasmCode; 0: not known */
 	/* Addresses as the file counts them; 0: not known. */
 	uint64_t wasm_manager; /* of the pointer to it */
+	uint64_t builtins_at;  /* of the pointer to them, where they are not known otherwise */
 	uint64_t builtins, builtins_size, trampoline, trampoline_end;
 };
 
@@ -193,7 +194,8 @@ int fnp_v8_function_read(const struct fnp_v8_view *view, uint64_t shared, struct
 
 struct fnp_v8_scripts;
 
-int fnp_v8_scripts_create(struct fnp_v8_scripts **ret);
+/* `source_maps`: what scripts were made of is looked for, too. */
+int fnp_v8_scripts_create(bool source_maps, struct fnp_v8_scripts **ret);
 void fnp_v8_scripts_destroy(struct fnp_v8_scripts *scripts);
 
 struct fnp_v8_script;
@@ -207,6 +209,45 @@ const char *fnp_v8_script_file(const struct fnp_v8_script *script);
 
 /* The line of a position in its source, from 1 on; 0 when that is not known. */
 uint32_t fnp_v8_script_line(const struct fnp_v8_script *script, int32_t position);
+
+/*
+ * What a position was made of, by the script's source map: file, owned, and line. -ENOENT: it has none, or does not say.
+ */
+int fnp_v8_script_original(const struct fnp_v8_script *script, int32_t position, char **ret_file,
+			   uint32_t *ret_line);
+
+/* What the function that starts there, and is called `name` in the script, was called in the source; NULL: the same. */
+const char *fnp_v8_script_original_name(const struct fnp_v8_script *script, int32_t start, const char *name);
+
+/* ---- source maps (v8_source.c) ------------------------------------------------------------------------------ */
+
+struct fnp_v8_source;
+
+/* The characters of a script, `width` bytes each. */
+struct fnp_v8_text {
+	const uint8_t *bytes;
+	size_t length;
+	unsigned width;
+};
+
+/* Where a function begins: at its parameters. Line and column from 0 on. */
+struct fnp_v8_start {
+	uint32_t position, line, column;
+};
+
+/* The source map of a script of this name. -ENOENT, -EBADMSG: none that can be read. */
+int fnp_v8_source_open(pid_t pid, const char *script, const struct fnp_v8_text *text,
+		       struct fnp_v8_source **ret);
+void fnp_v8_source_destroy(struct fnp_v8_source *source);
+
+/* Bytes of memory that it takes. */
+size_t fnp_v8_source_size(const struct fnp_v8_source *source);
+
+/* Line and column from 0 on; the file is owned, its line is from 1 on. -ENOENT. */
+int fnp_v8_source_place(const struct fnp_v8_source *source, uint32_t line, uint32_t column, char **ret_file,
+			uint32_t *ret_line);
+const char *fnp_v8_source_name(const struct fnp_v8_source *source, const struct fnp_v8_start *start,
+			       const char *name);
 
 /* ---- code --------------------------------------------------------------------------------------------------- */
 

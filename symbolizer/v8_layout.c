@@ -114,6 +114,45 @@ static void read_wasm(const struct fnp_object *object, const struct fnp_object_s
 	}
 }
 
+/* What an accessor takes the address of: lea rax, [rip + N]; 0: it does something else. What comes then is at `ret_rest`. */
+static uint64_t taken_address(const struct fnp_object *object, const struct fnp_object_symbol *symbol,
+			      const uint8_t **ret_rest)
+{
+	const uint8_t *code;
+	int32_t distance;
+	size_t at = 0;
+
+	if (!symbol->address || fnp_object_read_address(object, symbol->address, 16, &code) < 0)
+		return 0;
+	if (memcmp(code, "\x55\x48\x89\xe5", 4) == 0) /* push rbp; mov rbp, rsp */
+		at = 4;
+	if (memcmp(code + at, "\x48\x8d\x05", 3) != 0)
+		return 0;
+	memcpy(&distance, code + at + 3, sizeof(distance));
+	*ret_rest = code + at + 7;
+	return symbol->address + at + 7 + (uint64_t)distance;
+}
+
+/* A stripped library still exports two functions that say where the embedded builtins are, and how many bytes. */
+static void find_builtins_by_accessors(const struct fnp_object *object, struct fnp_v8_tables *ret)
+{
+	static const char *const names[] = {"_ZN2v88internal23DefaultEmbeddedBlobCodeEv",
+					    "_ZN2v88internal27DefaultEmbeddedBlobCodeSizeEv"};
+	struct fnp_object_symbol symbols[FNP_ARRAY_SIZE(names)];
+	const uint8_t *then;
+	uint64_t start, size;
+
+	fnp_runtime_exports(object, names, FNP_ARRAY_SIZE(names), symbols);
+	size = taken_address(object, &symbols[1], &then);
+	if (!size || memcmp(then, "\x8b\x00", 2) != 0) /* mov eax, [rax] */
+		return;
+	start = taken_address(object, &symbols[0], &then);
+	if (!start || memcmp(then, "\x48\x8b\x00", 3) != 0) /* mov rax, [rax] */
+		return;
+	ret->builtins_at = start;
+	ret->builtins_size = (uint32_t)value_at(object, size);
+}
+
 /* The embedded builtins, and how long bytecodes are, by symbols that a stripped file does not have. */
 static void find_builtins(const struct fnp_object *object, uint16_t node_major, struct fnp_v8_tables *ret)
 {
@@ -130,8 +169,10 @@ static void find_builtins(const struct fnp_object *object, uint16_t node_major, 
 	read_bytecode_sizes(object, &symbols[4], ret);
 	read_wasm(object, &symbols[5], node_major, ret);
 	start = symbols[0].address ?: symbols[1].address;
-	if (!start || !symbols[2].address)
+	if (!start || !symbols[2].address) {
+		find_builtins_by_accessors(object, ret);
 		return;
+	}
 	ret->builtins = start;
 	ret->builtins_size = (uint32_t)value_at(object, symbols[2].address);
 	if (symbols[3].address >= start && symbols[3].address - start < ret->builtins_size) {
@@ -196,10 +237,8 @@ int fnp_v8_tables_read(const struct fnp_object *object, uint16_t node_major, str
 	/* Electron and Deno keep pointers in 32 bits. */
 	if (t.values[FNP_V8_TAGGED_SIZE] != 8 || t.values[FNP_V8_SMI_SHIFT] != 31)
 		return -EOPNOTSUPP;
-	/* Nothing that is published tells of this change, and where between these two it came is not known. */
-	if (node_major == 25)
-		return -EOPNOTSUPP;
-	t.position_shift = node_major >= 26;
+	/* Nothing that is published tells of this change; 25.0 and 25.9 have it. */
+	t.position_shift = node_major >= 25;
 	find_builtins(object, node_major, &t);
 	int r = find_shape(&t);
 	if (r == 0)
@@ -338,11 +377,11 @@ static void look_for_builtins(const struct mapping *m, bool in_range, struct fnp
 
 	if (fnp_object_address_of_offset(object, m->offset, &address) < 0)
 		return;
-	if (!t->builtins_size && in_range) {
+	if (!t->builtins && in_range) {
 		t->builtins = address;
 		t->builtins_size = m->end - m->start;
 	}
-	if (!t->builtins_size)
+	if (!t->builtins)
 		return;
 	if (address > t->builtins || m->end - m->start < t->builtins_size ||
 	    t->builtins - address > m->end - m->start - t->builtins_size)
@@ -383,6 +422,19 @@ static void take_mapping(struct scan *scan, const struct mapping *m, bool is_own
 	run->end = m->end;
 }
 
+/* Where the pointer to the builtins leads, once the dynamic linker has set it. */
+static void follow_builtins(pid_t pid, uint64_t bias, const struct fnp_object *object, struct fnp_v8_tables *t)
+{
+	const uint8_t *bytes;
+	uint64_t address;
+
+	if (t->builtins || !t->builtins_at ||
+	    fnp_runtime_read(pid, t->builtins_at + bias, &address, sizeof(address)) < 0 || address < bias ||
+	    fnp_object_read_address(object, address - bias, t->builtins_size, &bytes) < 0)
+		return;
+	t->builtins = address - bias;
+}
+
 int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *tables, uint64_t bias,
 		       const struct fnp_object *object, struct fnp_v8_places *ret)
 {
@@ -392,6 +444,7 @@ int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *tables, uint64_t b
 	char path[64], *rest = NULL;
 	int r;
 
+	follow_builtins(pid, bias, object, &scan.tables);
 	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	r = fnp_file_read_at(AT_FDCWD, path, 16 << 20, &text);
 	if (r < 0)
@@ -403,7 +456,7 @@ int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *tables, uint64_t b
 			take_mapping(&scan, &m, name && strstr(line, name));
 	}
 	close_run(&scan.run, &scan.places);
-	if (scan.tables.builtins_size)
+	if (scan.tables.builtins)
 		add_builtins(scan.tables.builtins + bias, &scan.tables, &scan.places);
 	*ret = scan.places;
 	return 0;

@@ -10,6 +10,7 @@
 #define SCRIPTS_MAX 4096
 #define SOURCE_MAX (32 << 20)
 #define FILE_MAX_CHARACTERS 256
+#define MAPS_MAX_BYTES ((size_t)128 << 20)
 
 struct fnp_v8_script {
 	struct fnp_v8_script *next;
@@ -20,19 +21,23 @@ struct fnp_v8_script {
 	char *file;
 	uint32_t *ends; /* of its lines, ascending; NULL: not known */
 	size_t n_ends;
+	struct fnp_v8_source *made_of; /* NULL: itself, as far as is known */
 };
 
 struct fnp_v8_scripts {
 	struct fnp_map all; /* id to a list */
 	size_t n;
+	bool source_maps;
+	size_t map_bytes; /* of all source maps */
 };
 
-int fnp_v8_scripts_create(struct fnp_v8_scripts **ret)
+int fnp_v8_scripts_create(bool source_maps, struct fnp_v8_scripts **ret)
 {
 	struct fnp_v8_scripts *scripts = calloc(1, sizeof(*scripts));
 
 	if (!scripts)
 		return -ENOMEM;
+	scripts->source_maps = source_maps;
 	*ret = scripts;
 	return 0;
 }
@@ -41,6 +46,7 @@ static void script_destroy(struct fnp_v8_script *script)
 {
 	if (!script)
 		return;
+	fnp_v8_source_destroy(script->made_of);
 	free(script->file);
 	free(script->ends);
 	free(script);
@@ -56,7 +62,7 @@ static void forget_all(struct fnp_v8_scripts *scripts)
 		}
 	}
 	fnp_map_deinit(&scripts->all);
-	*scripts = (struct fnp_v8_scripts){0};
+	*scripts = (struct fnp_v8_scripts){.source_maps = scripts->source_maps};
 }
 
 void fnp_v8_scripts_destroy(struct fnp_v8_scripts *scripts)
@@ -82,7 +88,18 @@ static bool ends_line(const uint8_t *bytes, size_t i, size_t length, unsigned wi
 	return c == '\n' || c == 0x2028 || c == 0x2029;
 }
 
-static int count_lines(const struct fnp_v8_view *view, struct fnp_v8_script *script)
+/* One that cannot be read, or has no more room, is as good as none. */
+static void open_map(const struct fnp_v8_view *view, struct fnp_v8_scripts *scripts,
+		     const struct fnp_v8_text *text, struct fnp_v8_script *script)
+{
+	if (!scripts->source_maps || scripts->map_bytes > MAPS_MAX_BYTES || script->line_offset != 0 ||
+	    fnp_v8_source_open(view->pid, script->file ?: "", text, &script->made_of) < 0)
+		return;
+	scripts->map_bytes += fnp_v8_source_size(script->made_of);
+}
+
+static int count_lines(const struct fnp_v8_view *view, struct fnp_v8_scripts *scripts,
+		       struct fnp_v8_script *script)
 {
 	fnp_autofree uint8_t *bytes = NULL;
 	size_t length, n = 0;
@@ -101,6 +118,8 @@ static int count_lines(const struct fnp_v8_view *view, struct fnp_v8_script *scr
 			script->ends[script->n_ends++] = (uint32_t)i;
 	}
 	script->ends[script->n_ends++] = (uint32_t)length;
+	open_map(view, scripts, &(struct fnp_v8_text){.bytes = bytes, .length = length, .width = width},
+		 script);
 	return 0;
 }
 
@@ -170,7 +189,7 @@ int fnp_v8_scripts_get(struct fnp_v8_scripts *scripts, const struct fnp_v8_view 
 			found->source = source;
 	}
 	if (!found) {
-		r = count_lines(view, new);
+		r = count_lines(view, scripts, new);
 		r = r == -ENOMEM ? r : add(scripts, new);
 		if (r < 0)
 			return r;
@@ -185,12 +204,13 @@ const char *fnp_v8_script_file(const struct fnp_v8_script *script)
 	return script->file ?: "";
 }
 
-uint32_t fnp_v8_script_line(const struct fnp_v8_script *script, int32_t position)
+/* The index of the line of a position; n_ends: not known. */
+static size_t find_line(const struct fnp_v8_script *script, int32_t position)
 {
 	size_t low = 0, high = script->n_ends;
 
 	if (position < 0 || script->n_ends == 0 || (uint32_t)position > script->ends[script->n_ends - 1])
-		return 0;
+		return script->n_ends;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		if (script->ends[middle] < (uint32_t)position)
@@ -198,6 +218,44 @@ uint32_t fnp_v8_script_line(const struct fnp_v8_script *script, int32_t position
 		else
 			high = middle;
 	}
-	int64_t line = (int64_t)low + script->line_offset + 1;
+	return low;
+}
+
+uint32_t fnp_v8_script_line(const struct fnp_v8_script *script, int32_t position)
+{
+	size_t at = find_line(script, position);
+
+	if (at >= script->n_ends)
+		return 0;
+	int64_t line = (int64_t)at + script->line_offset + 1;
 	return line > 0 && line < INT32_MAX ? (uint32_t)line : 0;
+}
+
+/* -ENOENT: it is nowhere. */
+static int find_place(const struct fnp_v8_script *script, int32_t position, struct fnp_v8_start *ret)
+{
+	size_t at = script->made_of ? find_line(script, position) : script->n_ends;
+
+	if (at >= script->n_ends)
+		return -ENOENT;
+	*ret = (struct fnp_v8_start){.position = (uint32_t)position,
+				     .line = (uint32_t)at,
+				     .column = (uint32_t)position - (at ? script->ends[at - 1] + 1 : 0)};
+	return 0;
+}
+
+int fnp_v8_script_original(const struct fnp_v8_script *script, int32_t position, char **ret_file,
+			   uint32_t *ret_line)
+{
+	struct fnp_v8_start at;
+	int r = find_place(script, position, &at);
+
+	return r ?: fnp_v8_source_place(script->made_of, at.line, at.column, ret_file, ret_line);
+}
+
+const char *fnp_v8_script_original_name(const struct fnp_v8_script *script, int32_t start, const char *name)
+{
+	struct fnp_v8_start at;
+
+	return find_place(script, start, &at) < 0 ? NULL : fnp_v8_source_name(script->made_of, &at, name);
 }

@@ -35,6 +35,7 @@ struct request {
 	struct fnp_option_list probes;
 	uint64_t rate_hz, duration_s;
 	bool debuginfod;
+	bool source_maps;
 	struct fnp_arguments command;
 };
 
@@ -52,6 +53,8 @@ static int parse(int argc, char **argv, struct request *request)
 		 FNP_OPTION_LIST, &request->probes},
 		{0, "debuginfod", NULL, "fetch debug data: tells build ids to the servers of $DEBUGINFOD_URLS",
 		 FNP_OPTION_FLAG, &request->debuginfod},
+		{0, "source-maps", NULL, "JavaScript by the names and lines of what it was made of",
+		 FNP_OPTION_FLAG, &request->source_maps},
 		{'d', "duration", "SECONDS", "end after this time", FNP_OPTION_NUMBER, &request->duration_s,
 		 1, DURATION_S_MAX},
 	};
@@ -110,6 +113,7 @@ static int run(int argc, char **argv)
 		.n_probes = request.probes.n,
 		.debuginfod = request.debuginfod,
 		.duration_ns = request.duration_s * FNP_NS_PER_S,
+		.source_maps = request.source_maps,
 		.command = request.command.n > 0 ? request.command.items : NULL,
 	});
 }
@@ -117,7 +121,7 @@ static int run(int argc, char **argv)
 const struct fnp_command_ops fnp_command_record = {
 	.name = "record",
 	.synopsis = "fnprof record [-o DIR] [-F HZ] [-p PID,...] [-d SECONDS] [--usdt PROVIDER:PROBE] "
-		    "[--debuginfod] [-- CMD ARG...]",
+		    "[--debuginfod] [--source-maps] [-- CMD ARG...]",
 	.description = "profile a command, processes, or every function of this host",
 	.details = "With CMD: it and all that it starts, until it ends. With -p: these processes and all "
 		   "that they\n"

@@ -8,6 +8,7 @@ is tried, FNPROF_TEST_NODES adds others (programs, separated by colons).
 --version=N tries the newest Node.js N of npm, kept in the user's cache. It
 prints a line for each Node.js, way to run it and program; with --cpu-prof the figure of Node's own profiler beside it.
 """
+import base64
 import functools
 import glob
 import json
@@ -235,37 +236,36 @@ def cpu_prof(node, way, program, ms):
     return f"--cpu-prof: {good / max(total, 1):.1%} to the leaf"
 
 
-def record(node, programs, way, ms, out):
-    """Runs programs at once and records them: {program: its process}, and what is wrong, as a list of texts."""
-    processes = {p: start(node, WAYS[way], p, ms) for p in programs}
+def record_all(processes, out, options=()):
+    """Records processes that wait for a line, from then on until they end; what is wrong, as a list of texts."""
     time.sleep(.2)
-    pids = ",".join(str(x.pid) for x in processes.values())
-    recorder = subprocess.Popen([FNPROF, "record", "-F", "999", "-o", out, "-p", pids], stderr=subprocess.PIPE, text=True)
+    pids = ",".join(str(x.pid) for x in processes)
+    recorder = subprocess.Popen([FNPROF, "record", "-F", "999", "-o", out, "-p", pids, *options], stderr=subprocess.PIPE,
+                                text=True)
     for _ in range(100):
         if os.path.exists(os.path.join(out, "index.jsonl")):
             break
         time.sleep(.1)
     time.sleep(READ_TABLES_S)
-    for x in processes.values():
+    for x in processes:
         if x.poll() is None:
             x.stdin.write("go\n")
             x.stdin.flush()
     problems = []
-    for program, x in processes.items():
+    for x in processes:
         error = x.communicate()[1]
         if x.returncode != 0:
-            problems.append(f"{version_of(node)} {way} {program}: failed: {error[-300:]}")
+            problems.append(f"{' '.join(x.args)}: failed: {(error or '')[-300:]}")
     said = recorder.communicate()[1]
-    if recorder.returncode != 0:
-        problems.append(f"{version_of(node)} {way}: {said.strip()[-300:]}")
-    return processes, problems
+    return problems + ([said.strip()[-300:]] if recorder.returncode != 0 else [])
 
 
 def run(node, programs, way, ms, beside):
     """Records programs at once; what is wrong with them, as a list of texts."""
     with tempfile.TemporaryDirectory() as scratch:
         out = os.path.join(scratch, "out")
-        processes, problems = record(node, programs, way, ms, out)
+        processes = {p: start(node, WAYS[way], p, ms) for p in programs}
+        problems = record_all(processes.values(), out)
         rows = {}
         if os.path.exists(os.path.join(out, "index.jsonl")):
             with open(os.path.join(out, "index.jsonl"), encoding="utf-8") as f:
@@ -303,6 +303,79 @@ def check(node, program, way, ms, beside, out, row):
     if leaf / total < LEAF.get(program, 0) * (.8 if way == "ignition" else 1):
         problems.append(f"{label}: only {leaf / total:.1%} in the leaf")
     return problems
+
+
+# A bundle as a minifier leaves it: what it was made of stands in marks, taken out before it runs.
+BUNDLE = """const ${spinner@3}a=(n)=>{let s=0;for(let i=0;i<n;i++)${@6}s=(s*31+i)|0;return s;};
+async function ${serve@9}b(n){await null;return ${@11}a(n)+${@12}a(n);}
+class ${Shop@14}c{${@15}sell(n){return ${@16}b(n);}}
+process.stdin.once("data",async function(){process.stdin.destroy();const e=Date.now()+MS;while(Date.now()<e)await new c().sell(1e5);});
+"""
+
+
+def bundle(ms):
+    """The script, and its source map."""
+    names, text, mappings, last = [], "", "", [0, 0, 0, 0, 0]
+
+    def number(n):
+        n, digits = -n * 2 + 1 if n < 0 else n * 2, ""
+        while True:
+            digits += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[n % 32 + (32 if n > 31 else 0)]
+            n //= 32
+            if not n:
+                return digits
+
+    for line in BUNDLE.replace("MS", str(ms)).splitlines():
+        column, pieces, segments, last[0] = 0, re.split(r"\$\{(\w*)@(\d+)\}", line), [], 0
+        for i in range(0, len(pieces), 3):
+            column += len(pieces[i])
+            text += pieces[i]
+            if i + 2 < len(pieces):
+                now = [column, 0, int(pieces[i + 2]) - 1, 0] + ([len(names)] if pieces[i + 1] else [])
+                names += [pieces[i + 1]] if pieces[i + 1] else []
+                segments.append("".join(number(a - b) for a, b in zip(now, last)))
+                last[:len(now)] = now
+        text += "\n"
+        mappings += ",".join(segments) + ";"
+    return text, json.dumps({"version": 3, "sources": ["../shop/main.ts"], "names": names, "mappings": mappings})
+
+
+def source_maps(node, ms):
+    """The map beside a script, and within it: names and lines must be the source's."""
+    problems = []
+    for way in ("beside", "within"):
+        with tempfile.TemporaryDirectory() as scratch:
+            out, script = os.path.join(scratch, "out"), os.path.join(scratch, "dist", "bundle.js")
+            text, source_map = bundle(ms)
+            os.mkdir(os.path.dirname(script))
+            url = "bundle.js.map" if way == "beside" else "data:application/json;base64," + base64.b64encode(source_map.encode()).decode()
+            for path, content in ((script, f"{text}//# sourceMappingURL={url}\n"), (script + ".map", source_map)):
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(content)
+            process = subprocess.Popen([node, script], stdin=subprocess.PIPE, text=True)
+            problems += record_all([process], out, ("--source-maps",))
+            found = {}
+            for path in glob.glob(out + "/profiles/*/*.pb.gz"):
+                with open(path, "rb") as f:
+                    found.update(weights(check_pprof.message("profile", check_pprof.unpack(f.read()))))
+            mine = {k: ns for k, ns in found.items() if k[1] == os.path.join(scratch, "shop/main.ts")}
+            named = {k[0] for k in mine}
+            lines = {k[2] for k, ns in mine.items() if ns > ms * 5e4} - {0}
+            print(f"{version_of(node)} source map {way}: {sorted(named)}, lines {sorted(lines)}", flush=True)
+            if not {"spinner", "serve"} <= named or named & {"a", "b"} or not lines <= {3, 6, 9, 11, 12, 15, 16} or 6 not in lines:
+                problems.append(f"{version_of(node)} source map {way}: {sorted(found, key=lambda k: -found[k])[:12]}")
+    return problems
+
+
+def weights(profile):
+    """{(function, file, line): nanoseconds below and in it} of a decoded profile."""
+    text, result = [x.decode() for x in profile["string_table"]], {}
+    functions = {f["id"]: (text[f["name"]], text[f["filename"]]) for f in profile["function"]}
+    locations = {l["id"]: [(*functions[x["function_id"]], x["line"]) for x in l["line"]] for l in profile["location"]}
+    for sample in profile["sample"]:
+        for key in {x for l in sample["location_id"] for x in locations[l]}:
+            result[key] = result.get(key, 0) + sample["value"][1]
+    return result
 
 
 def fetch(version):
@@ -353,6 +426,8 @@ def main(arguments):
         for way in ways:
             for i in range(0, len(programs), at_once):
                 problems += run(node, programs[i:i + at_once], way, ms, "--cpu-prof" in arguments)
+        if programs == (QUICK if quick else list(CHAINS)):
+            problems += source_maps(node, ms)
     for p in problems:
         print("PROBLEM", p)
     return 1 if problems else 0

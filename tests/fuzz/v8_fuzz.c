@@ -191,7 +191,7 @@ static void read_all(struct fnp_cursor c)
 	view.tables.bytecode_positions = 24;
 	view.tables.type_stream = byte;
 	fill_heap(c);
-	if (fnp_v8_scripts_create(&scripts) < 0)
+	if (fnp_v8_scripts_create(false, &scripts) < 0)
 		return;
 	for (size_t i = 0; i < 64; i++) {
 		FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};

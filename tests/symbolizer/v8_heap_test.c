@@ -220,7 +220,7 @@ static void lines_are_counted_as_javascript_does(void **state FNP_UNUSED)
 	struct fnp_v8_view view = view_of_24();
 	const struct fnp_v8_script *found;
 
-	assert_int_equal(fnp_v8_scripts_create(&scripts), 0);
+	assert_int_equal(fnp_v8_scripts_create(false, &scripts), 0);
 	assert_int_equal(fnp_v8_scripts_get(scripts, &view, script(5, "/a.js", "a\nb\r\nc\rd"), 5, &found), 0);
 	assert_string_equal(fnp_v8_script_file(found), "/a.js");
 	assert_int_equal(fnp_v8_script_line(found, 0), 1);
@@ -240,7 +240,7 @@ static void scripts_of_one_id_are_told_apart(void **state FNP_UNUSED)
 	struct fnp_v8_view view = view_of_24();
 	const struct fnp_v8_script *a, *b, *moved;
 
-	assert_int_equal(fnp_v8_scripts_create(&scripts), 0);
+	assert_int_equal(fnp_v8_scripts_create(false, &scripts), 0);
 	assert_int_equal(fnp_v8_scripts_get(scripts, &view, script(5, "/a.js", "one"), 5, &a), 0);
 	assert_int_equal(fnp_v8_scripts_get(scripts, &view, script(5, "/b.js", "two"), 5, &b), 0);
 	assert_int_equal(fnp_v8_scripts_get(scripts, &view, script(5, "/a.js", "one"), 5, &moved), 0);
