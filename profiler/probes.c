@@ -28,6 +28,7 @@ struct sitting {
 	uint32_t probe;		     /* of the plan */
 	uint32_t busy;		     /* seconds in a row that it was hit too often */
 	uint64_t hits;
+	bool away; /* it was taken away: what still comes of it is nothing */
 };
 
 struct fnp_probes {
@@ -421,7 +422,7 @@ void fnp_probes_take(struct fnp_probes *probes, const struct fnp_probe_record *r
 		hit = (struct fnp_spans_hit){.meaning = &fnp_probe_written, .how = FNP_EVENT_WRITE};
 		fnp_spans_take(probes->spans, &hit, record);
 	}
-	if (!one || !one->plan)
+	if (!one || !one->plan || one->away)
 		return;
 	probe = &one->plan->probes.items[one->probe];
 	if (one->plan->peeks && !one->plan->peeked)
@@ -447,6 +448,45 @@ struct fnp_probes_late fnp_probes_late(const struct fnp_probes *probes)
 
 /* ---- once a second ------------------------------------------------------------------------------------------- */
 
+static void say_busy(const struct sitting *one, uint64_t a_second)
+{
+	const struct fnp_planned_probe *probe = &one->plan->probes.items[one->probe];
+	const char *file = fnp_object_base_name(one->plan->object);
+	char text[256];
+
+	if (probe->provider)
+		fnp_warning("the probe %s was hit %lu times a second: the probes of %s were taken away; "
+			    "--usdt keeps one",
+			    label(probe, text), a_second, file);
+	else
+		fnp_warning("events of kind '%s' came %lu times a second from %s: they are not told any "
+			    "more, because "
+			    "without USDT probes each costs the program 17 us",
+			    probe->meaning->what, a_second, file);
+}
+
+/* With all that was attached with it. Records of them may be on the way, and what is open has no end any more. */
+static void retire(struct fnp_probes *probes, uint32_t number)
+{
+	const struct sitting *one = &probes->sitting[number];
+	bool collections = is_in_group(&one->plan->probes.items[one->probe], true);
+
+	for (uint32_t i = 0; i < FNP_PROBE_SPECS_MAX; i++) {
+		struct sitting *other = &probes->sitting[i];
+		const struct fnp_planned_probe *probe;
+
+		if (other->plan != one->plan)
+			continue;
+		probe = &other->plan->probes.items[other->probe];
+		if (!is_in_group(probe, collections) || probe->asked >= 0)
+			continue;
+		other->away = true;
+		if (probe->meaning->role == FNP_PROBE_BEGIN)
+			fnp_spans_forget(probes->spans, probe->meaning->pair);
+		fnp_usdt_detach(probes->options.usdt, i);
+	}
+}
+
 /* One that is on by itself must not cost anything. */
 static void tend_one(struct fnp_probes *probes, uint32_t number, uint64_t passed_ns)
 {
@@ -455,18 +495,14 @@ static void tend_one(struct fnp_probes *probes, uint32_t number, uint64_t passed
 	uint64_t hits = fnp_usdt_hits(probes->options.usdt, number);
 	uint64_t a_second = (hits - one->hits) * FNP_NS_PER_S / passed_ns;
 	bool stepped = probe->instruction == FNP_USDT_STEPPED;
-	char text[256];
 
 	one->hits = hits;
 	one->busy = a_second > (stepped ? STEPS_A_SECOND_MAX : HITS_A_SECOND_MAX) ? one->busy + 1 : 0;
-	if (probe->asked >= 0 || one->busy < BUSY_SECONDS)
+	if (probe->asked >= 0 || one->away || one->busy < (stepped ? 1 : BUSY_SECONDS))
 		return;
-	fnp_warning("the probe %s was hit %lu times a second: the %s of %s were taken away%s",
-		    label(probe, text), a_second, probe->provider ? "probes" : "probes of its kind",
-		    fnp_object_base_name(one->plan->object), probe->provider ? "; --usdt keeps one" : "");
-	fnp_usdt_detach(probes->options.usdt, number);
-	/* Its plan stays: records of it may still be on the way. The number is given to nobody else. */
-	one->busy = 0;
+	say_busy(one, a_second);
+	/* Its plan stays, and the number is given to nobody else. */
+	retire(probes, number);
 }
 
 void fnp_probes_tend(struct fnp_probes *probes, uint64_t now_ns)

@@ -307,3 +307,16 @@ void fnp_spans_end_process(struct fnp_spans *spans, uint32_t pid, uint64_t proce
 			end_span(spans, i, time_ns, NULL);
 	}
 }
+
+void fnp_spans_forget(struct fnp_spans *spans, enum fnp_probe_pair pair)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < spans->open.len; i++) {
+		if (spans->open.items[i].pair == pair)
+			forget(&spans->open.items[i]);
+		else
+			spans->open.items[kept++] = spans->open.items[i];
+	}
+	spans->open.len = kept;
+}

@@ -33,6 +33,9 @@ struct fnp_spans_hit {
 void fnp_spans_take(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 		    const struct fnp_probe_record *record);
 
+/* Nothing will tell the ends of this pair any more: what is open is forgotten. */
+void fnp_spans_forget(struct fnp_spans *spans, enum fnp_probe_pair pair);
+
 /* A process is over (pid 0: all are): what is open in it ends now. */
 void fnp_spans_end_process(struct fnp_spans *spans, uint32_t pid, uint64_t process, uint64_t time_ns);
 

@@ -140,6 +140,7 @@ struct process {
 	FNP_VEC(struct invocation *) ended; /* in the order in which they ended */
 	struct invocation *owner;	    /* the exec invocation that it works for */
 	uint64_t for_serial;		    /* invocation of another process that started it; 0: none */
+	uint64_t paid_ns;		    /* of its CPU time, to that one */
 	uint64_t cpu_mark;
 	uint64_t pool_ns;		       /* CPU time while several were active, not yet given to one */
 	FNP_VEC(struct thread_origin) threads; /* a ring of the newest */

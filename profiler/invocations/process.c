@@ -407,6 +407,21 @@ static enum fnp_outcome outcome_of_exit(const struct fnp_invocations *engine,
 	return exit_code >> 8 & 0xff ? FNP_OUTCOME_ERROR : FNP_OUTCOME_OK;
 }
 
+/*
+ * What a process that an invocation started had spent in the end is the invocation's children's. It is paid at the exit, too,
+ * because a child that answers may be torn down when the invocation is closed already.
+ */
+static void pay_for_child(struct fnp_invocations *engine, struct process *process)
+{
+	struct invocation *payer = fnp_map_find_ptr(&engine->serials, process->for_serial);
+
+	if (!process->for_serial || !payer)
+		return;
+	payer->row->children_cpu_ns += process->cpu_mark - FNP_MIN(process->cpu_mark, process->paid_ns);
+	payer->row->has_children_cpu = true;
+	process->paid_ns = FNP_MAX(process->cpu_mark, process->paid_ns);
+}
+
 /* Its last thread began to exit. What is active stays so until the process is gone: tearing down belongs to it. */
 static void on_last_exit(struct fnp_invocations *engine, struct process *process,
 			 const struct fnp_moment *moment, int64_t exit_code)
@@ -414,8 +429,10 @@ static void on_last_exit(struct fnp_invocations *engine, struct process *process
 	process->dead = true;
 	process->exit_ns = moment->time_ns;
 	fnp_engine_name_runtime(engine, process);
+	fnp_engine_charge(process, moment->process_ns);
 	if (exit_code == 0 && !process->owner)
 		fnp_engine_hand_over(engine, process);
+	pay_for_child(engine, process);
 	for (size_t i = 0; i < process->active.len; i++) {
 		struct invocation *one = process->active.items[i];
 
@@ -454,17 +471,6 @@ void fnp_engine_apply(struct fnp_invocations *engine, struct process *process, c
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------- */
-
-/* What a process that an invocation started had spent in the end is the invocation's children's. */
-static void pay_for_child(struct fnp_invocations *engine, const struct process *process)
-{
-	struct invocation *payer = fnp_map_find_ptr(&engine->serials, process->for_serial);
-
-	if (!process->for_serial || !payer)
-		return;
-	payer->row->children_cpu_ns += process->cpu_mark;
-	payer->row->has_children_cpu = true;
-}
 
 void fnp_engine_end_process(struct fnp_invocations *engine, struct process *process, uint64_t time_ns)
 {

@@ -330,6 +330,22 @@ static void what_is_open_when_its_process_ends_lasts_to_that_end(void **state)
 	fnp_spans_destroy(s.spans);
 }
 
+static void open_spans_of_a_pair_that_is_told_no_more_are_forgotten(void **state)
+{
+	struct stage s;
+	struct hit gc = hit_at(11, 100);
+
+	(void)state;
+	begin(&s);
+	take(&s, "python", "gc__start", &gc);
+	take_named(&s, "import__find__load__start", 11, 110, "json");
+	fnp_spans_forget(s.spans, FNP_PAIR_GC);
+	fnp_spans_end_process(s.spans, 0, 0, 500);
+	assert_int_equal(s.n, 1);
+	assert_string_equal(s.told[0].name, "json");
+	fnp_spans_destroy(s.spans);
+}
+
 static void open_spans_are_bounded_and_the_oldest_go(void **state)
 {
 	struct stage s;
@@ -356,6 +372,7 @@ int main(void)
 		cmocka_unit_test(memory_that_is_no_str_has_no_name),
 		cmocka_unit_test(probe_that_was_asked_for_tells_its_arguments),
 		cmocka_unit_test(what_is_open_when_its_process_ends_lasts_to_that_end),
+		cmocka_unit_test(open_spans_of_a_pair_that_is_told_no_more_are_forgotten),
 		cmocka_unit_test(open_spans_are_bounded_and_the_oldest_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
