@@ -14,6 +14,8 @@
 #define ZLIB_RATIO_MAX 1032
 #define ZSTD_RATIO_MAX 4096		/* arbitrary: debug data compresses to a third */
 #define SPILL_BYTES (UINT64_C(2) << 20) /* larger ones are decompressed into a file */
+#define FILE_RATIO_MAX 16		/* a section to the whole file: real ones are below 4 */
+#define FILE_RATIO_FREE (UINT64_C(1) << 20)
 #define XZ_MEMORY_MAX (UINT64_C(48) << 20)
 
 #ifndef ELFCOMPRESS_ZSTD
@@ -91,6 +93,14 @@ void fnp_section_data_release_pages(const struct fnp_section_data *data)
 		fnp_mapped_file_release_pages(data->mapped);
 }
 
+/* A small file that becomes a large one costs seconds and a disk; debug data never compresses so well. */
+static bool is_bomb(const struct fnp_object *object, uint64_t size)
+{
+	struct fnp_cursor file = fnp_object_bytes(object);
+
+	return size > FILE_RATIO_FREE && (size - FILE_RATIO_FREE) / FILE_RATIO_MAX > fnp_cursor_left(&file);
+}
+
 static int load(const struct fnp_object *object, const struct fnp_section *section, uint64_t max,
 		struct fnp_section_data *ret)
 {
@@ -108,13 +118,16 @@ static int load(const struct fnp_object *object, const struct fnp_section *secti
 		return -EBADMSG;
 	if (header.ch_size > max)
 		return -EFBIG;
+	if (is_bomb(object, header.ch_size))
+		return -EBADMSG;
 	if (header.ch_size > SPILL_BYTES)
 		return spill(object, section->name, c, &header, ret);
 	return decompress(c, header.ch_type, header.ch_size, ret);
 }
 
 /* .zdebug_*: "ZLIB", the size as 8 bytes big-endian, a zlib stream. */
-static int load_zdebug(const struct fnp_section *section, uint64_t max, struct fnp_section_data *ret)
+static int load_zdebug(const struct fnp_object *object, const struct fnp_section *section, uint64_t max,
+		       struct fnp_section_data *ret)
 {
 	struct fnp_cursor c = fnp_cursor_of(section->data, section->size);
 	const uint8_t *magic;
@@ -124,6 +137,8 @@ static int load_zdebug(const struct fnp_section *section, uint64_t max, struct f
 	    fnp_cursor_u64(&c, &size) < 0)
 		return -EBADMSG;
 	size = __builtin_bswap64(size);
+	if (is_bomb(object, size))
+		return -EBADMSG;
 	return size > max ? -EFBIG : decompress(c, ELFCOMPRESS_ZLIB, size, ret);
 }
 
@@ -138,7 +153,7 @@ int fnp_section_data_load(const struct fnp_object *object, const char *name, uin
 		return section.data ? load(object, &section, max, ret) : -ENOENT;
 	snprintf(old_name, sizeof(old_name), ".z%s", name + 1);
 	if (fnp_object_find_section(object, old_name, &section) == 0 && section.data)
-		return load_zdebug(&section, max, ret);
+		return load_zdebug(object, &section, max, ret);
 	return -ENOENT;
 }
 

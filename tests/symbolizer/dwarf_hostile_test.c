@@ -132,6 +132,49 @@ static void origin_that_is_itself_ends(void **state)
 	assert_named(&s, "symbol", 16);
 }
 
+/* A declaration whose specification is the definition whose origin it is, and a function from that circle. */
+static void origin_and_specification_in_a_circle_end(void **state)
+{
+	static const uint8_t function_pairs[] = {DW_AT_low_pc,	DW_FORM_addr,	       DW_AT_high_pc,
+						 DW_FORM_data8, DW_AT_abstract_origin, DW_FORM_ref4};
+	static const uint8_t origin[] = {DW_AT_abstract_origin, DW_FORM_ref4};
+	static const uint8_t specification[] = {DW_AT_specification, DW_FORM_ref4};
+	struct sections s = {0};
+
+	(void)state;
+	start_unit(&s);
+	abbrev(&s, 2, DW_TAG_subprogram, false, function_pairs, sizeof(function_pairs));
+	abbrev(&s, 3, DW_TAG_subprogram, false, origin, sizeof(origin));
+	abbrev(&s, 4, DW_TAG_subprogram, false, specification, sizeof(specification));
+	uint32_t first = (uint32_t)s.info.len + 1 + 8 + 8 + 4;
+	function(&s, 2);
+	u32(&s.info, first);
+	fnp_buffer_byte(&s.info, 3);
+	u32(&s.info, first + 5);
+	fnp_buffer_byte(&s.info, 4);
+	u32(&s.info, first);
+	assert_named(&s, "symbol", 16);
+}
+
+/* 50,000 inlined calls, one in the other: more than any chain that is shown. */
+static void inlined_calls_without_end_are_cut(void **state)
+{
+	static const uint8_t pairs[] = {DW_AT_low_pc,  DW_FORM_addr, DW_AT_high_pc,
+					DW_FORM_data8, DW_AT_name,   DW_FORM_string};
+	static const uint8_t inlined[] = {DW_AT_low_pc, DW_FORM_addr, DW_AT_high_pc, DW_FORM_data8};
+	struct sections s = {0};
+
+	(void)state;
+	start_unit(&s);
+	abbrev(&s, 2, DW_TAG_subprogram, true, pairs, sizeof(pairs));
+	abbrev(&s, 3, DW_TAG_inlined_subroutine, true, inlined, sizeof(inlined));
+	function(&s, 2);
+	fnp_buffer_append(&s.info, "outermost", 10);
+	for (int i = 0; i < 50000; i++)
+		function(&s, 3);
+	assert_named(&s, "outermost", 16);
+}
+
 static void sibling_that_points_backwards_is_not_followed(void **state)
 {
 	static const uint8_t type[] = {DW_AT_sibling, DW_FORM_ref4};
@@ -183,6 +226,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_function_is_named),
 		cmocka_unit_test(origin_that_is_itself_ends),
+		cmocka_unit_test(origin_and_specification_in_a_circle_end),
+		cmocka_unit_test(inlined_calls_without_end_are_cut),
 		cmocka_unit_test(sibling_that_points_backwards_is_not_followed),
 		cmocka_unit_test(ranges_that_many_functions_share_are_not_counted_to_the_end),
 	};

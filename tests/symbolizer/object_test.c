@@ -143,6 +143,56 @@ static void section_table_past_the_end_counts_as_missing(void **state)
 	assert_int_equal(fnp_object_find_section(object, ".text", &section), -ENOENT);
 }
 
+/* As many sections as a header can say, all over the same bytes, none with a name. */
+static void sixty_five_thousand_sections_are_looked_through(void **state)
+{
+	enum { SECTIONS = 65535 };
+	Elf64_Shdr section = {.sh_type = SHT_SYMTAB, .sh_offset = 4096, .sh_size = 4096, .sh_entsize = 24};
+	struct elf_writer w = {0};
+	struct fnp_object_symbol symbol;
+	struct fnp_section found;
+
+	(void)state;
+	elf_writer_segment(&w, 0x1000, 0x1000, text, sizeof(text), PF_R | PF_X);
+	struct fnp_buffer file = elf_writer_finish(&w);
+	uint64_t offset = file.len;
+	for (int i = 0; i < SECTIONS; i++)
+		fnp_buffer_append(&file, &section, sizeof(section));
+	assert_int_equal(file.error, 0);
+	Elf64_Ehdr *eh = (Elf64_Ehdr *)(void *)file.data;
+	eh->e_shoff = offset;
+	eh->e_shnum = SECTIONS;
+	eh->e_shstrndx = SECTIONS - 1;
+	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = open_bytes(&file);
+	assert_int_equal(fnp_object_section_count(object), SECTIONS);
+	assert_int_equal(fnp_object_find_section(object, ".debug_info", &found), -ENOENT);
+	assert_int_equal(fnp_object_find_symbol(object, "x", &symbol), -ENOENT);
+}
+
+/* Which one an address belongs to is open; that it is read inside the file is not. */
+static void segments_that_overlap_are_read_inside_the_file(void **state)
+{
+	struct elf_writer w = {0};
+	const uint8_t *p = NULL;
+	uint64_t address;
+
+	(void)state;
+	elf_writer_segment(&w, 0x1000, 0x1000, text, sizeof(text), PF_R | PF_X);
+	for (uint64_t i = 0; i < 60; i++)
+		elf_writer_program_header(&w, PT_LOAD, 0x1000, 0x1000 + i, text, sizeof(text));
+	struct fnp_buffer file = elf_writer_finish(&w);
+	Elf64_Phdr *headers = (Elf64_Phdr *)(void *)(file.data + sizeof(Elf64_Ehdr));
+	for (int i = 1; i < 60; i++) {
+		headers[i].p_flags = PF_X;
+		headers[i].p_filesz = UINT64_MAX - 0x1000 - (uint64_t)i; /* up to the end of all addresses */
+		headers[i].p_memsz = UINT64_MAX;
+	}
+	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = open_bytes(&file);
+	assert_int_equal(fnp_object_read_address(object, 0x1000, 1, &p), 0);
+	assert_int_equal(fnp_object_read_address(object, 0x100000, 1, &p), -ENOENT);
+	assert_int_equal(fnp_object_address_of_offset(object, 0x1000, &address), 0);
+}
+
 static void bytes_are_read_by_address_within_one_segment(void **state)
 {
 	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = one_segment(0x1000, 0x401000);
@@ -226,6 +276,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_elf_file_is_refused),
 		cmocka_unit_test(sections_that_lie_have_no_bytes),
 		cmocka_unit_test(section_table_past_the_end_counts_as_missing),
+		cmocka_unit_test(sixty_five_thousand_sections_are_looked_through),
+		cmocka_unit_test(segments_that_overlap_are_read_inside_the_file),
 		cmocka_unit_test(bytes_are_read_by_address_within_one_segment),
 		cmocka_unit_test(symbol_is_found_by_its_name_without_version),
 		cmocka_unit_test(file_that_shrinks_reads_as_zeros),

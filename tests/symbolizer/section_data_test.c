@@ -109,6 +109,29 @@ static void promised_size_that_cannot_be_is_refused_before_memory_is_taken(void 
 	assert_int_equal(load(object, 0, UINT64_C(1) << 30), -EBADMSG);
 }
 
+/* Zeros, a thousand times smaller when they are compressed; the stream itself is sound. */
+static void bomb_is_refused_before_it_goes_off(void **state)
+{
+	size_t size = (size_t)64 << 20;
+	fnp_autofree uint8_t *zeros = calloc(1, size), *stream = malloc(sizeof(Elf64_Chdr) + (size >> 7));
+	Elf64_Chdr header = {.ch_type = ELFCOMPRESS_ZLIB, .ch_size = size, .ch_addralign = 1};
+	uLongf len = size >> 7;
+	FNP_CLEANUP(fnp_section_data_deinit) struct fnp_section_data data = {0};
+
+	(void)state;
+	assert_true(zeros && stream);
+	memcpy(stream, &header, sizeof(header));
+	assert_int_equal(compress2(stream + sizeof(header), &len, zeros, size, 1), Z_OK);
+	FNP_CLEANUP(fnp_object_unrefp)
+	struct fnp_object *object = with_section(".debug_info", SHF_COMPRESSED, stream, sizeof(header) + len);
+	assert_int_equal(fnp_section_data_load(object, ".debug_info", UINT64_MAX, &data), -EBADMSG);
+	header.ch_size = UINT64_C(100) << 30;
+	memcpy(stream, &header, sizeof(header));
+	FNP_CLEANUP(fnp_object_unrefp)
+	struct fnp_object *huge = with_section(".debug_info", SHF_COMPRESSED, stream, sizeof(header) + len);
+	assert_int_equal(fnp_section_data_load(huge, ".debug_info", UINT64_MAX, &data), -EBADMSG);
+}
+
 static void stream_that_ends_early_is_refused(void **state)
 {
 	size_t len;
@@ -241,8 +264,11 @@ static int set_up(void **state)
 	plain = malloc(LARGE);
 	if (!plain || !mkdtemp(folder))
 		return -1;
-	for (size_t i = 0; i < LARGE; i++)
-		plain[i] = (uint8_t)(i >> 8 ^ i >> 13);
+	/* Four random bits a byte: half of it is left when it is compressed. */
+	for (uint64_t i = 0, x = 1; i < LARGE; i++) {
+		x = x * UINT64_C(6364136223846793005) + 1;
+		plain[i] = (uint8_t)(x >> 60);
+	}
 	return setenv("XDG_CACHE_HOME", folder, 1);
 }
 
@@ -261,6 +287,7 @@ int main(void)
 		cmocka_unit_test(plain_sections_are_handed_on),
 		cmocka_unit_test(missing_section_is_said),
 		cmocka_unit_test(promised_size_that_cannot_be_is_refused_before_memory_is_taken),
+		cmocka_unit_test(bomb_is_refused_before_it_goes_off),
 		cmocka_unit_test(stream_that_ends_early_is_refused),
 		cmocka_unit_test(large_sections_are_kept_and_found_again),
 		cmocka_unit_test(torn_file_of_the_cache_is_made_again),
