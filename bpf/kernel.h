@@ -181,6 +181,7 @@ struct user_msghdr {
 #define FNP_IPPROTO_UDP 17
 #define FNP_MSG_PEEK 2
 #define FNP_TASK_DEAD 0x80
+#define FNP_PF_FORKNOEXEC 0x00000040
 #define FNP_PF_KTHREAD 0x00200000
 
 #endif

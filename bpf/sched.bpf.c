@@ -63,6 +63,15 @@ static __always_inline void bury(struct task_struct *prev)
 		__sync_fetch_and_add(&target->deads, 1);
 }
 
+/*
+ * In host-wide recording a process is met at its exec: then we want to know since when it runs. Nearly all that come to
+ * an exec were forked for it; of one that had another program before, the moments before its exec count from there on.
+ */
+static __always_inline bool may_be_met(struct task_struct *task)
+{
+	return watch_every_exec && (task->flags & (FNP_PF_FORKNOEXEC | FNP_PF_KTHREAD)) == FNP_PF_FORKNOEXEC;
+}
+
 /* `now_ns`: 0 when neither it nor `queue` was read yet. */
 static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *prev, struct task_struct *next,
 				      struct queue *queue, fnp_u64 now_ns)
@@ -78,8 +87,7 @@ static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *p
 	target = bpf_map_lookup_elem(&targets, &pid);
 	if (target && (target->flags & FNP_TARGET_WAIT_EXEC))
 		target = NULL;
-	/* In host-wide recording a process is met at its exec: then we want to know since when it runs. */
-	if (target || watch_every_exec) {
+	if (target || may_be_met(next)) {
 		if (!now_ns)
 			fnp_queue_read(queue);
 		slot_note(slot, next, queue, now_ns ? now_ns : bpf_ktime_get_ns());
