@@ -139,7 +139,7 @@ def run(jvm, classes, program, way, ms):
     total = max(total, 1)
     print(f"{jvm.name} {way[0]} {program}: {total / 1e6:.0f} ms, whole {whole / total:.2%}, "
           f"wrong {sum(wrong.values()) / total:.2%}, unnamed {unnamed / total:.2%}, leaf {leaf / total:.1%}", flush=True)
-    # The compilers describe calls and polls: which of several inlined methods a leaf between them is, is not said.
+    # Which of several inlined methods a leaf is, scopes_truth counts.
     # Short runs on a loaded machine have few samples: six are no share.
     much = max(total * .01, 6e6)
     problems = [f"{program}: may not be: {s}" for s in list(wrong)[:2]] if sum(wrong.values()) > much else []
