@@ -11,10 +11,17 @@
 #ifdef __bpf__
 
 #define FNP_RESUME_PAGE 4096
+#define FNP_RESUME_RED_ZONE 128 /* System V ABI, x86-64, 3.2.2 */
 #define FNP_RESUME_PAGES (FNP_RESUME_STACK_MAX / FNP_RESUME_PAGE)
 /* Words before the copy: section head, struct fnp_resume. */
 #define FNP_RESUME_WORDS ((sizeof(struct fnp_wire_section) + sizeof(struct fnp_resume)) / 8)
 #define FNP_RESUME_AT_MAX (FNP_WALK_WORDS - FNP_RESUME_WORDS - FNP_RESUME_STACK_MAX / 8)
+
+/* Where the copy begins. A leaf's registers are said to be saved below its sp when it has popped them already. */
+FNP_INLINE fnp_u64 fnp_resume_from(const struct fnp_walk *walk)
+{
+	return (walk->sp & ~7ULL) - FNP_RESUME_RED_ZONE;
+}
 
 /*
  * Copies the stack to walk->words[at ...], page by page; the number of bytes up to the last page that could be read. A page
@@ -30,7 +37,7 @@ FNP_SUBPROGRAM int fnp_walk_copy_stack(struct fnp_walk *walk, fnp_u32 at)
 	if (!walk)
 		return 0;
 	walk->value = 0;
-	from = walk->sp & ~7ULL;
+	from = fnp_resume_from(walk);
 	/* Above the first thread's frames stand arguments and environment, which say nothing to a walk. */
 	frames = BPF_CORE_READ(task, mm, start_stack) - from;
 	for (int i = 0; i < FNP_RESUME_PAGES; i++) {
@@ -74,7 +81,7 @@ FNP_SUBPROGRAM int fnp_walk_resume(struct fnp_walk *walk, fnp_u32 at)
 	resume->fp = walk->fp;
 	resume->lr = walk->lr;
 	resume->regs_at = walk->regs_at;
-	resume->stack = walk->sp & ~7ULL;
+	resume->stack = fnp_resume_from(walk);
 	resume->stack_bytes = bytes;
 	resume->holes = walk->value;
 	resume->pad = 0;

@@ -75,7 +75,9 @@ static int read_beside(const struct fnp_resumer *resumer, void *to, size_t size,
 {
 	struct iovec local = {.iov_base = to, .iov_len = size};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
-	pid_t pid = address - resumer->stack_start < STACK_BYTES_MAX ? 0 : resumer->live_pid;
+	/* The stack itself is not what it was any more; nor what lies right below it. */
+	bool on_stack = address - (resumer->stack_start - STACK_PAGE) < STACK_BYTES_MAX + STACK_PAGE;
+	pid_t pid = on_stack ? 0 : resumer->live_pid;
 
 	for (size_t i = 0; !pid && resumer->code_pid && i < resumer->ranges.len; i++) {
 		const struct fnp_code_range *range = &resumer->ranges.items[i];
