@@ -117,6 +117,12 @@ struct sched_info {
 	fnp_u64 last_queued; /* by rq.clock: since when it waits for one; 0: it does not */
 } FNP_CORE;
 
+/* Of a thread that meets a uprobe: the probed instruction, and its copy that is stepped over. CONFIG_UPROBES */
+struct uprobe_task {
+	unsigned long vaddr;
+	unsigned long xol_vaddr;
+} FNP_CORE;
+
 struct task_struct {
 	int pid, tgid;
 	unsigned int __state; /* `state` before 5.14 */
@@ -134,6 +140,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct files_struct *files;
 	struct sched_entity se;
+	struct uprobe_task *utask;
 } FNP_CORE;
 
 struct linux_binprm {

@@ -253,6 +253,8 @@ FNP_INLINE int fnp_native_cfa(struct fnp_walk *walk, const struct fnp_rule *rule
 	return FNP_TRUNCATION_EXPRESSION;
 }
 
+#define FNP_NATIVE_CODE_MIN 65536 /* no code is below it: vm.mmap_min_addr */
+
 /* From the current frame to its caller, by walk->rule. What walkers return. */
 FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 {
@@ -282,8 +284,11 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 	if (cause)
 		return fnp_walk_stop(walk, cause);
 	ra &= ~fnp_pac_mask();
-	/* The first frame of a thread that has no table returns to nothing. */
-	if (ra == 0)
+	/*
+	 * The first frame of a thread that has no table returns to nothing. At the first instruction of a program, where it
+	 * is when its page is brought in, the rules of glibc's _start take the number of arguments for a return address.
+	 */
+	if (ra == 0 || (walk->leaf && walk->fp == 0 && cfa == walk->sp + 8 && ra < FNP_NATIVE_CODE_MIN))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
 	walk->regs_at = signal ? walk->sp + FNP_WALK_SIGNAL_REGS : 0;
 	walk->exact = signal || (rule.flags & FNP_RULE_EXACT);

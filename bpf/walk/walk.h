@@ -280,6 +280,15 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 }
 
 #ifdef __bpf__
+/* Where the kernel puts the page of a process's stepped instructions: the last one of user space, x86-64 and arm64. */
+#define FNP_WALK_STEPS_SHIFT 16
+#if defined(__TARGET_ARCH_x86)
+#define FNP_WALK_STEPS 0x7fffffffULL
+#else
+#define FNP_WALK_STEPS 0xffffffffULL
+#endif
+#define FNP_WALK_INSTRUCTION_MAX 16 /* bytes: behind the longest one it stands when that is done */
+
 /*
  * On x86 a breakpoint (a uprobe's, ours or another's) leaves the pc behind its one byte until the kernel has looked whose
  * it is: at a function's `push` the rule there is the next one already. True then; `pc` of a thread in the kernel.
@@ -297,6 +306,21 @@ FNP_INLINE bool fnp_walk_is_past_breakpoint(fnp_u64 pc)
 }
 
 /*
+ * A uprobe's instruction is carried out elsewhere, in a page above all stacks, when the kernel does not know what it does:
+ * the pc as the program has it.
+ */
+FNP_INLINE fnp_u64 fnp_walk_stepped_pc(struct task_struct *task, fnp_u64 pc)
+{
+	fnp_u64 copy, vaddr;
+
+	if (pc >> FNP_WALK_STEPS_SHIFT != FNP_WALK_STEPS || !bpf_core_field_exists(task->utask->xol_vaddr))
+		return pc;
+	copy = BPF_CORE_READ(task, utask, xol_vaddr);
+	vaddr = BPF_CORE_READ(task, utask, vaddr);
+	return vaddr && pc - copy < FNP_WALK_INSTRUCTION_MAX ? vaddr + (pc - copy) : pc;
+}
+
+/*
  * Begins the walk of the current thread's user stack, from the registers with which it entered the kernel
  * (`in_kernel`) or was interrupted. bpf_task_pt_regs() is there from 5.15 on. Not for threads without user memory.
  */
@@ -310,7 +334,7 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid, bool in_kerne
 
 	if (stepped_back)
 		walk->regs[FNP_WALK_SLOT_PC]--;
-	walk->pc = walk->regs[FNP_WALK_SLOT_PC];
+	walk->pc = fnp_walk_stepped_pc((void *)bpf_get_current_task(), walk->regs[FNP_WALK_SLOT_PC]);
 	walk->sp = walk->regs[FNP_WALK_SLOT_SP];
 	walk->fp = walk->regs[FNP_WALK_SLOT_FP];
 #if defined(__TARGET_ARCH_arm64)
