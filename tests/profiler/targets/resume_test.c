@@ -117,6 +117,28 @@ static void what_an_earlier_walk_remembered_is_not_believed(void **state)
 	assert_int_equal(stack.words[1], FNP_WORD(FNP_WORD_MARKER, 0, FNP_TRUNCATION_NO_MAPPING));
 }
 
+/* A process with a runtime may be read beside the copy, but its stack has gone on since. */
+static void the_stack_of_now_is_not_read(void **state)
+{
+	static uint64_t live[1024];
+	struct fnp_v8_layout layout = {0};
+	struct fnp_resume_stack stack = {.words = live, .may_wait = true, .v8_layout = &layout};
+	struct section section = two_frames();
+
+	map_code(*state, 10);
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(live); i++)
+		live[i] = CODE + 0x901;
+	section.resume.stack = section.resume.sp = (uintptr_t)&live[512];
+	section.resume.fp = section.resume.sp - 8;
+	section.stack[0] = CODE + 0x101;
+	assert_int_equal(fnp_resumer_walk(((struct world *)*state)->resumer, ((struct world *)*state)->process,
+					  20, &section, sizeof(section), &stack),
+			 0);
+	assert_int_equal(stack.truncation, FNP_TRUNCATION_BAD_READ);
+	for (size_t i = 0; i < stack.n_words; i++)
+		assert_int_not_equal(stack.words[i], FNP_WORD(FNP_WORD_NATIVE, 0, CODE + 0x900));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +146,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_an_earlier_walk_remembered_is_not_believed, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(the_stack_of_now_is_not_read, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
