@@ -373,6 +373,9 @@ static void expect_library(struct fnp_probes *probes, const char *folder, const 
 void fnp_probes_expect_program(struct fnp_probes *probes, const char *program)
 {
 	fnp_autofree char *path = program ? find_program(program) : NULL;
+	static const char *const python[] = {"../lib/libpython3.[0-9]*.so.1.0",
+					     "../lib/*-linux-gnu/libpython3.[0-9]*.so.1.0",
+					     "../libpython3.[0-9]*.so.1.0", "libpython3.[0-9]*.so.1.0"};
 	char *slash;
 
 	if (!path)
@@ -382,8 +385,9 @@ void fnp_probes_expect_program(struct fnp_probes *probes, const char *program)
 	*slash = '\0';
 	if (strcmp(slash + 1, "java") == 0)
 		expect_library(probes, path, "../lib/server/libjvm.so");
-	else if (strncmp(slash + 1, "python", strlen("python")) == 0)
-		expect_library(probes, path, "../lib/libpython3.[0-9]*.so.1.0");
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(python) && strncmp(slash + 1, "python", strlen("python")) == 0;
+	     i++)
+		expect_library(probes, path, python[i]);
 }
 
 /* ---- hits ---------------------------------------------------------------------------------------------------- */
