@@ -79,6 +79,7 @@ struct off_time {
 	uint64_t walk_ns;		 /* the first part of it, in which its stack was taken */
 	uint32_t expected_us, period_us; /* as in struct fnp_sample_record */
 	uint32_t wait;			 /* enum fnp_wait, or FNP_WAIT_MAX: it was pushed */
+	struct off_time *older; /* of those that are open, one of the same thread that began before; owned */
 };
 
 /* A collection of a process's runtime. */
@@ -145,7 +146,7 @@ struct process {
 	uint64_t pool_ns;		       /* CPU time while several were active, not yet given to one */
 	FNP_VEC(struct thread_origin) threads; /* a ring of the newest */
 	size_t next_thread;
-	struct fnp_map off_open;		/* by thread, struct off_time *, owned */
+	struct fnp_map off_open;		/* by thread, its newest struct off_time *, owned */
 	FNP_VEC(struct off_time) off_done;	/* that wait for the rows of invocations */
 	FNP_VEC(struct collection) collections; /* in the order of their ends */
 	unsigned int n_pending; /* connections on which a begin or an end may still be dated back */

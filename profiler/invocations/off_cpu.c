@@ -16,6 +16,7 @@
 #include "profiler/invocations/engine.h"
 
 #define STANDS_FOR_MAX 8 /* periods, or times as much as it was when that is more */
+#define OPEN_MAX 64	 /* times of a thread whose ends have not come */
 #define EVENT_NS 1000000 /* from so long on a time is an event of its row's timeline, too */
 
 const char *fnp_wait_name(uint32_t wait)
@@ -29,35 +30,83 @@ const char *fnp_wait_name(uint32_t wait)
 	return wait < FNP_WAIT_MAX ? names[wait] : "run_queue";
 }
 
+static void free_times(struct off_time *time)
+{
+	for (struct off_time *older; time; time = older) {
+		older = time->older;
+		free(time);
+	}
+}
+
+/*
+ * A stack that waited for tables comes after later ones of its thread, so a thread can have several open times; ends come
+ * in order. 0, -ENOSPC or -ENOMEM.
+ */
+static int open_time(struct process *process, const struct off_time *time)
+{
+	struct off_time *newest = fnp_map_find_ptr(&process->off_open, time->one.tid), **at = &newest;
+	struct off_time *added;
+	unsigned int n = 0;
+
+	if (!newest && process->off_open.len >= FNP_ENGINE_OFF_MAX)
+		return -ENOSPC;
+	for (; *at && (*at)->begin_ns > time->begin_ns && n < OPEN_MAX; at = &(*at)->older)
+		n++;
+	added = malloc(sizeof(*added));
+	if (!added)
+		return -ENOMEM;
+	*added = *time;
+	added->older = *at;
+	*at = added;
+	if (newest == added && fnp_map_set_ptr(&process->off_open, time->one.tid, newest) < 0) {
+		free(added);
+		return -ENOMEM;
+	}
+	for (n = 0, at = &newest; *at && n < OPEN_MAX; at = &(*at)->older)
+		n++;
+	free_times(*at);
+	*at = NULL;
+	return 0;
+}
+
+/* Takes the time that began then out of those of its thread, and forgets older ones: their ends were lost. */
+static struct off_time *close_time(struct process *process, uint32_t tid, uint64_t begin_ns)
+{
+	struct off_time *newest = fnp_map_find_ptr(&process->off_open, tid), **at = &newest;
+	struct off_time *found;
+
+	while (*at && (*at)->begin_ns > begin_ns)
+		at = &(*at)->older;
+	found = *at;
+	*at = NULL;
+	if (!newest)
+		fnp_map_remove(&process->off_open, tid);
+	if (!found)
+		return NULL;
+	free_times(found->older);
+	found->older = NULL;
+	if (found->begin_ns == begin_ns)
+		return found;
+	free(found);
+	return NULL;
+}
+
 void fnp_invocations_off_cpu(struct fnp_invocations *engine, const struct fnp_sample_record *record,
 			     struct fnp_row_stack one, struct fnp_stack_epoch *epoch)
 {
 	struct process *process = fnp_engine_find(engine, record->head.pid, record->head.process);
-	struct off_time *time;
+	struct off_time time = {.one = one,
+				.epoch = epoch,
+				.begin_ns = record->head.time_ns,
+				.expected_us = record->expected_us,
+				.period_us = record->period_us,
+				.wait = record->cpu};
 
-	if (!process || process->unwanted)
-		return;
-	time = fnp_map_find_ptr(&process->off_open, record->head.tid);
-	if (!time) {
-		if (process->off_open.len >= FNP_ENGINE_OFF_MAX || !(time = calloc(1, sizeof(*time)))) {
-			engine->counters.off_cpu_lost++;
-			return;
-		}
-		if (fnp_map_set_ptr(&process->off_open, record->head.tid, time) < 0) {
-			engine->counters.off_cpu_lost++;
-			free(time);
-			return;
-		}
-	}
-	*time = (struct off_time){.one = one,
-				  .epoch = epoch,
-				  .begin_ns = record->head.time_ns,
-				  .expected_us = record->expected_us,
-				  .period_us = record->period_us,
-				  .wait = record->cpu};
-	time->one.tid = record->head.tid;
-	time->one.count = 0;
-	time->one.weight_ns = 0;
+	time.one.tid = record->head.tid;
+	time.one.count = 0;
+	time.one.weight_ns = 0;
+	if (process && !process->unwanted && open_time(process, &time) < 0)
+		engine->counters.off_cpu_lost++;
 }
 
 /*
@@ -133,14 +182,11 @@ static struct fnp_row *row_at_once(const struct process *process)
 void fnp_invocations_off_cpu_end(struct fnp_invocations *engine, const struct fnp_off_cpu_end_record *record)
 {
 	struct process *process = fnp_engine_find(engine, record->head.pid, record->head.process);
-	fnp_autofree struct off_time *time = process ? fnp_map_find_ptr(&process->off_open, record->head.tid)
+	fnp_autofree struct off_time *time = process ? close_time(process, record->head.tid, record->begin_ns)
 						     : NULL;
 	struct fnp_row *row;
 
-	if (!time)
-		return;
-	fnp_map_remove(&process->off_open, record->head.tid);
-	if (time->begin_ns != record->begin_ns || record->head.time_ns < time->begin_ns)
+	if (!time || record->head.time_ns < time->begin_ns)
 		return;
 	time->end_ns = record->head.time_ns;
 	time->queued_ns = record->queued_ns;
@@ -160,13 +206,15 @@ void fnp_engine_take_off_cpu(struct fnp_invocations *engine, struct process *pro
 
 	if (process->owner || to_ns <= from_ns)
 		return;
+	while (open && open->begin_ns >= to_ns)
+		open = open->older;
 	for (size_t i = 0; i < process->off_done.len; i++) {
 		const struct off_time *time = &process->off_done.items[i];
 
 		if (time->one.tid == one->handler_tid || (time->begin_ns >= from_ns && time->end_ns <= to_ns))
 			add_part(engine, one->row, time, from_ns, to_ns);
 	}
-	if (open && open->begin_ns < to_ns)
+	if (open)
 		add_part(engine, one->row, open, from_ns, to_ns);
 }
 
@@ -197,7 +245,7 @@ void fnp_engine_prune_off_cpu(struct process *process)
 void fnp_engine_drop_off_cpu(struct process *process)
 {
 	for (struct fnp_map_slot *slot = NULL; (slot = fnp_map_next(&process->off_open, slot));)
-		free((void *)(uintptr_t)slot->value);
+		free_times((struct off_time *)(uintptr_t)slot->value);
 	fnp_map_deinit(&process->off_open);
 	fnp_vec_deinit(&process->off_done);
 }

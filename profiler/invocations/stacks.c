@@ -43,8 +43,10 @@ static void visit_off_time(const struct walk *walk, struct off_time *time)
 
 static void visit_off_cpu(const struct walk *walk, struct process *process)
 {
-	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&process->off_open, s));)
-		visit_off_time(walk, (struct off_time *)(uintptr_t)s->value);
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&process->off_open, s));) {
+		for (struct off_time *time = (struct off_time *)(uintptr_t)s->value; time; time = time->older)
+			visit_off_time(walk, time);
+	}
 	for (size_t i = 0; i < process->off_done.len; i++)
 		visit_off_time(walk, &process->off_done.items[i]);
 }

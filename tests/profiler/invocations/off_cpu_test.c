@@ -190,6 +190,29 @@ static void wait_that_never_ended_counts_up_to_the_end_of_the_call(void **state)
 	stage_end(&s);
 }
 
+/* The first one's stack had to wait for tables, the next one's had not. */
+static void begin_that_comes_after_the_next_one_has_its_end(void **state)
+{
+	struct stage s;
+	struct off first = {.tid = 10, .stack = 5}, second = {.tid = 10, .stack = 6};
+
+	(void)state;
+	begin_call(&s);
+	first.begin_ns = s.now_ns;
+	first.end_ns = second.begin_ns = s.now_ns + 3 * MS;
+	second.end_ns = s.now_ns + 7 * MS;
+	leave(&s, &second);
+	leave(&s, &first);
+	come_back(&s, &first);
+	come_back(&s, &second);
+	s.now_ns += 8 * MS;
+	play_answer(&s, 10, 1, "r1");
+	finish(&s);
+	assert_int_equal(stack_of(row(&s, "r1"), 5)->off_cpu_ns, 3 * MS);
+	assert_int_equal(stack_of(row(&s, "r1"), 6)->off_cpu_ns, 4 * MS);
+	stage_end(&s);
+}
+
 static void end_without_its_begin_is_nothing(void **state)
 {
 	struct stage s;
@@ -215,6 +238,7 @@ int main(void)
 		cmocka_unit_test(short_wait_that_was_taken_by_chance_stands_for_more),
 		cmocka_unit_test(only_what_lies_within_the_call_is_its_own),
 		cmocka_unit_test(wait_that_never_ended_counts_up_to_the_end_of_the_call),
+		cmocka_unit_test(begin_that_comes_after_the_next_one_has_its_end),
 		cmocka_unit_test(end_without_its_begin_is_nothing),
 	};
 
