@@ -116,7 +116,8 @@ def judge(folded, program):
             if "start_thread" in stack and "node::worker" not in stack:
                 continue
             own = own_frames(names, program)
-            if "[v8+" in stack or "[anon+" in stack:
+            # Code of WebAssembly whose function is not known, as while it is replaced, is called (wasm).
+            if "[v8+" in stack or "[anon+" in stack or ";(wasm)" in stack:
                 total += weight
                 unnamed += weight
                 cut[stack] = cut.get(stack, 0) + weight
