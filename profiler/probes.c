@@ -385,9 +385,10 @@ void fnp_probes_expect_program(struct fnp_probes *probes, const char *program)
 	*slash = '\0';
 	if (strcmp(slash + 1, "java") == 0)
 		expect_library(probes, path, "../lib/server/libjvm.so");
-	for (size_t i = 0; i < FNP_ARRAY_SIZE(python) && strncmp(slash + 1, "python", strlen("python")) == 0;
-	     i++)
-		expect_library(probes, path, python[i]);
+	else if (strncmp(slash + 1, "python", strlen("python")) == 0) {
+		for (size_t i = 0; i < FNP_ARRAY_SIZE(python); i++)
+			expect_library(probes, path, python[i]);
+	}
 }
 
 /* ---- hits ---------------------------------------------------------------------------------------------------- */

@@ -106,7 +106,7 @@ FNP_SUBPROGRAM int fnp_hotspot_find(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 	const struct fnp_hotspot_layout *l = fnp_array_at(fnp_hotspot_layouts, layout);
 	fnp_u64 start, segments, segment, distance = 1;
 	fnp_u32 size, shift;
-	int heap;
+	int heap, kind;
 
 	if (!walk || !l)
 		return -1;
@@ -134,11 +134,11 @@ FNP_SUBPROGRAM int fnp_hotspot_find(struct fnp_walk *walk, fnp_u32 layout, fnp_u
 	walk->scratch[FNP_HOTSPOT_BLOB_AT] = start;
 	if (l->blob_kind)
 		return fnp_hotspot_word(walk, l->blob_kind) & 0xff;
-	size = fnp_hotspot_kind_of_name(fnp_hotspot_read(walk, fnp_hotspot_word(walk, l->blob_name)));
+	kind = fnp_hotspot_kind_of_name(fnp_hotspot_read(walk, fnp_hotspot_word(walk, l->blob_name)));
 	/* C1's and C2's runtime stubs have names of their own; code in buffers has no frame size. */
-	if (size == FNP_HOTSPOT_BLOB_BUFFER && (fnp_hotspot_word(walk, l->blob_frame_size) & 0xffffffff))
-		size = FNP_HOTSPOT_BLOB_RUNTIME_STUB;
-	return size;
+	if (kind == FNP_HOTSPOT_BLOB_BUFFER && (fnp_u32)fnp_hotspot_word(walk, l->blob_frame_size))
+		kind = FNP_HOTSPOT_BLOB_RUNTIME_STUB;
+	return kind;
 }
 
 #include "bpf/walk/hotspot_chunk.h"
