@@ -10,14 +10,17 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define WEIGHT_PERIODS_MAX 4
+#define WEIGHT_PERIODS_MAX 4 /* asked ones: two drawn ones follow each other where the timer starts anew */
+#define RESTART_NS 100000 /* a tick that was due within this before the timer started anew was lost by that */
+#define SWITCH_NS 3000	  /* the kernel charges a thread with the switch to it */
 #define CUT_REMEMBERED_NS 20000000 /* more than a scheduler tick */
 
 struct tick_state {
-	fnp_u64 last_ns;
-	fnp_u64 missed;	   /* ticks that never came: the host took the CPU, or the timer was throttled */
-	fnp_u64 due_ns;	   /* when the next one is due */
-	fnp_u64 period_ns; /* by which that was reckoned */
+	fnp_u64 last_ns; /* when the last one was due */
+	fnp_u64 missed; /* ticks that never came: the host took the CPU, the timer was throttled, the kernel kept them */
+	fnp_u64 due_ns;	   /* when the next one is due, at the latest, unless the timer starts anew */
+	fnp_u64 period_ns; /* of which they are */
+	fnp_u64 starts;	   /* of the timer: by which that was reckoned */
 	fnp_u64 cut_ns;	   /* of intervals that were too long for a weight, since last_cut_ns */
 	fnp_u64 last_cut_ns;
 };
@@ -28,6 +31,12 @@ struct {
 	__type(key, fnp_u32);
 	__type(value, struct tick_state);
 } tick_states SEC(".maps");
+
+/* The asked period; user space sets it before the program is loaded. */
+const volatile unsigned long long asked_period_ns = 1;
+
+/* How each CPU's timer runs; user space writes it. (The context's sample_period is for ever the first one.) */
+struct fnp_timer_state timers[FNP_CPUS_MAX];
 
 FNP_WALK_MAP(fnp_cpu_walks);
 
@@ -41,30 +50,71 @@ struct {
 	__array(values, int(void *));
 } fnp_cpu_programs SEC(".maps") = {.values = {[0] = (void *)&fnp_tick_continued}};
 
+/* Of the times at `due_ns` and each `period_ns` after it the last one up to `until_ns`; `before_ns` where all are later. */
+static __always_inline fnp_u64 last_due(fnp_u64 due_ns, fnp_u64 period_ns, fnp_u64 until_ns, fnp_u64 before_ns)
+{
+	return until_ns < due_ns ? before_ns : until_ns - (until_ns - due_ns) % period_ns;
+}
+
+/* As user space has told it; no period while it is being changed. */
+static __always_inline struct fnp_timer_state timer_here(void)
+{
+	struct fnp_timer_state timer = {0};
+	fnp_u32 cpu = bpf_get_smp_processor_id();
+
+	if (cpu < FNP_CPUS_MAX) {
+		timer.starts = *(volatile fnp_u64 *)&timers[cpu].starts;
+		timer.started_ns = *(volatile fnp_u64 *)&timers[cpu].started_ns;
+		timer.period_ns = timer.starts & 1 ? 0 : *(volatile fnp_u64 *)&timers[cpu].period_ns;
+	}
+	return timer;
+}
+
+static __always_inline void tick_came(struct tick_state *state, const struct fnp_timer_state *timer,
+				      fnp_u64 due_ns)
+{
+	if (state->last_ns && due_ns - state->last_ns > 2 * asked_period_ns)
+		state->missed += (due_ns - state->last_ns) / asked_period_ns - 1;
+	state->last_ns = due_ns;
+	if (timer->period_ns) {
+		state->period_ns = timer->period_ns;
+		state->starts = timer->starts;
+	}
+	state->due_ns = due_ns + state->period_ns;
+}
+
 /*
- * The time since the last tick; 0 when this one is not the running thread's. A virtual CPU that sleeps gets its timer
- * late, and often not before something else wakes it: the tick then meets the thread that was woken, although the CPU
- * was idle when the tick was due. Such a tick is idle's. (Counted for the threads that are woken, it made a program
- * that sleeps and wakes much 25 % too dear.)
+ * The interval that a tick stands for: the period before the moment at which it was due, and those of ticks that were due
+ * while its thread was there and never came. Ticks that were due before are another's, or idle's: kernels have been seen
+ * that keep the ticks of an idle CPU, and a thread that woke was charged with all of them. 0: the tick itself is idle's. A
+ * virtual CPU that sleeps gets its timer late, and often not before something else wakes it: the tick then meets the
+ * thread that was woken. (Counted for those, it made a program that sleeps and wakes much 25 % too dear.)
+ *
+ * When ticks are due is known on two grids: the one of before, and since the timer started anew with another period.
  */
 static __always_inline fnp_u64 interval_of_tick(struct tick_state *state, const struct on_cpu *slot,
-						fnp_u64 now_ns, fnp_u64 period_ns)
+						fnp_u64 now_ns)
 {
-	fnp_u64 interval = period_ns, at_ns = now_ns, late = 0;
+	struct fnp_timer_state timer = timer_here();
+	bool anew = timer.starts != state->starts;
+	bool seen = slot->pid && slot->tid == (fnp_u32)bpf_get_current_pid_tgid();
+	fnp_u64 first_ns = anew ? timer.started_ns + timer.period_ns : state->due_ns, due_ns, in_ns, from_ns;
 
-	/* The timer starts anew when its period is changed, we do not know at what moment. */
-	if (state->period_ns == period_ns && now_ns > state->due_ns)
-		late = now_ns - state->due_ns;
-	state->period_ns = period_ns;
-	if (late && slot->pid && slot->from_idle && slot->in_ns > now_ns - late % period_ns) {
-		at_ns = now_ns - late % period_ns;
-		interval = 0;
-	} else if (state->last_ns) {
-		interval = now_ns - state->last_ns;
+	if (!timer.period_ns)
+		first_ns = ~0ULL; /* nobody knows */
+	due_ns = last_due(first_ns, timer.period_ns, now_ns, now_ns);
+	in_ns = seen && slot->in_ns < due_ns ? slot->in_ns : due_ns - 1;
+	if (in_ns >= first_ns) {
+		from_ns = last_due(first_ns, timer.period_ns, in_ns, 0);
+	} else {
+		if (anew && timer.period_ns && timer.started_ns - RESTART_NS < in_ns)
+			in_ns = timer.started_ns - RESTART_NS;
+		from_ns = last_due(state->due_ns, state->period_ns, in_ns, state->last_ns);
 	}
-	state->last_ns = at_ns;
-	state->due_ns = at_ns + period_ns;
-	return interval;
+	if (!state->last_ns)
+		from_ns = due_ns - asked_period_ns;
+	tick_came(state, &timer, due_ns);
+	return seen && slot->from_idle && slot->in_ns > due_ns + SWITCH_NS ? 0 : due_ns - from_ns;
 }
 
 /*
@@ -92,22 +142,20 @@ static __always_inline fnp_u64 without_stolen(struct tick_state *state, struct o
 }
 
 /* What this tick stands for; 0: it is not one of the running thread's. */
-static __always_inline fnp_u64 weight_of_tick(fnp_u64 now_ns, fnp_u64 period_ns)
+static __always_inline fnp_u64 weight_of_tick(fnp_u64 now_ns)
 {
 	fnp_u32 zero = 0;
 	struct tick_state *state = bpf_map_lookup_elem(&tick_states, &zero);
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
-	fnp_u64 interval;
+	fnp_u64 interval, bound = WEIGHT_PERIODS_MAX * asked_period_ns;
 
-	if (!state || !slot || !period_ns)
-		return period_ns;
-	interval = interval_of_tick(state, slot, now_ns, period_ns);
-	if (interval > 2 * period_ns)
-		state->missed += interval / period_ns - 1;
-	if (interval > WEIGHT_PERIODS_MAX * period_ns) {
-		state->cut_ns += interval - WEIGHT_PERIODS_MAX * period_ns;
+	if (!state || !slot)
+		return asked_period_ns;
+	interval = interval_of_tick(state, slot, now_ns);
+	if (interval > bound) {
+		state->cut_ns += interval - bound;
 		state->last_cut_ns = now_ns;
-		interval = WEIGHT_PERIODS_MAX * period_ns;
+		interval = bound;
 	}
 	return interval ? without_stolen(state, slot, interval, now_ns) : 0;
 }
@@ -148,7 +196,7 @@ SEC("perf_event")
 int fnp_tick(struct bpf_perf_event_data *ctx)
 {
 	fnp_u64 now_ns = bpf_ktime_get_ns();
-	fnp_u64 weight_ns = weight_of_tick(now_ns, ctx->sample_period);
+	fnp_u64 weight_ns = weight_of_tick(now_ns);
 	fnp_u32 pid = current_pid();
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
 	struct fnp_walk *walk;

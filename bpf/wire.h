@@ -23,6 +23,16 @@
 #define FNP_COMM_MAX 16
 
 /*
+ * How a CPU's sampling timer runs, as user space tells the sampler: started at `started_ns` or a little before, due each
+ * `period_ns` from then on. `starts` counts in twos; it is odd while that is being changed.
+ */
+struct fnp_timer_state {
+	fnp_u64 starts;
+	fnp_u64 started_ns;
+	fnp_u64 period_ns;
+};
+
+/*
  * Why a tick has no sample, and why a stack is not whole. Numbers are never used again; new ones go at the end.
  * X(NUMBER, NAME, text as it stands in files)
  */

@@ -13,6 +13,8 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 
+#include "bpf/wire.h" /* of which the skeleton makes its variables */
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/vec.h"
@@ -26,6 +28,7 @@
 
 struct timer {
 	int fd;
+	uint32_t cpu;
 	struct bpf_link *link;
 	uint64_t redraw_ns; /* when its period is drawn next */
 };
@@ -52,7 +55,28 @@ static uint64_t draw_period(struct cpu_state *state)
 	return state->period_ns / 2 + next_random(state) % (state->period_ns + 1);
 }
 
-static int open_timer(struct cpu_state *state, int cpu)
+/*
+ * A new period. The sampler is told how the timer runs from now on, because its context says for ever the period that an
+ * event began with. Of more CPUs than it has room for it knows nothing.
+ */
+static int change_period(struct cpu_state *state, const struct timer *timer, uint64_t period_ns)
+{
+	struct fnp_timer_state nobody = {0}, *told = &nobody;
+	int r;
+
+	if (timer->cpu < FNP_ARRAY_SIZE(state->skeleton->bss->timers))
+		told = &state->skeleton->bss->timers[timer->cpu];
+	__atomic_fetch_add(&told->starts, 1, __ATOMIC_SEQ_CST);
+	r = ioctl(timer->fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0 ? -errno : 0;
+	if (r == 0) {
+		told->started_ns = fnp_clock_ns();
+		told->period_ns = period_ns;
+	}
+	__atomic_fetch_add(&told->starts, 1, __ATOMIC_SEQ_CST);
+	return r;
+}
+
+static int open_timer(struct cpu_state *state, uint32_t cpu)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -61,14 +85,14 @@ static int open_timer(struct cpu_state *state, int cpu)
 		.sample_period = draw_period(state),
 		.disabled = 1,
 	};
-	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
 }
 
-static int add_timer(struct cpu_state *state, int cpu)
+static int add_timer(struct cpu_state *state, uint32_t cpu)
 {
-	struct timer timer = {.fd = open_timer(state, cpu)};
+	struct timer timer = {.fd = open_timer(state, cpu), .cpu = cpu};
 	int r;
 
 	if (timer.fd == -ENODEV)
@@ -76,7 +100,7 @@ static int add_timer(struct cpu_state *state, int cpu)
 	if (timer.fd < 0)
 		return fnp_error(
 			timer.fd,
-			"the kernel refuses a timer on CPU %d (perf_event_open: %s): run as root or with "
+			"the kernel refuses a timer on CPU %u (perf_event_open: %s): run as root or with "
 			"CAP_PERFMON",
 			cpu, strerror(-timer.fd));
 	/* The link owns the event's descriptor from here on. */
@@ -84,7 +108,7 @@ static int add_timer(struct cpu_state *state, int cpu)
 	if (!timer.link) {
 		r = -errno;
 		close(timer.fd);
-		return fnp_error(r, "cannot attach the sampler to CPU %d: %s", cpu, strerror(-r));
+		return fnp_error(r, "cannot attach the sampler to CPU %u: %s", cpu, strerror(-r));
 	}
 	r = fnp_vec_push(&state->timers, timer);
 	if (r < 0)
@@ -127,6 +151,7 @@ static int cpu_load(struct fnp_kernel *kernel, void **ret)
 	if (r == 0) {
 		fnp_collector_configure(kernel, state->skeleton);
 		fnp_collector_configure_walks(state->skeleton);
+		state->skeleton->rodata->asked_period_ns = state->period_ns;
 		r = fnp_collector_load(kernel, state->skeleton->skeleton, "cpu");
 	}
 	if (r < 0)
@@ -136,18 +161,32 @@ static int cpu_load(struct fnp_kernel *kernel, void **ret)
 	return r;
 }
 
+static void redraw(struct cpu_state *state, struct timer *timer, uint64_t now_ns)
+{
+	int r = change_period(state, timer, draw_period(state));
+
+	if (r < 0)
+		fnp_warning_once("cannot change the sampling period (%s): periodic work may be seen in step",
+				 strerror(-r));
+	/* The session's polls are not exact. */
+	timer->redraw_ns = now_ns + REDRAW_TICKS * state->period_ns * 3 / 4;
+}
+
 static int cpu_attach(void *self)
 {
 	struct cpu_state *state = self;
 
 	for (uint32_t cpu = 0; cpu < fnp_kernel_n_cpus(state->kernel); cpu++) {
-		int r = add_timer(state, (int)cpu);
+		int r = add_timer(state, cpu);
 		if (r < 0)
 			return r;
 	}
 	for (size_t i = 0; i < state->timers.len; i++) {
-		if (ioctl(state->timers.items[i].fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
+		struct timer *timer = &state->timers.items[i];
+
+		if (ioctl(timer->fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
 			return fnp_error(-errno, "cannot start the sampler: %s", strerror(errno));
+		redraw(state, timer, fnp_clock_ns());
 	}
 	return 0;
 }
@@ -157,18 +196,8 @@ static void cpu_poll(void *self, uint64_t now_ns)
 	struct cpu_state *state = self;
 
 	for (size_t i = 0; i < state->timers.len; i++) {
-		struct timer *timer = &state->timers.items[i];
-		uint64_t period_ns;
-
-		if (now_ns < timer->redraw_ns)
-			continue;
-		period_ns = draw_period(state);
-		timer->redraw_ns = now_ns + REDRAW_TICKS * state->period_ns * 3 /
-						    4; /* the session's polls are not exact */
-		if (ioctl(timer->fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0)
-			fnp_warning_once(
-				"cannot change the sampling period (%s): periodic work may be seen in step",
-				strerror(errno));
+		if (now_ns >= state->timers.items[i].redraw_ns)
+			redraw(state, &state->timers.items[i], now_ns);
 	}
 }
 
@@ -183,7 +212,7 @@ static uint64_t cpu_ticks_missed(void *self)
 {
 	struct cpu_state *state = self;
 	struct tick_state {
-		uint64_t last_ns, missed, due_ns, period_ns, cut_ns, last_cut_ns;
+		uint64_t last_ns, missed, due_ns, period_ns, starts, cut_ns, last_cut_ns;
 	};
 	uint32_t zero = 0, n_cpus = fnp_kernel_n_cpus(state->kernel);
 	fnp_autofree struct tick_state *states = calloc(n_cpus, sizeof(*states));
