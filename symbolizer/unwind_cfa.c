@@ -11,15 +11,22 @@
 #include <dwarf.h>
 
 #define REMEMBERED_MAX 32
+#define SP_AT_CFA (-1)
 
 /* Older <dwarf.h> lacks it; on arm64 it toggles whether the return address is signed, which the walker masks anyway. */
 #define CFA_NEGATE_RA_STATE 0x2d
+
+struct remembered {
+	struct fnp_rule rule;
+	int sp_in;
+};
 
 struct machine_state {
 	const struct fnp_cfi_machine *machine;
 	const struct fnp_cfi_cie *cie;
 	struct fnp_rule rule;
-	struct fnp_rule remembered[REMEMBERED_MAX];
+	int sp_in; /* the register that the caller's stack pointer is in, or SP_AT_CFA */
+	struct remembered remembered[REMEMBERED_MAX];
 	unsigned int n_remembered;
 	uint64_t address;
 };
@@ -37,8 +44,8 @@ static void set_cfa(struct machine_state *s, uint8_t kind, uint64_t reg, int64_t
 }
 
 /*
- * The caller's stack pointer is its frame's address. The few places that say otherwise (longjmp, about to jump) cannot
- * be walked; a return from a signal says the same in other words.
+ * The caller's stack pointer is its frame's address. The few places that say otherwise cannot be walked, unless it is in
+ * a register (see walkable()); a return from a signal says the same in other words.
  */
 static void set_stack_pointer(struct machine_state *s, uint8_t kind, int64_t offset)
 {
@@ -47,6 +54,28 @@ static void set_stack_pointer(struct machine_state *s, uint8_t kind, int64_t off
 		      s->rule.cfa_reg == s->machine->sp && s->rule.cfa_offset == offset);
 
 	s->rule.flags = (uint8_t)(usual ? s->rule.flags & ~FNP_RULE_ODD_SP : s->rule.flags | FNP_RULE_ODD_SP);
+	s->sp_in = kind == FNP_SAVED_REGISTER && offset >= 0 && offset < 16 && offset != s->machine->sp
+			   ? (int)offset
+			   : SP_AT_CFA;
+}
+
+/*
+ * longjmp() that is about to jump: the CFA is the jump buffer, and all that matters of the frame that it goes to is in
+ * registers, its stack pointer, too. That one's value does as well for a CFA when nothing is saved at the other.
+ */
+static struct fnp_rule walkable(const struct machine_state *s)
+{
+	unsigned int fp = s->rule.saved & 15, ra = s->rule.saved >> 4;
+	struct fnp_rule rule = s->rule;
+
+	if (!(rule.flags & FNP_RULE_ODD_SP) || s->sp_in == SP_AT_CFA || ra != FNP_SAVED_REGISTER ||
+	    (fp != FNP_SAVED_REGISTER && fp != FNP_SAVED_SAME))
+		return rule;
+	rule.cfa_kind = FNP_CFA_REG;
+	rule.cfa_reg = (uint8_t)s->sp_in;
+	rule.cfa_offset = 0;
+	rule.flags = (uint8_t)((rule.flags & ~FNP_RULE_ODD_SP) | FNP_RULE_OTHER_STACK);
+	return rule;
 }
 
 static void set_saved(struct machine_state *s, uint64_t reg, uint8_t kind, int64_t offset)
@@ -319,12 +348,14 @@ static int extended_instruction(struct machine_state *s, struct fnp_cursor *c, u
 	case DW_CFA_remember_state:
 		if (s->n_remembered == REMEMBERED_MAX)
 			return -EBADMSG;
-		s->remembered[s->n_remembered++] = s->rule;
+		s->remembered[s->n_remembered++] = (struct remembered){s->rule, s->sp_in};
 		return 0;
 	case DW_CFA_restore_state:
 		if (s->n_remembered == 0)
 			return -EBADMSG;
-		s->rule = s->remembered[--s->n_remembered];
+		s->n_remembered--;
+		s->rule = s->remembered[s->n_remembered].rule;
+		s->sp_in = s->remembered[s->n_remembered].sp_in;
 		return 0;
 	case DW_CFA_def_cfa_offset:
 	case DW_CFA_def_cfa_offset_sf:
@@ -382,7 +413,7 @@ static int instruction(struct machine_state *s, struct fnp_cursor *c)
 
 void fnp_cfa_initial(const struct fnp_cfi_machine *machine, struct fnp_cfi_cie *cie)
 {
-	struct machine_state s = {.machine = machine, .cie = cie};
+	struct machine_state s = {.machine = machine, .cie = cie, .sp_in = SP_AT_CFA};
 	struct fnp_cursor c = cie->instructions;
 
 	/* Until it says otherwise nothing is known; on x86-64 a return address that is nowhere ends the stack. */
@@ -407,10 +438,13 @@ int fnp_cfi_run(const struct fnp_cfi *cfi, const struct fnp_cfi_fde *fde, uint64
 		int (*emit)(void *self, uint64_t address, const struct fnp_rule *rule), void *self)
 {
 	const struct fnp_cfi_cie *cie = &cfi->cies.items[fde->cie];
-	struct machine_state s = {
-		.machine = &cfi->machine, .cie = cie, .rule = cie->initial, .address = fde->start};
+	struct machine_state s = {.machine = &cfi->machine,
+				  .cie = cie,
+				  .rule = cie->initial,
+				  .sp_in = SP_AT_CFA,
+				  .address = fde->start};
 	struct fnp_cursor c = fnp_cursor_of(fde->instructions, fde->size);
-	struct fnp_rule emitted = {0};
+	struct fnp_rule emitted = {0}, rule;
 	uint64_t row = fde->start;
 	bool first = true;
 	int r;
@@ -424,16 +458,18 @@ int fnp_cfi_run(const struct fnp_cfi *cfi, const struct fnp_cfi_fde *fde, uint64
 		if (s.address == row)
 			continue;
 		/* The row that ended here is what stood before the instruction, and that changed the address alone. */
-		if (first || !same_rule(&s.rule, &emitted)) {
-			r = emit(self, row, &s.rule);
+		rule = walkable(&s);
+		if (first || !same_rule(&rule, &emitted)) {
+			r = emit(self, row, &rule);
 			if (r != 0)
 				return r;
-			emitted = s.rule;
+			emitted = rule;
 			first = false;
 		}
 		row = s.address;
 		if (row >= end)
 			return 0;
 	}
-	return row < end && (first || !same_rule(&s.rule, &emitted)) ? emit(self, row, &s.rule) : 0;
+	rule = walkable(&s);
+	return row < end && (first || !same_rule(&rule, &emitted)) ? emit(self, row, &rule) : 0;
 }

@@ -5,8 +5,8 @@
  *
  * The two agree when every frame is the same, to the root. Differences have names:
  *   theirs ended   libunwind stops early (no .eh_frame_hdr, no rule that it knows); ours goes on to the root
- *   theirs lost    libunwind goes on by frame pointers where it has no rule (Go and lld's layout, the vdso): its next
- *                  frame is in no code, or it skips the caller and then shows frames that ours has, too
+ *   theirs lost    libunwind goes on by a guess where it has no rule (Go and lld's layout, static programs without
+ *                  .eh_frame_hdr, the vdso), and what it takes for the next frame may be any word of the stack
  *   handed over    inside of `_Unwind_RaiseException` and its like, by libunwind's names, libgcc writes the registers of
  *                  the frame that catches over those that it saved: ours goes on with that frame, libunwind with what was
  *                  the caller, or with what has half been written (stepped_test.c says whether ours is right)
@@ -58,6 +58,7 @@ struct opinion {
 	void *upt;
 	uint64_t theirs[FRAMES_MAX];
 	unsigned int n_theirs;
+	unsigned int n_certain; /* of theirs: as many were found by rules */
 };
 
 static int read_memory(void *context, void *to, size_t size, fnp_u64 address)
@@ -115,12 +116,20 @@ static void walk_ours(struct opinion *o, const struct user_regs_struct *regs)
 	fnp_tables_unlock(fnp_spaces_tables(o->spaces));
 }
 
+/* libunwind makes up a function of one byte where it has no rule. */
+static bool has_rule(unw_cursor_t *cursor)
+{
+	unw_proc_info_t info = {0};
+
+	return unw_get_proc_info(cursor, &info) == 0 && info.end_ip > info.start_ip + 1;
+}
+
 static void walk_theirs(struct opinion *o)
 {
 	unw_cursor_t cursor;
-	bool exact = true;
+	bool exact = true, certain = true;
 
-	o->n_theirs = 0;
+	o->n_theirs = o->n_certain = 0;
 	if (unw_init_remote(&cursor, o->space, o->upt) != 0)
 		return;
 	do {
@@ -132,6 +141,8 @@ static void walk_theirs(struct opinion *o)
 		exact = exact || unw_is_signal_frame(&cursor) > 0;
 		o->theirs[o->n_theirs++] = exact ? ip : ip - 1;
 		exact = false;
+		o->n_certain += certain;
+		certain = certain && has_rule(&cursor);
 	} while (o->n_theirs < FRAMES_MAX && unw_step(&cursor) > 0);
 }
 
@@ -173,11 +184,13 @@ static bool in_vdso(const struct opinion *o, uint64_t address)
 	return false;
 }
 
-/* From the first difference on, theirs is no code, or leaves frames out. */
+/* From the first difference on, theirs is a guess, or no code, or leaves frames out. */
 static bool theirs_lost(const struct opinion *o, unsigned int i, unsigned int n)
 {
 	unsigned int k = i;
 
+	if (i >= o->n_certain)
+		return true;
 	for (unsigned int before = 0; before < i; before++) {
 		if (in_vdso(o, o->walk.words[before]))
 			return true;
@@ -451,6 +464,7 @@ static void check(const char *name, unsigned int whole_per_mille)
 PROGRAM_TEST(mixed_c, 995)
 PROGRAM_TEST(mixed_c_lto, 995)
 PROGRAM_TEST(mixed_c_static, 995)
+PROGRAM_TEST(mixed_c_static_described, 995)
 PROGRAM_TEST(mixed_c_clang, 995)
 PROGRAM_TEST(mixed_c_musl, 990)
 PROGRAM_TEST(mixed_cc, 995)
@@ -463,6 +477,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(mixed_c_is_walked_as_libunwind_walks_it),
 		cmocka_unit_test(mixed_c_lto_is_walked_as_libunwind_walks_it),
 		cmocka_unit_test(mixed_c_static_is_walked_as_libunwind_walks_it),
+		cmocka_unit_test(mixed_c_static_described_is_walked_as_libunwind_walks_it),
 		cmocka_unit_test(mixed_c_clang_is_walked_as_libunwind_walks_it),
 		cmocka_unit_test(mixed_c_musl_is_walked_as_libunwind_walks_it),
 		cmocka_unit_test(mixed_cc_is_walked_as_libunwind_walks_it),

@@ -2,7 +2,7 @@
 /*
  * Programs are stepped, an instruction at a time, and walked at each. One throws: every stack is whole, and has the frame
  * that catches where it must be, also while libgcc writes that frame's registers over its own. One calls functions that
- * are bound at their first call. One changes between contexts of makecontext().
+ * are bound at their first call. One changes between contexts of makecontext(). One leaves its calls by longjmp().
  */
 #include "tests/bpf/live_walk.h"
 
@@ -170,6 +170,31 @@ static void contexts_have_a_first_frame(void **state FNP_UNUSED)
 	assert_true(seen.cut <= STEPS / 4 / 10);
 }
 
+static void every_instruction_of_a_longjmp_has_a_whole_stack(void **state FNP_UNUSED)
+{
+	struct seen seen = {.tail = TAIL};
+
+	check("longjmps", STEPS / 4, &seen);
+	assert_int_equal(seen.cut, 0);
+}
+
+static void so_has_one_in_a_static_program(void **state FNP_UNUSED)
+{
+	struct seen seen = {.tail = TAIL};
+
+	check("longjmps_static", STEPS / 4, &seen);
+	assert_int_equal(seen.cut, 0);
+}
+
+static void musl_has_one_but_for_the_jump_itself(void **state FNP_UNUSED)
+{
+	struct seen seen = {.tail = TAIL - 1}; /* it has a frame less below main */
+
+	check("longjmps_musl", STEPS / 4, &seen);
+	/* No rule holds for the jump itself: the buffer says where it goes, the stack pointer is there already. */
+	assert_true(seen.cut > 0 && seen.cut <= STEPS / 4 / 30);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +202,9 @@ int main(void)
 		cmocka_unit_test(so_has_a_stripped_static_program),
 		cmocka_unit_test(contexts_have_a_first_frame),
 		cmocka_unit_test(first_calls_are_whole_but_for_the_linkers_first_instructions),
+		cmocka_unit_test(every_instruction_of_a_longjmp_has_a_whole_stack),
+		cmocka_unit_test(so_has_one_in_a_static_program),
+		cmocka_unit_test(musl_has_one_but_for_the_jump_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

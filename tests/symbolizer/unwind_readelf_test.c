@@ -4,6 +4,7 @@
  *
  * A byte agrees when CFA, rbp and ra print the same. Known reasons to differ, counted apart and never wrong:
  *   expression  readelf says `exp`; we hold a plain rule for the shapes that we know, or say `exp`, too
+ *   registers   where the caller's stack pointer is in a register (longjmp), ours takes that for the CFA
  *   overlap     two entries claim the byte; readelf prints both, a table can hold one
  * What is left may be 0.01 % of the bytes at most; so may be what we say `exp` to and readelf does not.
  */
@@ -31,8 +32,8 @@ struct counts {
 struct entry {
 	uint64_t start, end, row;
 	bool has_row;
-	int column_fp, column_ra; /* -1: not there, so `u` */
-	char cfa[32], fp[32], ra[32];
+	int column_fp, column_sp, column_ra; /* -1: not there, so `u` */
+	char cfa[32], fp[32], sp[32], ra[32];
 };
 
 static void text_of(char *to, const char *from)
@@ -83,6 +84,13 @@ static bool same_saved(const char *theirs, const char *ours)
 	       (strcmp(theirs, "vexp") == 0 && strcmp(ours, "exp") == 0);
 }
 
+/* Our CFA is what readelf says that the caller's stack pointer is: in a register. */
+static bool is_by_stack_pointer(const struct entry *e, const struct fnp_rule *rule)
+{
+	return rule && rule->cfa_kind == FNP_CFA_REG && rule->cfa_offset == 0 &&
+	       (rule->flags & FNP_RULE_OTHER_STACK) && strcmp(e->sp, register_name(rule->cfa_reg)) == 0;
+}
+
 static void compare_piece(const struct fnp_unwind *unwind, const struct entry *e, uint64_t from, uint64_t to,
 			  struct counts *counts)
 {
@@ -93,7 +101,8 @@ static void compare_piece(const struct fnp_unwind *unwind, const struct entry *e
 	const char *ra = rule ? print_saved(rule->saved >> 4, rule->ra_offset, ra_buffer) : "-";
 
 	counts->bytes += to - from;
-	if (strcmp(e->cfa, cfa) == 0 && same_saved(e->fp, fp) && same_saved(e->ra, ra)) {
+	if ((strcmp(e->cfa, cfa) == 0 || is_by_stack_pointer(e, rule)) && same_saved(e->fp, fp) &&
+	    same_saved(e->ra, ra)) {
 		if (strcmp(cfa, "exp") == 0)
 			counts->expression += to - from;
 		return;
@@ -132,10 +141,12 @@ static void columns_of(struct entry *e, char *line)
 	char *save = NULL;
 	int n = 0;
 
-	e->column_fp = e->column_ra = -1;
+	e->column_fp = e->column_sp = e->column_ra = -1;
 	for (char *word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save), n++) {
 		if (strcmp(word, "rbp") == 0)
 			e->column_fp = n;
+		else if (strcmp(word, "rsp") == 0)
+			e->column_sp = n;
 		else if (strcmp(word, "ra") == 0)
 			e->column_ra = n;
 	}
@@ -147,6 +158,7 @@ static void row_of(struct entry *e, char *line)
 	int n = 0;
 
 	text_of(e->fp, "u");
+	text_of(e->sp, "u");
 	text_of(e->ra, "u");
 	for (char *word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save), n++) {
 		/* A register stands as `r1 (rdx)`. */
@@ -161,6 +173,8 @@ static void row_of(struct entry *e, char *line)
 			text_of(e->cfa, word);
 		if (n == e->column_fp)
 			text_of(e->fp, word);
+		if (n == e->column_sp)
+			text_of(e->sp, word);
 		if (n == e->column_ra)
 			text_of(e->ra, word);
 	}
@@ -191,7 +205,7 @@ static void compare_object(const char *path, struct counts *counts)
 		if (strstr(line, " FDE ") && pc) {
 			if (e.has_row && !skip)
 				compare_range(unwind, &e, e.row, e.end, &cursor, &row, counts);
-			e = (struct entry){.column_fp = -1, .column_ra = -1};
+			e = (struct entry){.column_fp = -1, .column_sp = -1, .column_ra = -1};
 			if (sscanf(pc, " pc=%lx..%lx", &e.start, &e.end) != 2)
 				e.end = 0;
 			/* Entries of functions that the linker dropped. */

@@ -227,10 +227,30 @@ static void an_odd_stack_pointer_is_marked(void **state)
 	struct seen seen;
 
 	(void)state;
-	RUN(&seen, DW_CFA_def_cfa, 5, 0, DW_CFA_register, 7, 8, DW_CFA_register, 16, 1);
+	/* The return address stands at the CFA, which is not where the stack pointer is. */
+	RUN(&seen, DW_CFA_def_cfa, 5, 0, DW_CFA_register, 7, 8, DW_CFA_offset | 16, 1);
 	assert_true(seen.rows[0].rule.flags & FNP_RULE_ODD_SP);
-	assert_int_equal(seen.rows[0].rule.saved >> 4, FNP_SAVED_REGISTER);
-	assert_int_equal(seen.rows[0].rule.ra_offset, 1);
+	RUN(&seen, DW_CFA_def_cfa, 5, 0, DW_CFA_expression, 7, 2, DW_OP_breg5, 48, DW_CFA_register, 16, 1);
+	assert_true(seen.rows[0].rule.flags & FNP_RULE_ODD_SP);
+}
+
+static void a_frame_that_is_all_in_registers_stands_on_its_stack_pointer(void **state)
+{
+	struct seen seen;
+
+	(void)state;
+	RUN(&seen, DW_CFA_remember_state, DW_CFA_advance_loc | 4, DW_CFA_def_cfa, 5, 0, DW_CFA_register, 7, 8,
+	    DW_CFA_register, 6, 9, DW_CFA_register, 16, 1, DW_CFA_advance_loc | 4, DW_CFA_restore_state);
+	assert_int_equal(seen.n, 3);
+	assert_int_equal(seen.rows[1].rule.cfa_kind, FNP_CFA_REG);
+	assert_int_equal(seen.rows[1].rule.cfa_reg, 8);
+	assert_int_equal(seen.rows[1].rule.cfa_offset, 0);
+	assert_int_equal(seen.rows[1].rule.saved, FNP_SAVED_REGISTER | FNP_SAVED_REGISTER << 4);
+	assert_int_equal(seen.rows[1].rule.fp_offset, 9);
+	assert_int_equal(seen.rows[1].rule.ra_offset, 1);
+	assert_int_equal(seen.rows[1].rule.flags, FNP_RULE_OTHER_STACK);
+	assert_int_equal(seen.rows[2].rule.cfa_reg, 7);
+	assert_int_equal(seen.rows[2].rule.flags, 0);
 }
 
 static void an_undefined_return_address_ends_the_stack(void **state)
@@ -465,6 +485,7 @@ int main(void)
 		cmocka_unit_test(a_realigned_stack_is_a_rule),
 		cmocka_unit_test(any_other_expression_is_said_to_be_one),
 		cmocka_unit_test(an_odd_stack_pointer_is_marked),
+		cmocka_unit_test(a_frame_that_is_all_in_registers_stands_on_its_stack_pointer),
 		cmocka_unit_test(an_undefined_return_address_ends_the_stack),
 		cmocka_unit_test(a_signal_frame_is_flagged),
 		cmocka_unit_test(truncated_sections_give_whole_entries_or_none),
