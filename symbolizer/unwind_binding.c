@@ -72,7 +72,6 @@ static int overlay_call(const struct fnp_object *object, struct fnp_rows *rows, 
 	const struct fnp_rule *here = fnp_rows_rule_at(rows, call);
 	struct fnp_rule rule = {.cfa_kind = FNP_CFA_DEREF_PLUS,
 				.cfa_reg = FNP_REG_SP,
-				.fp_offset = FRAME_SIZE,
 				.ra_offset = -8,
 				.saved = FNP_SAVED_SAME | FNP_SAVED_AT_CFA << 4};
 	const uint8_t *code;
@@ -90,7 +89,7 @@ static int overlay_call(const struct fnp_object *object, struct fnp_rows *rows, 
 	if (fnp_object_read_address(object, callee, PROLOGUE_MAX, &code) < 0 ||
 	    !find_push(code, PROLOGUE_MAX, &distance, &size))
 		return 0;
-	rule.cfa_offset = -distance;
+	rule.cfa_offset = FNP_CFA_OFFSETS(-distance, FRAME_SIZE);
 	/* At the call itself rbx is at hand. */
 	r = fnp_rows_overlay(rows, call + 1, call + CALL_SIZE, &rule);
 	return r ?: fnp_rows_overlay(rows, callee, callee + size, &unknown);

@@ -144,6 +144,42 @@ static bool plt_threshold(const struct fnp_cursor *expression, uint8_t *ret)
 	return true;
 }
 
+/* What follows what names the register: deref, and perhaps plus a number. */
+static bool deref_plus(struct fnp_cursor *c, int64_t *ret_plus)
+{
+	uint64_t plus;
+	uint8_t op;
+
+	if (fnp_cursor_u8(c, &op) < 0 || op != DW_OP_deref || fnp_cursor_u8(c, &op) < 0 ||
+	    op != DW_OP_plus_uconst || fnp_cursor_uleb128(c, &plus) < 0 || fnp_cursor_left(c) > 0)
+		return false;
+	*ret_plus = plus > INT16_MAX ? INT64_MAX : (int64_t)plus;
+	return true;
+}
+
+/* `*(R + offset) + plus`, or with rsp and the index R times 8 for R: where OpenSSL's assembly puts rsp before it aligns it. */
+static bool put_by(struct machine_state *s, struct fnp_cursor c, uint64_t reg, int64_t offset)
+{
+	static const uint8_t times[] = {DW_OP_lit8, DW_OP_mul, DW_OP_plus};
+	uint8_t kind = FNP_CFA_DEREF_PLUS;
+	struct fnp_cursor rest = c;
+	int64_t zero, plus;
+
+	if (!deref_plus(&rest, &plus)) {
+		if (reg != s->machine->sp || breg(&c, &reg, &zero) < 0 || zero != 0 ||
+		    fnp_cursor_left(&c) < sizeof(times) || memcmp(c.pos, times, sizeof(times)) != 0)
+			return false;
+		rest = fnp_cursor_of(c.pos + sizeof(times), fnp_cursor_left(&c) - sizeof(times));
+		if (!deref_plus(&rest, &plus))
+			return false;
+		kind = FNP_CFA_DEREF_INDEX;
+	}
+	if (offset != (int16_t)offset || plus != (int16_t)plus)
+		return false;
+	set_cfa(s, kind, reg, FNP_CFA_OFFSETS(offset, plus));
+	return true;
+}
+
 static void cfa_expression(struct machine_state *s, struct fnp_cursor expression)
 {
 	struct fnp_cursor c = expression;
@@ -156,6 +192,8 @@ static void cfa_expression(struct machine_state *s, struct fnp_cursor expression
 		return;
 	}
 	if (breg(&c, &reg, &offset) == 0) {
+		if (put_by(s, c, reg, offset))
+			return;
 		if (fnp_cursor_left(&c) == 0) {
 			set_cfa(s, FNP_CFA_REG, reg, offset);
 			return;

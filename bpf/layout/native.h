@@ -49,8 +49,14 @@ enum fnp_cfa_kind {
 	FNP_CFA_REG = 2,	/* R + cfa_offset */
 	FNP_CFA_DEREF = 3,	/* M[R + cfa_offset]: stacks that were realigned, return from a signal */
 	FNP_CFA_PLT = 4,	/* sp + cfa_offset, + 8 when (pc & 15) >= 11: lazy PLT stubs */
-	FNP_CFA_DEREF_PLUS = 5, /* M[R + cfa_offset] + fp_offset; the frame pointer is FNP_SAVED_SAME */
+	FNP_CFA_DEREF_PLUS = 5, /* M[R + a] + b, where cfa_offset is FNP_CFA_OFFSETS(a, b): sp was put by and realigned */
+	FNP_CFA_DEREF_INDEX = 6, /* M[sp + R * 8 + a] + b: likewise, behind an array whose length is in R */
 };
+
+/* Two offsets of 16 bits in one of 32. */
+#define FNP_CFA_OFFSETS(a, b) ((int)((fnp_u32)(fnp_u16)(a) | (fnp_u32)(fnp_u16)(b) << 16))
+#define FNP_CFA_OFFSET_A(offset) ((short)(fnp_u16)(fnp_u32)(offset))
+#define FNP_CFA_OFFSET_B(offset) ((short)(fnp_u16)((fnp_u32)(offset) >> 16))
 
 /* Where the caller's frame pointer and the return address are. */
 enum fnp_saved_kind {

@@ -75,6 +75,7 @@ FNP_INLINE int fnp_walk_load(struct fnp_walk *walk, fnp_u64 address, fnp_u64 *re
 #define fnp_walk_slot(reg) ((FNP_WALK_SLOTS >> ((reg)*4)) & 15)
 #define fnp_walk_signal_slot(reg) ((FNP_WALK_SIGNAL_SLOTS >> ((reg)*4)) & 15)
 #define FNP_WALK_REG_MAX 16
+#define FNP_WALK_SCRATCH_REGS 0xf37U /* rax rdx rcx rsi rdi r8 to r11: a call may change them */
 #else
 #define FNP_WALK_SLOT_PC 32
 #define FNP_WALK_SLOT_SP 31
@@ -83,9 +84,15 @@ FNP_INLINE int fnp_walk_load(struct fnp_walk *walk, fnp_u64 address, fnp_u64 *re
 #define fnp_walk_slot(reg) (reg)
 #define fnp_walk_signal_slot(reg) (reg)
 #define FNP_WALK_REG_MAX 31
+#define FNP_WALK_SCRATCH_REGS 0U
 #endif
 
-/* A register by its DWARF number, as it is in the current frame. 0, or negative when it is not known. */
+/*
+ * A register by its DWARF number, as it is in the current frame. 0, or negative when it is not known.
+ *
+ * A rule that stands on a register which any call may change, at a call, is of assembly whose callee is known to leave it
+ * alone (OpenSSL's AES-GCM has its CFA in rax, and calls a loop): then it is what it is in the leaf.
+ */
 FNP_INLINE int fnp_walk_reg(struct fnp_walk *walk, fnp_u32 reg, fnp_u64 *ret)
 {
 	if (reg == FNP_REG_SP) {
@@ -98,7 +105,7 @@ FNP_INLINE int fnp_walk_reg(struct fnp_walk *walk, fnp_u32 reg, fnp_u64 *ret)
 	}
 	if (reg >= FNP_WALK_REG_MAX)
 		return -1;
-	if (walk->leaf) {
+	if (walk->leaf || (walk->behind_leaf && FNP_WALK_SCRATCH_REGS >> reg & 1)) {
 		fnp_u32 slot = fnp_walk_slot(reg);
 
 		*ret = slot < FNP_WALK_REGS ? walk->regs[slot] : 0;

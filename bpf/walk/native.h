@@ -229,6 +229,7 @@ FNP_INLINE int fnp_native_saved(struct fnp_walk *walk, fnp_u32 kind, int offset,
 
 FNP_INLINE int fnp_native_cfa(struct fnp_walk *walk, const struct fnp_rule *rule, fnp_u64 *ret)
 {
+	int offset = rule->cfa_offset;
 	fnp_u64 base;
 
 	switch (rule->cfa_kind) {
@@ -237,13 +238,16 @@ FNP_INLINE int fnp_native_cfa(struct fnp_walk *walk, const struct fnp_rule *rule
 	case FNP_CFA_REG:
 	case FNP_CFA_DEREF:
 	case FNP_CFA_DEREF_PLUS:
+	case FNP_CFA_DEREF_INDEX:
 		if (fnp_walk_reg(walk, rule->cfa_reg, &base))
 			return FNP_TRUNCATION_EXPRESSION;
-		base += rule->cfa_offset;
+		if (rule->cfa_kind == FNP_CFA_DEREF_INDEX)
+			base = walk->sp + base * 8;
+		base += rule->cfa_kind >= FNP_CFA_DEREF_PLUS ? FNP_CFA_OFFSET_A(offset) : offset;
 		if (rule->cfa_kind != FNP_CFA_REG && fnp_walk_load(walk, base, &base))
 			return FNP_TRUNCATION_BAD_READ;
-		if (rule->cfa_kind == FNP_CFA_DEREF_PLUS)
-			base += rule->fp_offset;
+		if (rule->cfa_kind >= FNP_CFA_DEREF_PLUS)
+			base += FNP_CFA_OFFSET_B(offset);
 		*ret = base;
 		return 0;
 	case FNP_CFA_PLT:
@@ -292,6 +296,7 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
 	walk->regs_at = signal ? walk->sp + FNP_WALK_SIGNAL_REGS : 0;
 	walk->exact = signal || (rule.flags & FNP_RULE_EXACT);
+	walk->behind_leaf = walk->leaf && !walk->exact;
 	walk->leaf = 0;
 	walk->pc = ra;
 	walk->sp = cfa;
@@ -423,6 +428,7 @@ FNP_SUBPROGRAM int fnp_walk_quick(struct fnp_walk *walk)
 	walk->n_words = n;
 	walk->cached = at;
 	walk->leaf = 0;
+	walk->behind_leaf = 0;
 	walk->regs_at = 0;
 	return 0;
 }

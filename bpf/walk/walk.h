@@ -88,6 +88,7 @@ struct fnp_walk {
 	fnp_u8 ended;
 	fnp_u8 doubt;	     /* enum fnp_truncation_cause: what is missing although the root is reached */
 	fnp_u8 stepped_back; /* pc is one less than the register says: before a breakpoint, if there is code */
+	fnp_u8 behind_leaf;  /* what called the leaf */
 	fnp_u8 resumable;    /* ended for want of a mapping or table that user space may have, or get */
 	fnp_u32 truncation;  /* enum fnp_truncation_cause */
 	fnp_u32 n_words;
@@ -180,6 +181,7 @@ FNP_INLINE int fnp_walk_caller(struct fnp_walk *walk, fnp_u64 pc, fnp_u64 sp, fn
 	walk->fp = fp;
 	walk->exact = 0;
 	walk->leaf = 0;
+	walk->behind_leaf = 0;
 	walk->regs_at = 0;
 	return 0;
 }
@@ -244,6 +246,7 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 	walk->pid = pid;
 	walk->exact = 1;
 	walk->leaf = 1;
+	walk->behind_leaf = 0;
 	walk->regs_at = 0;
 	walk->ended = 0;
 	walk->doubt = 0;

@@ -2,7 +2,8 @@
 /*
  * Programs are stepped, an instruction at a time, and walked at each. One throws: every stack is whole, and has the frame
  * that catches where it must be, also while libgcc writes that frame's registers over its own. One calls functions that
- * are bound at their first call. One changes between contexts of makecontext(). One leaves its calls by longjmp().
+ * are bound at their first call. One changes between contexts of makecontext(). One leaves its calls by longjmp(). One
+ * is assembly that describes itself.
  */
 #include "tests/bpf/live_walk.h"
 
@@ -195,6 +196,14 @@ static void musl_has_one_but_for_the_jump_itself(void **state FNP_UNUSED)
 	assert_true(seen.cut > 0 && seen.cut <= STEPS / 4 / 30);
 }
 
+static void every_instruction_of_assembly_that_describes_itself_has_a_whole_stack(void **state FNP_UNUSED)
+{
+	struct seen seen = {.tail = TAIL};
+
+	check("assembly", STEPS / 8, &seen);
+	assert_int_equal(seen.cut, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +212,7 @@ int main(void)
 		cmocka_unit_test(contexts_have_a_first_frame),
 		cmocka_unit_test(first_calls_are_whole_but_for_the_linkers_first_instructions),
 		cmocka_unit_test(every_instruction_of_a_longjmp_has_a_whole_stack),
+		cmocka_unit_test(every_instruction_of_assembly_that_describes_itself_has_a_whole_stack),
 		cmocka_unit_test(so_has_one_in_a_static_program),
 		cmocka_unit_test(musl_has_one_but_for_the_jump_itself),
 	};

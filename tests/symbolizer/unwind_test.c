@@ -213,6 +213,39 @@ static void a_realigned_stack_is_a_rule(void **state)
 	assert_int_equal(seen.rows[0].rule.saved & 15, FNP_SAVED_AT_FP);
 }
 
+static void a_stack_pointer_that_was_put_by_is_a_rule(void **state)
+{
+	struct seen seen;
+
+	(void)state;
+	/* *(rsp + 152) + 8 */
+	RUN(&seen, DW_CFA_def_cfa_expression, 6, DW_OP_breg7, 0x98, 0x01, DW_OP_deref, DW_OP_plus_uconst, 8);
+	assert_int_equal(seen.rows[0].rule.cfa_kind, FNP_CFA_DEREF_PLUS);
+	assert_int_equal(seen.rows[0].rule.cfa_reg, 7);
+	assert_int_equal(FNP_CFA_OFFSET_A(seen.rows[0].rule.cfa_offset), 152);
+	assert_int_equal(FNP_CFA_OFFSET_B(seen.rows[0].rule.cfa_offset), 8);
+	/* *(rbp - 8) + 56 */
+	RUN(&seen, DW_CFA_def_cfa_expression, 5, DW_OP_breg6, 0x78, DW_OP_deref, DW_OP_plus_uconst, 56);
+	assert_int_equal(seen.rows[0].rule.cfa_kind, FNP_CFA_DEREF_PLUS);
+	assert_int_equal(seen.rows[0].rule.cfa_reg, 6);
+	assert_int_equal(FNP_CFA_OFFSET_A(seen.rows[0].rule.cfa_offset), -8);
+	assert_int_equal(FNP_CFA_OFFSET_B(seen.rows[0].rule.cfa_offset), 56);
+	/* *(rsp + 8 + r9 * 8) + 8 */
+	RUN(&seen, DW_CFA_def_cfa_expression, 10, DW_OP_breg7, 8, DW_OP_breg9, 0, DW_OP_lit8, DW_OP_mul,
+	    DW_OP_plus, DW_OP_deref, DW_OP_plus_uconst, 8);
+	assert_int_equal(seen.rows[0].rule.cfa_kind, FNP_CFA_DEREF_INDEX);
+	assert_int_equal(seen.rows[0].rule.cfa_reg, 9);
+	assert_int_equal(FNP_CFA_OFFSET_A(seen.rows[0].rule.cfa_offset), 8);
+	assert_int_equal(FNP_CFA_OFFSET_B(seen.rows[0].rule.cfa_offset), 8);
+	/* Offsets of more than 16 bits. */
+	RUN(&seen, DW_CFA_def_cfa_expression, 7, DW_OP_breg7, 0x80, 0x80, 0x02, DW_OP_deref,
+	    DW_OP_plus_uconst, 8);
+	assert_int_equal(seen.rows[0].rule.cfa_kind, FNP_CFA_EXPRESSION);
+	RUN(&seen, DW_CFA_def_cfa_expression, 7, DW_OP_breg7, 8, DW_OP_deref, DW_OP_plus_uconst, 0x80, 0x80,
+	    0x02);
+	assert_int_equal(seen.rows[0].rule.cfa_kind, FNP_CFA_EXPRESSION);
+}
+
 static void any_other_expression_is_said_to_be_one(void **state)
 {
 	struct seen seen;
@@ -483,6 +516,7 @@ int main(void)
 		cmocka_unit_test(offsets_beyond_32_bits_are_said_to_be_an_expression),
 		cmocka_unit_test(the_lazy_plt_is_a_rule),
 		cmocka_unit_test(a_realigned_stack_is_a_rule),
+		cmocka_unit_test(a_stack_pointer_that_was_put_by_is_a_rule),
 		cmocka_unit_test(any_other_expression_is_said_to_be_one),
 		cmocka_unit_test(an_odd_stack_pointer_is_marked),
 		cmocka_unit_test(a_frame_that_is_all_in_registers_stands_on_its_stack_pointer),
