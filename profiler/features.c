@@ -26,6 +26,8 @@
 #define TRACEFS_SUPER_MAGIC 0x74726163
 #define CGROUP2_SUPER_MAGIC 0x63677270
 #define INITIAL_PID_NS 0xEFFFFFFCU /* PROC_PID_INIT_INO */
+#define OUTSIDE_USER_NAMESPACE                                                                               \
+	"run fnprof as root outside of this user namespace: a rootless container cannot load BPF"
 
 static void set(struct fnp_feature_result *ret, enum fnp_feature_state state, const char *fmt, ...)
 	FNP_PRINTF(3, 4);
@@ -180,18 +182,23 @@ static void probe_cap_ptrace(struct fnp_feature_result *ret)
 	remedy(ret, "run as root, or add CAP_SYS_PTRACE");
 }
 
-static void probe_user_namespace(struct fnp_feature_result *ret)
+static bool in_user_namespace(void)
 {
 	unsigned long long inside = 1, outside = 1, length = 0;
 	char text[128];
 
-	if (!read_text("/proc/self/uid_map", text, sizeof(text)) ||
-	    sscanf(text, "%llu %llu %llu", &inside, &outside, &length) != 3 || length >= 4294967295u) {
+	return read_text("/proc/self/uid_map", text, sizeof(text)) &&
+	       sscanf(text, "%llu %llu %llu", &inside, &outside, &length) == 3 && length < 4294967295u;
+}
+
+static void probe_user_namespace(struct fnp_feature_result *ret)
+{
+	if (!in_user_namespace()) {
 		set(ret, FNP_FEATURE_THERE, "the host's own");
 		return;
 	}
 	set(ret, FNP_FEATURE_LESS, "a user namespace: capabilities count inside it alone");
-	remedy(ret, "run fnprof as root outside of it (a rootless container cannot load BPF)");
+	remedy(ret, OUTSIDE_USER_NAMESPACE);
 }
 
 static void probe_pid_namespace(struct fnp_feature_result *ret)
@@ -219,7 +226,9 @@ static void probe_bpf(struct fnp_feature_result *ret)
 		return;
 	}
 	set(ret, FNP_FEATURE_MISSING, "the kernel refuses a ring buffer: %s", strerror(code));
-	if (code == EPERM && has_capability(CAP_BPF))
+	if (code == EPERM && in_user_namespace())
+		remedy(ret, OUTSIDE_USER_NAMESPACE);
+	else if (code == EPERM && has_capability(CAP_BPF))
 		remedy(ret,
 		       "something beside capabilities forbids it: seccomp of a container (--privileged, or a "
 		       "profile that lets bpf() through), a security module, or RLIMIT_MEMLOCK on old "
@@ -250,7 +259,9 @@ static void probe_timer(struct fnp_feature_result *ret)
 		return;
 	}
 	set(ret, FNP_FEATURE_MISSING, "perf_event_open: %s (perf_event_paranoid %s)", strerror(code), paranoid);
-	if (code == EACCES || code == EPERM)
+	if ((code == EACCES || code == EPERM) && in_user_namespace())
+		remedy(ret, OUTSIDE_USER_NAMESPACE);
+	else if (code == EACCES || code == EPERM)
 		remedy(ret, "run as root or with CAP_PERFMON (a container: let perf_event_open through "
 			    "seccomp), or "
 			    "sysctl kernel.perf_event_paranoid=-1");
@@ -269,6 +280,8 @@ static void probe_program(struct fnp_feature_result *ret, enum bpf_prog_type typ
 	set(ret, FNP_FEATURE_MISSING, "%s", r == 0 ? "the kernel refuses such programs" : strerror(-r));
 	if (!has_capability(CAP_BPF) || !has_capability(CAP_PERFMON))
 		remedy(ret, "run as root or with CAP_BPF and CAP_PERFMON");
+	else if (in_user_namespace())
+		remedy(ret, OUTSIDE_USER_NAMESPACE);
 	else
 		remedy(ret, "boot a kernel that was built with %s=y", option);
 }

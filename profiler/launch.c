@@ -9,13 +9,13 @@
 
 /* In the child: nothing but system calls until exec. */
 static void __attribute__((noreturn))
-run_child(int go_fd, int error_fd, char *const *command, const sigset_t *mask)
+run_child(int go_fd, int error_fd, char *const *command, const struct fnp_launch_signals *signals)
 {
 	char byte;
 	int error;
 
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &signals->mask, NULL);
+	sigaction(SIGPIPE, &signals->pipe, NULL);
 	if (read(go_fd, &byte, 1) != 1)
 		_exit(125); /* the profiler is gone */
 	execvp(command[0], command);
@@ -26,7 +26,7 @@ run_child(int go_fd, int error_fd, char *const *command, const sigset_t *mask)
 	_exit(error == ENOENT ? 127 : 126);
 }
 
-int fnp_launch_prepare(struct fnp_launch *launch, char *const *command, const sigset_t *mask)
+int fnp_launch_prepare(struct fnp_launch *launch, char *const *command, const struct fnp_launch_signals *signals)
 {
 	int go[2] = {-1, -1}, error[2] = {-1, -1};
 	pid_t pid;
@@ -41,7 +41,7 @@ int fnp_launch_prepare(struct fnp_launch *launch, char *const *command, const si
 	if (pid == 0) {
 		close(go[1]);
 		close(error[0]);
-		run_child(go[0], error[1], command, mask);
+		run_child(go[0], error[1], command, signals);
 	}
 	close(go[0]);
 	close(error[1]);
@@ -58,8 +58,9 @@ int fnp_launch_go(struct fnp_launch *launch)
 	int error = 0;
 	ssize_t n;
 
-	if (write(launch->go_fd, "x", 1) != 1)
-		return -EPIPE;
+	/* A signal may have ended it while it waited: then its status says so, as it would have later. */
+	if (write(launch->go_fd, "x", 1) != 1 && errno != EPIPE)
+		return -errno;
 	fnp_closep(&launch->go_fd);
 	do {
 		n = read(launch->error_fd, &error, sizeof(error));

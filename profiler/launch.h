@@ -25,11 +25,19 @@ struct fnp_launch {
 		.go_fd = -1, .error_fd = -1                                                                  \
 	}
 
-/* Forks and holds. `mask` is the signal mask that the command is to have. */
-int fnp_launch_prepare(struct fnp_launch *launch, char *const *command, const sigset_t *mask);
+/* What the command is to have of signals: as they were when we were started. */
+struct fnp_launch_signals {
+	sigset_t mask;
+	struct sigaction pipe; /* of SIGPIPE, which we ignore */
+};
+
+/* Forks and holds. */
+int fnp_launch_prepare(struct fnp_launch *launch, char *const *command,
+		       const struct fnp_launch_signals *signals);
 
 /*
- * Lets it execute, and waits until it has: 0, or what execvp() failed with (said, and the process is gone).
+ * Lets it execute, and waits until it has: 0, or what execvp() failed with (said, and the process is gone). 0 also when
+ * a signal has ended it before. The caller ignores SIGPIPE.
  */
 int fnp_launch_go(struct fnp_launch *launch);
 

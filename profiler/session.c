@@ -42,7 +42,7 @@ struct session {
 	struct fnp_watch *watch;
 	struct fnp_launch launch;
 	struct fnp_terminal terminal;
-	sigset_t old_mask;
+	struct fnp_launch_signals old_signals;
 	int signal_fd;
 	uint64_t start_ns, end_ns; /* end: 0 until it is known */
 	uint64_t interrupted_ns;   /* 0: not */
@@ -199,7 +199,8 @@ static void session_deinit(struct session *s)
 	if (s->signal_fd >= 0)
 		forget_signals();
 	fnp_closep(&s->signal_fd);
-	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	sigprocmask(SIG_SETMASK, &s->old_signals.mask, NULL);
+	sigaction(SIGPIPE, &s->old_signals.pipe, NULL);
 }
 
 static int take_signals(struct session *s)
@@ -211,7 +212,9 @@ static int take_signals(struct session *s)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &mask, &s->old_mask);
+	sigprocmask(SIG_BLOCK, &mask, &s->old_signals.mask);
+	/* Who read our messages may go away (`2>&1 | head`): the recording goes on. */
+	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &s->old_signals.pipe);
 	s->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signal_fd < 0 ? fnp_error(-errno, "cannot take signals: %s", strerror(errno)) : 0;
 }
@@ -242,7 +245,7 @@ static int prepare(struct session *s)
 
 	fnp_terminal_init(&s->terminal, s->options->always_summary);
 	if (r == 0 && s->options->command)
-		r = fnp_launch_prepare(&s->launch, s->options->command, &s->old_mask);
+		r = fnp_launch_prepare(&s->launch, s->options->command, &s->old_signals);
 	r = r ?: fnp_directory_create(s->options->dir, &s->directory);
 	r = r ?: fnp_kernel_create(&kernel, &s->kernel);
 	r = r ?: load_collectors(s);
@@ -410,6 +413,17 @@ static uint64_t peak_rss_bytes(void)
 	return line ? 1024 * strtoull(line + strlen("\nVmHWM:"), NULL, 10) : 0;
 }
 
+static void say_when_nothing_was_seen(const struct fnp_tally *tally)
+{
+	for (int kind = 0; kind < FNP_ROW_KINDS; kind++) {
+		if (tally->rows[kind])
+			return;
+	}
+	fnp_warning("no function was seen: nothing asked AWS Lambda's Runtime API for work, no program was "
+		    "started for "
+		    "a request; record other programs with -p PID or -- CMD");
+}
+
 static int finish(struct session *s)
 {
 	struct fnp_summary summary = {.start_ns = s->start_ns, .rate_hz = s->options->rate_hz};
@@ -440,7 +454,10 @@ static int finish(struct session *s)
 	summary.cost.bpf_map_bytes = fnp_kernel_map_bytes(s->kernel);
 	r = fnp_directory_finish(s->directory, &summary);
 	struct fnp_report report = fnp_directory_report(s->directory, &summary);
+	report.debuginfod = s->options->debuginfod;
 	fnp_terminal_finish(&s->terminal, &report);
+	if (r == 0 && watches_host(s->options))
+		say_when_nothing_was_seen(report.tally);
 	return r;
 }
 

@@ -160,7 +160,7 @@ static void print_row(const json_t *line, const struct fnp_recording_row *row, c
 						 : "-",
 		 cold ? ",cold" : "");
 	fnp_report_name(b, start, 12, true);
-	fnp_buffer_printf(b, "  %8s  %8s  %6llu  ", fnp_text_duration(row->duration_ns, duration),
+	fnp_buffer_printf(b, "  %8s  %8s  %7llu  ", fnp_text_duration(row->duration_ns, duration),
 			  fnp_text_duration(row->cpu_ns, cpu), (unsigned long long)row->samples);
 	print_ledger_line(line, ledger_line, b);
 	fnp_report_name(b, what, 14, true);
@@ -186,7 +186,7 @@ static void print_line(const struct fnp_selection *selection, const struct fnp_r
 
 static void print_head(const char *ledger_line)
 {
-	printf("%-12s  %8s  %8s  %6s  ", "start (UTC)", "duration", "CPU", "samples");
+	printf("%-12s  %8s  %8s  %7s  ", "start (UTC)", "duration", "CPU", "samples");
 	if (ledger_line)
 		printf("%13s  ", ledger_line);
 	printf("%-14s  %-24s  %s\n", "outcome", "function", "id");

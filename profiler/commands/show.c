@@ -3,6 +3,7 @@
 #include "profiler/commands/show.h"
 #include "base/log.h"
 #include "profiler/output/report.h"
+#include "profiler/output/terminal.h"
 
 extern const struct fnp_command_ops fnp_command_show;
 
@@ -37,7 +38,7 @@ static int print_hottest(const struct fnp_selection *selection, size_t max, stru
 		if (r < 0)
 			return r;
 	}
-	fnp_report_hottest(&tally, max, b);
+	fnp_report_hottest(&tally, max, fnp_terminal_columns(STDOUT_FILENO), b);
 	return 0;
 }
 

@@ -159,7 +159,8 @@ struct connection {
 	struct fnp_http_connection *http;
 	const struct fnp_source_ops *source;
 	uint16_t local_port, remote_port;
-	struct fnp_work request; /* the one that is being sent */
+	struct fnp_work request;      /* the one that is being sent */
+	struct fnp_moment unread_end; /* of the last one that could not be read; `seq` 0: it has not ended */
 	bool pending;
 };
 

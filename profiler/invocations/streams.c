@@ -9,8 +9,9 @@
  */
 #include "profiler/invocations/engine.h"
 
-#define TAG_KIND 0x7fU
-#define TAG_KNOWN 0x80U /* the request was seen, even if it means nothing */
+#define TAG_KIND 0x3fU
+#define TAG_UNREAD 0x40U /* nothing of the request could be read */
+#define TAG_KNOWN 0x80U	 /* the request was seen, even if it means nothing */
 #define TAG_SERIAL_SHIFT 8
 
 /* Handed through the HTTP reader to the callbacks below. */
@@ -145,6 +146,11 @@ static void on_request(void *self, const struct fnp_http_head *head, const struc
 	struct invocation *begun = NULL;
 
 	work_deinit(&scene->connection->request);
+	if (!head->method.data) {
+		scene->connection->unread_end = (struct fnp_moment){0};
+		*tag = TAG_UNREAD;
+		return;
+	}
 	scene->connection->source->request(head, &work);
 	if (work.kind == FNP_WORK_ASKS) {
 		fnp_engine_end_doubtful(scene->engine, scene->process, begin);
@@ -210,6 +216,8 @@ static void on_request_end(void *self, uint64_t tag, const struct fnp_moment *en
 	const struct fnp_source_ops *source = scene->connection->source;
 	bool err = trailers && source->trailers_err && source->trailers_err(trailers);
 
+	if (tag & TAG_UNREAD)
+		scene->connection->unread_end = *end;
 	if ((tag & TAG_KIND) != work->kind)
 		return;
 	if (work->kind == FNP_WORK_INIT_ERRS) {
@@ -220,6 +228,18 @@ static void on_request_end(void *self, uint64_t tag, const struct fnp_moment *en
 		answer_any_spelling(scene, work->identity.id, end, err ? FNP_OUTCOME_ERROR : FNP_OUTCOME_OK);
 	}
 	work_deinit(work);
+}
+
+/* The server took a request that could not be read for an answer: to the only work that there is. */
+static void take_unread_answer(struct scene *scene)
+{
+	const struct fnp_moment *end = &scene->connection->unread_end;
+	struct invocation *one = scene->process->active.len == 1 ? scene->process->active.items[0] : NULL;
+
+	if (one && end->seq > one->begin.seq)
+		fnp_engine_end(scene->engine, one, end, FNP_OUTCOME_UNKNOWN);
+	else
+		scene->engine->counters.answers_unknown++;
 }
 
 static void on_response(void *self, const struct fnp_http_head *head, const struct fnp_moment *begin,
@@ -234,6 +254,8 @@ static void on_response(void *self, const struct fnp_http_head *head, const stru
 	if (work.kind == FNP_WORK_BEGINS &&
 	    !(unknown && fnp_engine_find_active(scene->process, work.identity.id)))
 		fnp_engine_begin(scene->engine, scene->process, &work.identity, begin);
+	if (work.kind == FNP_WORK_ANSWERS && (*tag & TAG_UNREAD))
+		take_unread_answer(scene);
 	/* Of a server: the answer's end ends what its request began. */
 	if (work.kind == FNP_WORK_ANSWERS || work.kind == FNP_WORK_ERRS)
 		*tag = (*tag & ~(uint64_t)TAG_KIND) | work.kind;

@@ -6,6 +6,8 @@
 #define HOTTEST_MAX 32
 #define HOTTEST_SHOWN 10
 #define NAME_WIDTH 60
+#define FUNCTION_WIDTH 24
+#define ID_WIDTH 36
 
 const char *fnp_report_number(uint64_t number, char ret[static 32])
 {
@@ -98,22 +100,32 @@ void fnp_report_line(const struct fnp_report *report, struct fnp_buffer *ret)
 	fnp_buffer_byte(ret, '\n');
 }
 
-static void slowest(const struct fnp_tally *tally, struct fnp_buffer *b)
+/* What of a line is left for a name beside `taken` columns. */
+static size_t name_width(size_t columns, size_t taken, size_t least, size_t most)
 {
+	size_t left = columns > taken ? columns - taken : 0;
+
+	return columns == 0 ? most : FNP_MAX(least, FNP_MIN(left, most));
+}
+
+static void slowest(const struct fnp_tally *tally, size_t columns, struct fnp_buffer *b)
+{
+	size_t width = name_width(columns, strlen("    1.50 s    1.50 s    ") + ID_WIDTH + strlen("  ok, cold"),
+				  10, FUNCTION_WIDTH);
 	char duration[16], cpu[16];
 
 	if (!tally->slowest[0].id)
 		return;
-	fnp_buffer_text(b, "\nSlowest invocations\n");
+	fnp_buffer_text(b, "\nSlowest invocations (duration, CPU time)\n");
 	for (size_t i = 0; i < FNP_TALLY_SLOWEST && tally->slowest[i].id; i++) {
 		const struct fnp_tally_invocation *one = &tally->slowest[i];
 		const char *outcome = fnp_outcome_name(one->outcome);
 
-		fnp_buffer_printf(b, "  %8s  (%8s CPU)  ", fnp_text_duration(one->duration_ns, duration),
+		fnp_buffer_printf(b, "  %8s  %8s  ", fnp_text_duration(one->duration_ns, duration),
 				  fnp_text_duration(one->cpu_ns, cpu));
-		fnp_report_name(b, one->function, 24, true);
+		fnp_report_name(b, one->function, width, true);
 		fnp_buffer_text(b, "  ");
-		fnp_report_name(b, one->id, 36, true);
+		fnp_report_name(b, one->id, ID_WIDTH, true);
 		fnp_buffer_printf(b, "  %s%s\n", outcome ? outcome : "", one->cold ? ", cold" : "");
 	}
 }
@@ -128,8 +140,9 @@ static const char *kind_text(uint8_t kind)
 	return kind < FNP_FRAME_KINDS ? texts[kind] : "";
 }
 
-void fnp_report_hottest(const struct fnp_tally *tally, size_t max, struct fnp_buffer *ret)
+void fnp_report_hottest(const struct fnp_tally *tally, size_t max, size_t columns, struct fnp_buffer *ret)
 {
+	size_t width = name_width(columns, strlen("   50.0 %   10.0 ms  native  "), 30, NAME_WIDTH);
 	struct fnp_tally_frame frames[HOTTEST_MAX];
 	size_t n = fnp_tally_hottest(tally, FNP_MIN(max, (size_t)HOTTEST_MAX), frames);
 	uint64_t total = tally->other_ns;
@@ -146,7 +159,7 @@ void fnp_report_hottest(const struct fnp_tally *tally, size_t max, struct fnp_bu
 		fnp_buffer_printf(ret, "  %5.1f %%  %8s  %-6s  ",
 				  100.0 * (double)frames[i].self_ns / (double)total,
 				  fnp_text_duration(frames[i].self_ns, duration), kind_text(frames[i].kind));
-		fnp_report_name(ret, fnp_tally_name(tally, &frames[i]), NAME_WIDTH, false);
+		fnp_report_name(ret, fnp_tally_name(tally, &frames[i]), width, false);
 		fnp_buffer_byte(ret, '\n');
 	}
 }
@@ -189,8 +202,9 @@ static void unknowns(const struct fnp_report *report, struct fnp_buffer *b)
 	if (tally->sampled_ns && tally->unnamed_ns * 1000 / tally->sampled_ns > 0) {
 		if (!heading)
 			fnp_buffer_text(b, "\nWhat could not be known\n");
-		fnp_buffer_printf(b, "  names for %.1f %% of the time: shown as [object+0xaddress]\n",
-				  100.0 * (double)tally->unnamed_ns / (double)tally->sampled_ns);
+		fnp_buffer_printf(b, "  names for %.1f %% of the time, shown as [object+0xaddress]%s\n",
+				  100.0 * (double)tally->unnamed_ns / (double)tally->sampled_ns,
+				  report->debuginfod ? "" : " (try --debuginfod)");
 	}
 }
 
@@ -200,14 +214,13 @@ static void own_cost(const struct fnp_summary *summary, struct fnp_buffer *b)
 	double seconds = (double)FNP_MAX(summary->duration_ns, (uint64_t)1);
 	char agent[16], bpf[16];
 
-	fnp_buffer_printf(b, "\nfnprof itself: %s of CPU (%.2f %% of one)",
+	fnp_buffer_printf(b, "\nfnprof itself: %s of CPU (%.2f %%)",
 			  fnp_text_duration(cost->agent_cpu_ns, agent),
 			  100.0 * (double)cost->agent_cpu_ns / seconds);
 	if (cost->has_bpf_ns)
 		fnp_buffer_printf(b, ", %s in the kernel (%.2f %%)", fnp_text_duration(cost->bpf_ns, bpf),
 				  100.0 * (double)cost->bpf_ns / seconds);
-	fnp_buffer_printf(b, ", %.0f MB of memory\n",
-			  (double)(cost->rss_max_bytes + cost->bpf_map_bytes) / 1e6);
+	fnp_buffer_printf(b, ", %.0f MB\n", (double)(cost->rss_max_bytes + cost->bpf_map_bytes) / 1e6);
 }
 
 static void where(const struct fnp_report *report, struct fnp_buffer *b)
@@ -228,8 +241,8 @@ static void where(const struct fnp_report *report, struct fnp_buffer *b)
 void fnp_report_summary(const struct fnp_report *report, struct fnp_buffer *ret)
 {
 	fnp_report_line(report, ret);
-	slowest(report->tally, ret);
-	fnp_report_hottest(report->tally, HOTTEST_SHOWN, ret);
+	slowest(report->tally, report->columns, ret);
+	fnp_report_hottest(report->tally, HOTTEST_SHOWN, report->columns, ret);
 	unknowns(report, ret);
 	own_cost(report->summary, ret);
 	where(report, ret);

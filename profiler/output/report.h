@@ -18,6 +18,8 @@ struct fnp_report {
 	const struct fnp_tally *tally;
 	const struct fnp_summary *summary;
 	uint64_t not_written; /* samples of rows that could not be written */
+	size_t columns;	      /* of the terminal that it is for; 0: none, any width will do */
+	bool debuginfod;      /* debug data was asked for */
 };
 
 /* The closing line: counts and where the files are, one line with its newline. */
@@ -26,8 +28,9 @@ void fnp_report_line(const struct fnp_report *report, struct fnp_buffer *ret);
 /* The closing summary: the line, slowest invocations, hottest functions, what could not be known, own cost. */
 void fnp_report_summary(const struct fnp_report *report, struct fnp_buffer *ret);
 
-/* "Hottest functions", by own time, at most `max` of them; nothing without samples. */
-void fnp_report_hottest(const struct fnp_tally *tally, size_t max, struct fnp_buffer *ret);
+/* "Hottest functions", by own time, at most `max` of them, for a terminal of so many columns (0: none); nothing without
+ * samples. */
+void fnp_report_hottest(const struct fnp_tally *tally, size_t max, size_t columns, struct fnp_buffer *ret);
 
 /* "1,204": a number for people. Returns ret. */
 const char *fnp_report_number(uint64_t number, char ret[static 32]);

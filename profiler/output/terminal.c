@@ -60,13 +60,15 @@ void fnp_terminal_live_text(const struct fnp_live *live, const struct fnp_live *
 	fnp_report_name(ret, text, width, false);
 }
 
-static size_t width_of(int fd)
+size_t fnp_terminal_columns(int fd)
 {
 	struct winsize size = {0};
 
+	if (isatty(fd) != 1)
+		return 0;
 	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col < 20)
-		return 79;
-	return size.ws_col - 1u; /* a full last column would begin a new line */
+		return 80;
+	return size.ws_col;
 }
 
 void fnp_terminal_update(struct fnp_terminal *terminal, const struct fnp_live *live)
@@ -82,7 +84,8 @@ void fnp_terminal_update(struct fnp_terminal *terminal, const struct fnp_live *l
 	terminal->has_base = true;
 	/* The cursor goes back to the start, so that what the command prints stands at the start of a line. */
 	fnp_buffer_text(&text, WIPE);
-	fnp_terminal_live_text(live, &terminal->base, width_of(terminal->fd), &text);
+	/* A full last column would begin a new line. */
+	fnp_terminal_live_text(live, &terminal->base, fnp_terminal_columns(terminal->fd) - 1, &text);
 	fnp_buffer_byte(&text, '\r');
 	put(terminal->fd, text.data, text.len);
 	drawn = terminal;
@@ -90,13 +93,15 @@ void fnp_terminal_update(struct fnp_terminal *terminal, const struct fnp_live *l
 
 void fnp_terminal_finish(struct fnp_terminal *terminal, const struct fnp_report *report)
 {
+	struct fnp_report fitting = *report;
 	fnp_autobuffer struct fnp_buffer text = {0};
 
+	fitting.columns = fnp_terminal_columns(terminal->fd);
 	if (drawn == terminal)
 		wipe();
 	fnp_buffer_text(&text, "fnprof: ");
 	if (terminal->is_terminal || terminal->always_summary)
-		fnp_report_summary(report, &text);
+		fnp_report_summary(&fitting, &text);
 	else
 		fnp_report_line(report, &text);
 	put(terminal->fd, text.data, text.len);

@@ -40,6 +40,9 @@ void fnp_terminal_update(struct fnp_terminal *terminal, const struct fnp_live *l
 /* Says how it ended. */
 void fnp_terminal_finish(struct fnp_terminal *terminal, const struct fnp_report *report);
 
+/* How many columns a terminal has; 0: `fd` is none. */
+size_t fnp_terminal_columns(int fd);
+
 /* The live line's text, without escapes, cut to `width` columns; its cost is that since `base`. */
 void fnp_terminal_live_text(const struct fnp_live *live, const struct fnp_live *base, size_t width,
 			    struct fnp_buffer *ret);

@@ -216,12 +216,13 @@ static struct exchange pop_exchange(struct fnp_http_connection *connection)
 	return one;
 }
 
-static void tell_request(const struct feed *f)
+/* `unread`: nothing of its head is known, but that it is a request. */
+static void tell_request(const struct feed *f, bool unread)
 {
-	struct fnp_http_head head;
+	struct fnp_http_head head = {.partial = true};
 	uint64_t tag = 0;
 
-	if (!head_of(f->stream, &head))
+	if (!unread && !head_of(f->stream, &head))
 		return;
 	f->observer->request(f->observer->self, &head, &f->stream->begin, &tag);
 	f->stream->tag = tag;
@@ -253,10 +254,8 @@ static void head_is_cut(const struct feed *f)
 		get_lost(f); /* whether a final one follows is not to be seen */
 	else if (!stream->is_request)
 		tell_response(f);
-	else if (stream->has_first_line)
-		tell_request(f);
 	else
-		push_exchange(f, 0, false);
+		tell_request(f, !stream->has_first_line);
 	if (stream->state != LOST)
 		go_blind(stream);
 }
@@ -306,7 +305,7 @@ static void head_done(const struct feed *f)
 		response_head_done(f);
 		return;
 	}
-	tell_request(f);
+	tell_request(f, false);
 	if (f->stream->state != LOST)
 		body_follows(f, false);
 }

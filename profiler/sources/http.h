@@ -38,7 +38,7 @@ enum fnp_http_role {
 /* The head of a message, or its trailers; valid during the callback. */
 struct fnp_http_head {
 	bool partial;		/* some of it was not captured: fields may be missing */
-	struct fnp_span method; /* of a request */
+	struct fnp_span method; /* of a request; no data: its first line was not captured, nothing is known */
 	struct fnp_span target; /* of a request, as sent */
 	unsigned int status;	/* of a response */
 	const char *fields;	/* "name:value" texts with a NUL after each */

@@ -10,7 +10,8 @@
  *	GET  restore/next, POST restore/error	after a snapshot; init goes on until the first invocation/next
  *
  * The key is the request id, never the thread or the connection: clients ask on one and answer on another. Other paths
- * on the same server (extensions, telemetry) mean nothing.
+ * on the same server (extensions, telemetry) mean nothing. A request that a client sends in a way that cannot be read
+ * (splice, sendmmsg, io_uring) was an answer when the API accepts it.
  */
 #include <arpa/inet.h>
 
@@ -176,6 +177,10 @@ static void response(const struct fnp_http_head *head, enum fnp_work_kind reques
 
 	if (request_kind != FNP_WORK_ASKS && !unknown)
 		return;
+	if (unknown && head->status == 202) { /* Accepted: what the API says to answers, and to nothing else */
+		ret->kind = FNP_WORK_ANSWERS;
+		return;
+	}
 	if (head->status != 200 || !fnp_http_head_field(head, "Lambda-Runtime-Aws-Request-Id", &id) ||
 	    id.len == 0)
 		return;

@@ -68,12 +68,13 @@ struct fnp_source_ops {
 	/* True when this environment is one of the platform's; `ret` is filled but for `source`. Takes -ENOMEM as no. */
 	bool (*claim)(const struct fnp_environment *environment, struct fnp_claim *ret);
 
-	/* What the head of a request means; NULL for a source without messages. */
+	/* What the head of a request means, of which nothing may be known; NULL for a source without messages. */
 	void (*request)(const struct fnp_http_head *head, struct fnp_work *ret);
 
 	/*
 	 * What the head of a response means. `request` is the meaning of its request, or FNP_WORK_NONE with `unknown`
-	 * set when the request was not seen.
+	 * set when the request was not seen, or could not be read. FNP_WORK_ANSWERS of a client's unknown request:
+	 * that was an answer to work, whose and with which outcome is not known.
 	 */
 	void (*response)(const struct fnp_http_head *head, enum fnp_work_kind request, bool unknown,
 			 struct fnp_work *ret);

@@ -177,6 +177,36 @@ class BadInput(fnprof_e2e.TestCase):
         self.assertTrue(done.stderr.startswith(b"err\n") or b"\nerr\n" in done.stderr)
         self.assertNotIn(b"\x1b", done.stderr, "escape codes where there is no terminal")
 
+    def test_standard_streams_that_are_closed(self):
+        """They stay closed for the command, and nothing of the recording is written where they were."""
+        said = os.path.join(self.scratch, "said")
+        shell = 'exec "$@" 0<&- 1>&- 2>&-'
+        script = f"exec 7>{said}; for n in 0 1 2; do readlink /proc/$$/fd/$n >&7; done; true"
+        done = subprocess.run(["/bin/sh", "-c", shell, "sh", FNPROF, "record", "-o", self.out, "--", "/bin/bash", "-c", script],
+                              timeout=60)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(pathlib.Path(said).read_text(), "")
+        self.assertEqual(len(fnprof_e2e.read_lines(os.path.join(self.out, "index.jsonl"))) > 0, True)
+
+    def test_a_reader_of_messages_that_goes_away_ends_nothing(self):
+        """`fnprof record ... 2>&1 | head -1`"""
+        out, into = os.pipe()
+        os.close(out)
+        script = "trap 'exit 9' PIPE; sleep 0.2; exit 3"
+        done = subprocess.run([FNPROF, "record", "-o", self.out, "--", "/bin/sh", "-c", script], stderr=into, timeout=60)
+        os.close(into)
+        self.assertEqual(done.returncode, 3)
+        self.assertTrue(os.path.exists(os.path.join(self.out, "summary.json")))
+
+    def test_a_host_without_functions_says_that_none_was_seen(self):
+        """In a PID namespace of its own, where there is nothing else."""
+        done = subprocess.run(["unshare", "-p", "-f", "--mount-proc", FNPROF, "record", "-o", self.out, "-d", "1"],
+                              capture_output=True, text=True, timeout=60)
+        if "unshare:" in done.stderr:
+            self.skipTest(done.stderr)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("no function was seen", done.stderr)
+
     # ---- privileges ----
 
     def unprivileged(self, *args, caps=None):

@@ -8,9 +8,11 @@ a new connection after every error. `Stop: 1` in a head ends it. Modes (argv[1])
   plain     posts the body back
   stream    answers in chunks, with an error trailer when the body says "fail"
   initerror posts /init/error and exits with 1
+  unread    answers through a pipe and splice(): bytes that no buffer of the process shows
   fork      forks for each invocation; the child answers, on a connection of its own
   overlap   argv[2] threads, each with a connection of its own, that burn CPU for as long as the body says (ms)
 """
+import ctypes
 import os
 import re
 import socket
@@ -73,8 +75,23 @@ def post(sock, path, body, mode):
             sock.sendall(b"%x\r\n%s\r\n" % (len(body), body))
         sock.sendall(b"0\r\n" + trailer + b"\r\n")
     else:
-        sock.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        send = splice_all if mode == "unread" else socket.socket.sendall
+        send(sock, b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     return read_answer(sock)
+
+
+def splice_all(sock, data):
+    """At most what a pipe holds."""
+    out, into = os.pipe()
+    os.write(into, data)
+    libc = ctypes.CDLL(None, use_errno=True)
+    while data:
+        moved = libc.splice(out, None, sock.fileno(), None, ctypes.c_size_t(len(data)), 0)
+        if moved <= 0:
+            raise OSError(ctypes.get_errno(), "splice")
+        data = data[moved:]
+    os.close(out)
+    os.close(into)
 
 
 def serve(mode):

@@ -81,6 +81,22 @@ class Protocol(fnprof_e2e.TestCase):
         for row in rows:
             self.assertGreater(row["duration_ns"], 18_000_000, "it lasts until the last chunk")
 
+    def test_answers_that_cannot_be_read_end_their_invocations(self):
+        """The API's word, Accepted, tells what they were; how they ended is not known."""
+        with RuntimeApi() as api, Recording() as recording:
+            with Function(client("unread"), api, "unread") as process:
+                api.wait_for_next()
+                calls = [api.invoke({"n": n}, function="unread") for n in range(5)]
+                time.sleep(0.05)
+            self.assertEqual(recording.stop(), 0, recording.stderr)
+            rows = [row for row in recording.of("invocation") if row["pid"] == process.pid]
+            self.assertEqual([row["id"] for row in rows], [call.id for call in calls])
+            for row, call in zip(rows, calls):
+                self.assertNotIn("outcome", row)
+                self.assertLess(row["start_ns"] + row["duration_ns"], call.followed_ns or call.read_ns + 10**9)
+            self.assertEqual([row["kind"] for row in recording.rows if row["pid"] == process.pid].count("shared"), 0)
+            self.assert_directory_is_whole(recording)
+
     # ---- processes ----
 
     def test_several_instances_at_once(self):

@@ -8,17 +8,19 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/wait.h>
 
 #include "base/memory.h"
 #include "profiler/launch.h"
 
 static void prepare(struct fnp_launch *launch, char *const *command)
 {
-	sigset_t mask;
+	struct fnp_launch_signals signals = {.pipe = {.sa_handler = SIG_DFL}};
 
-	sigemptyset(&mask);
+	sigemptyset(&signals.mask);
+	signal(SIGPIPE, SIG_IGN);
 	*launch = (struct fnp_launch)FNP_LAUNCH_NONE;
-	assert_int_equal(fnp_launch_prepare(launch, command, &mask), 0);
+	assert_int_equal(fnp_launch_prepare(launch, command, &signals), 0);
 	assert_true(launch->pid > 0);
 }
 
@@ -90,6 +92,33 @@ static void a_command_that_never_goes_does_not_run(void **state)
 	close(fd);
 }
 
+/* Ctrl-C while everything is still being loaded. */
+static void a_command_that_a_signal_ends_while_it_waits_has_that_status(void **state)
+{
+	char *const command[] = {"/bin/sh", "-c", "exit 7", NULL};
+	struct fnp_launch launch;
+
+	(void)state;
+	prepare(&launch, command);
+	kill(launch.pid, SIGINT);
+	assert_int_equal(waitid(P_PID, (id_t)launch.pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+	assert_int_equal(fnp_launch_go(&launch), 0);
+	assert_int_equal(wait_for_end(&launch), 128 + SIGINT);
+	fnp_launch_deinit(&launch);
+}
+
+static void the_command_has_the_broken_pipes_that_we_were_given(void **state)
+{
+	char *const command[] = {"/bin/sh", "-c", "kill -PIPE $$; exit 7", NULL};
+	struct fnp_launch launch;
+
+	(void)state;
+	prepare(&launch, command);
+	assert_int_equal(fnp_launch_go(&launch), 0);
+	assert_int_equal(wait_for_end(&launch), 128 + SIGPIPE);
+	fnp_launch_deinit(&launch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +126,8 @@ int main(void)
 		cmocka_unit_test(an_end_by_a_signal_is_128_and_its_number),
 		cmocka_unit_test(a_command_that_does_not_exist_is_told_from_one_that_cannot_be_executed),
 		cmocka_unit_test(a_command_that_never_goes_does_not_run),
+		cmocka_unit_test(a_command_that_a_signal_ends_while_it_waits_has_that_status),
+		cmocka_unit_test(the_command_has_the_broken_pipes_that_we_were_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

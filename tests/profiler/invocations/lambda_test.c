@@ -266,6 +266,72 @@ static void answer_whose_bytes_are_not_seen_ends_with_the_last_before_the_reply(
 	stage_end(&s);
 }
 
+static void answer_that_cannot_be_read_ends_the_only_invocation(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	begin_instance(&s);
+	for (int i = 0; i < 2; i++) {
+		play_work(&s, 10, 1, i ? "r2" : "r1");
+		burn(&s, 10, 4 * MS);
+		play_out_unseen(&s, 10, 2, 150);
+		play_out_unseen(&s, 10, 2, 5000);
+		burn(&s, 10, 2 * MS);
+		play_accepted(&s, 10, 2);
+		play_next(&s, 10, 1);
+	}
+	pass(&s, 700 * MS);
+	for (int i = 0; i < 2; i++) {
+		const struct fnp_row *one = row(&s, i ? "r2" : "r1");
+
+		assert_non_null(one);
+		assert_int_equal(one->duration_ns, 4 * MS);
+		assert_int_equal(one->cpu_ns, 4 * MS);
+		assert_int_equal(one->outcome, FNP_OUTCOME_UNKNOWN);
+	}
+	assert_int_equal(count_rows(&s, FNP_ROW_SHARED), 0);
+	stage_end(&s);
+}
+
+static void request_that_cannot_be_read_ends_nothing_unless_it_is_accepted(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	begin_instance(&s);
+	play_work(&s, 10, 1, "r1");
+	play_out_unseen(&s, 10, 2, 150); /* an extension's, say */
+	play_in(&s, 10, 2, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	burn(&s, 10, 4 * MS);
+	play_answer(&s, 10, 1, "r1");
+	play_accepted(&s, 10, 1);
+	pass(&s, 700 * MS);
+	assert_int_equal(row(&s, "r1")->duration_ns, 4 * MS);
+	assert_int_equal(row(&s, "r1")->outcome, FNP_OUTCOME_OK);
+	stage_end(&s);
+}
+
+static void answer_that_cannot_be_read_ends_none_of_several(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s, FNP_MODE_HOST);
+	play_exec(&s, 10, "/usr/bin/python3", LAMBDA_MANY);
+	play_next(&s, 10, 1);
+	play_next(&s, 10, 2);
+	play_work(&s, 10, 1, "r1");
+	play_work(&s, 10, 2, "r2");
+	play_out_unseen(&s, 10, 3, 150);
+	play_accepted(&s, 10, 3);
+	pass(&s, 700 * MS);
+	assert_null(row(&s, "r1"));
+	assert_null(row(&s, "r2"));
+	assert_int_equal(stage_counters(&s)->answers_unknown, 1);
+	stage_end(&s);
+}
+
 static void invocation_begins_with_the_first_byte_of_a_split_head(void **state)
 {
 	struct stage s;
@@ -544,6 +610,9 @@ int main(void)
 		cmocka_unit_test(error_after_a_refused_answer_is_an_error),
 		cmocka_unit_test(streamed_answer_ends_with_its_last_chunk),
 		cmocka_unit_test(answer_whose_bytes_are_not_seen_ends_with_the_last_before_the_reply),
+		cmocka_unit_test(answer_that_cannot_be_read_ends_the_only_invocation),
+		cmocka_unit_test(request_that_cannot_be_read_ends_nothing_unless_it_is_accepted),
+		cmocka_unit_test(answer_that_cannot_be_read_ends_none_of_several),
 		cmocka_unit_test(invocation_begins_with_the_first_byte_of_a_split_head),
 		cmocka_unit_test(process_that_dies_before_its_deadline_was_killed),
 		cmocka_unit_test(process_that_dies_after_its_deadline_timed_out),

@@ -121,6 +121,52 @@ static void summary_names_what_could_not_be_known(void **state)
 	assert_null(strstr(text, "\033"));
 }
 
+/* In columns. */
+static size_t longest_line(const char *text)
+{
+	size_t longest = 0;
+
+	while (*text) {
+		size_t len = strcspn(text, "\n"), columns = 0;
+
+		for (size_t i = 0; i < len; i++)
+			columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+		longest = FNP_MAX(longest, columns);
+		text += len + (text[len] == '\n');
+	}
+	return longest;
+}
+
+static void summary_fits_its_terminal(void **state)
+{
+	FNP_CLEANUP(fnp_tally_deinit) struct fnp_tally tally = {0};
+	FNP_CLEANUP(fnp_profile_destroyp) struct fnp_profile *profile = NULL;
+	struct fnp_summary summary = {.duration_ns = 10000000000,
+				      .cost = {.agent_cpu_ns = 1234567890,
+					       .bpf_ns = 998765432,
+					       .has_bpf_ns = true,
+					       .rss_max_bytes = 40000000}};
+	struct fnp_report report = {.dir = "out", .page = true, .tally = &tally, .summary = &summary};
+	const char *name = "a.very.long.package.of.somebody.AndAClassOfTheirs$WithAnInner.method";
+
+	(void)state;
+	add(&tally, "a-function-with-a-long-name", "8476a536-e9f4-4bf6-a2ed-1e4f2a8a0d34", 1500000000);
+	assert_int_equal(fnp_profile_create(&profile), 0);
+	test_profile_add(profile, name, 3);
+	assert_int_equal(fnp_tally_add_profile(&tally, profile), 0);
+	tally.unnamed_ns = tally.sampled_ns;
+	for (size_t columns = 80; columns < 101; columns += 20) {
+		fnp_autobuffer struct fnp_buffer b = {0};
+		const char *text;
+
+		report.columns = columns;
+		fnp_report_summary(&report, &b);
+		text = text_of(&b);
+		assert_true(longest_line(text) <= columns);
+		assert_non_null(strstr(text, "8476a536-e9f4-4bf6-a2ed-1e4f2a8a0d34"));
+	}
+}
+
 static void summary_of_nothing_has_no_empty_headings(void **state)
 {
 	struct fnp_tally tally = {0};
@@ -163,6 +209,7 @@ int main(void)
 		cmocka_unit_test(names_are_cut_to_columns_and_never_carry_escapes),
 		cmocka_unit_test(closing_line_says_counts_and_place),
 		cmocka_unit_test(summary_names_what_could_not_be_known),
+		cmocka_unit_test(summary_fits_its_terminal),
 		cmocka_unit_test(summary_of_nothing_has_no_empty_headings),
 		cmocka_unit_test(live_line_fits_its_width),
 	};

@@ -235,7 +235,7 @@ static void nothing_captured_at_all_keeps_the_answers(void **state)
 
 	event(talk, true, "", 0, 100);
 	in(talk, "HTTP/1.1 200 OK\r\nId: 9\r\nContent-Length: 0\r\n\r\n");
-	told(talk, "q0. @1; A0 200 @2 id=9; a0. @2; ");
+	told(talk, "Q1   cut @1; q1. @1; A1 200 @2 id=9; a1. @2; ");
 }
 
 static void interim_responses_are_passed_over(void **state)
