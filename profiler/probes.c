@@ -103,6 +103,7 @@ static struct fnp_probe_plan *plan_of(struct fnp_probes *probes, const struct fn
 		free(plan);
 		return NULL;
 	}
+	fnp_object_release_pages(object); /* a table of symbols was read from end to end */
 	if (fnp_map_set_ptr(&probes->plans, key, plan) < 0) {
 		fnp_probe_plan_deinit(plan);
 		free(plan);

@@ -258,6 +258,7 @@ static void attach(struct fnp_runtimes *runtimes, struct fnp_process *process,
 	else if (!one.ops->refresh && tell_walker(runtimes, process, &one) < 0)
 		fnp_warning_once("frames of %s are not shown: its walker could not be told", match->id.text);
 	attached->all[attached->n++] = one;
+	fnp_object_release_pages(match->object); /* its symbols were read from end to end */
 }
 
 /* A JIT maps its dump so that it is found; it is opened at once, for the process may be short. */

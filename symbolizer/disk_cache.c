@@ -128,7 +128,8 @@ static int open_entry(const struct fnp_disk_cache *cache, const char *name, size
 	return TAKE_FD(fd);
 }
 
-int fnp_disk_cache_load(const struct fnp_disk_cache *cache, const char *name, struct fnp_buffer *ret)
+int fnp_disk_cache_load(const struct fnp_disk_cache *cache, const char *name, size_t max_bytes,
+			struct fnp_buffer *ret)
 {
 	fnp_autobuffer struct fnp_buffer bytes = {0};
 	struct header header;
@@ -138,7 +139,8 @@ int fnp_disk_cache_load(const struct fnp_disk_cache *cache, const char *name, st
 	if (!cache || !is_name(name))
 		return -ENOENT;
 	fd = open_entry(cache, name, &size);
-	if (fd < 0 || fnp_file_read_fd(fd, size, &bytes) < 0 || bytes.len < sizeof(header))
+	if (fd < 0 || size - sizeof(header) > max_bytes || fnp_file_read_fd(fd, size, &bytes) < 0 ||
+	    bytes.len < sizeof(header))
 		return -ENOENT;
 	memcpy(&header, bytes.data, sizeof(header));
 	if (header.magic != MAGIC || header.size != bytes.len - sizeof(header) ||

@@ -29,8 +29,12 @@ struct fnp_disk_cache *fnp_disk_cache_ref(struct fnp_disk_cache *cache);
 void fnp_disk_cache_unref(struct fnp_disk_cache *cache);
 FNP_DEFINE_CLEANUP(fnp_disk_cache_unrefp, struct fnp_disk_cache *, fnp_disk_cache_unref)
 
-/* The bytes of an entry; names are of a-z, 0-9 and `-`. -ENOENT when there is none that is whole. Any thread. */
-int fnp_disk_cache_load(const struct fnp_disk_cache *cache, const char *name, struct fnp_buffer *ret);
+/*
+ * The bytes of an entry; names are of a-z, 0-9 and `-`. -ENOENT when there is none that is whole and has at most
+ * `max_bytes`. Any thread.
+ */
+int fnp_disk_cache_load(const struct fnp_disk_cache *cache, const char *name, size_t max_bytes,
+			struct fnp_buffer *ret);
 
 /* Keeps bytes under a name, in place of what was there. Any thread. 0 or -errno. */
 int fnp_disk_cache_store(const struct fnp_disk_cache *cache, const char *name, const void *data, size_t size);

@@ -241,15 +241,6 @@ void fnp_object_unref(struct fnp_object *object)
 	free(object);
 }
 
-void fnp_object_forget(const struct fnp_object *object)
-{
-	struct fnp_cursor bytes = object->bytes;
-
-	/* A mapped file is never written to, so its pages are the file's. */
-	if (object->file)
-		madvise((void *)(uintptr_t)bytes.start, fnp_cursor_left(&bytes), MADV_DONTNEED);
-}
-
 const char *fnp_object_name(const struct fnp_object *object)
 {
 	return object->name;

@@ -56,12 +56,6 @@ void fnp_object_unref(struct fnp_object *object);
 
 FNP_DEFINE_CLEANUP(fnp_object_unrefp, struct fnp_object *, fnp_object_unref)
 
-/*
- * Gives back the memory of what was read of the file so far; it is read again when it is needed. For who has just read
- * much of it and will not come back soon.
- */
-void fnp_object_forget(const struct fnp_object *object);
-
 const char *fnp_object_name(const struct fnp_object *object);
 
 /* The last component of the name: how frames without a name show their object. */

@@ -19,8 +19,9 @@
 #include "symbolizer/names_cache.h"
 #include "symbolizer/symbol_table.h"
 
-#define CACHE_FORMAT 1	/* counts up with every change of what is resolved, or how it is laid out */
-#define KEEP_NEW_MIN 64 /* fewer new addresses are not worth a file */
+#define KEPT_BYTES_MAX (4U << 20) /* a folder outlives many programs; then it begins anew */
+#define CACHE_FORMAT 1		  /* counts up with every change of what is resolved, or how it is laid out */
+#define KEEP_NEW_MIN 64		  /* fewer new addresses are not worth a file */
 #define STRINGS_MAX ((size_t)48 << 20)
 #define CHAINS_MAX ((size_t)1 << 17) /* frames kept an object; past that they are forgotten and found again */
 
@@ -170,7 +171,7 @@ static void load_names(const struct fnp_symbolizer *symbolizer, const struct fnp
 	snprintf(names->kept_name, sizeof(names->kept_name), "names-%d-%.64s-%016llx", CACHE_FORMAT, build_id,
 		 (unsigned long long)hash_of(symbolizer, object, names->debug));
 	names->cache = fnp_disk_cache_ref(symbolizer->cache);
-	if (fnp_disk_cache_load(names->cache, names->kept_name, &names->kept) == 0 &&
+	if (fnp_disk_cache_load(names->cache, names->kept_name, KEPT_BYTES_MAX, &names->kept) == 0 &&
 	    fnp_names_unpack(names->kept.data, names->kept.len, &names->chains, &names->frames) == 0)
 		names->kept_chains = names->chains.len;
 }

@@ -141,7 +141,8 @@ int fnp_unwind_build_cached(const struct fnp_object *object, struct fnp_disk_cac
 
 	if (!cache || !name_of(object, name, sizeof(name)))
 		return fnp_unwind_build(object, ret);
-	if (fnp_disk_cache_load(cache, name, &bytes) == 0 && fnp_unwind_unpack(bytes.data, bytes.len, ret) == 0)
+	if (fnp_disk_cache_load(cache, name, FNP_DISK_CACHE_ENTRY_MAX, &bytes) == 0 &&
+	    fnp_unwind_unpack(bytes.data, bytes.len, ret) == 0)
 		return 0;
 	r = fnp_unwind_build(object, ret);
 	if (r < 0 || (*ret)->rows < ROWS_MIN)

@@ -8,6 +8,7 @@
 #include "symbolizer/x86_code.h"
 
 #define GAPS_BYTES_MAX ((uint64_t)16 << 20) /* of code that is followed in one object */
+#define RELEASE_BYTES (4U << 20)
 #define ROUNDS 5 /* each knows the functions that the one before saw called, and which of them return */
 
 struct gap {
@@ -29,7 +30,8 @@ struct filler {
 	FNP_VEC(struct function) functions; /* sorted, each start once */
 	struct fnp_code_found found;
 	uint64_t bytes;
-	bool last; /* rows are written in this round */
+	uint64_t released; /* up to this address no code takes our memory */
+	bool last;	   /* rows are written in this round */
 };
 
 static void filler_deinit(struct filler *f)
@@ -90,6 +92,11 @@ static int add_gap(struct filler *f, uint64_t start, uint64_t end)
 {
 	struct gap gap = {.start = skip_padding(f, start, end), .end = end};
 
+	/* Between functions there is padding nearly everywhere: all of a program's code is passed here. */
+	if (start - f->released > RELEASE_BYTES) {
+		fnp_object_release_pages(f->object);
+		f->released = start;
+	}
 	if (gap.start >= end || f->bytes + (end - gap.start) > GAPS_BYTES_MAX)
 		return 0;
 	f->bytes += end - gap.start;

@@ -270,7 +270,7 @@ static void *work(void *self)
 		begin_ns = thread_cpu_ns();
 		r = elf ? fnp_unwind_build_cached(elf, tables->cache, &unwind) : -ENOEXEC;
 		if (elf)
-			fnp_object_forget(elf); /* .eh_frame may be tens of megabytes */
+			fnp_object_release_pages(elf); /* .eh_frame may be tens of megabytes */
 		pthread_mutex_lock(&tables->lock);
 		if (r < 0)
 			finish_without(tables, i, r);

@@ -56,7 +56,7 @@ static void assert_entry(const struct folder *f, const char *name, const char *t
 {
 	fnp_autobuffer struct fnp_buffer bytes = {0};
 
-	assert_int_equal(fnp_disk_cache_load(f->cache, name, &bytes), 0);
+	assert_int_equal(fnp_disk_cache_load(f->cache, name, FNP_DISK_CACHE_ENTRY_MAX, &bytes), 0);
 	assert_int_equal(bytes.len, strlen(text));
 	assert_memory_equal(bytes.data, text, bytes.len);
 }
@@ -65,7 +65,7 @@ static void assert_none(const struct folder *f, const char *name)
 {
 	fnp_autobuffer struct fnp_buffer bytes = {0};
 
-	assert_int_equal(fnp_disk_cache_load(f->cache, name, &bytes), -ENOENT);
+	assert_int_equal(fnp_disk_cache_load(f->cache, name, FNP_DISK_CACHE_ENTRY_MAX, &bytes), -ENOENT);
 }
 
 static void what_was_stored_is_loaded(void **state)
@@ -77,6 +77,16 @@ static void what_was_stored_is_loaded(void **state)
 	assert_entry(f, "a-1", "first");
 	assert_int_equal(fnp_disk_cache_store(f->cache, "a-1", "second", 6), 0);
 	assert_entry(f, "a-1", "second");
+}
+
+static void what_is_larger_than_wanted_is_no_entry(void **state)
+{
+	struct folder *f = *state;
+	fnp_autobuffer struct fnp_buffer bytes = {0};
+
+	assert_int_equal(fnp_disk_cache_store(f->cache, "a-1", "first", 5), 0);
+	assert_int_equal(fnp_disk_cache_load(f->cache, "a-1", 4, &bytes), -ENOENT);
+	assert_int_equal(fnp_disk_cache_load(f->cache, "a-1", 5, &bytes), 0);
 }
 
 static void a_name_is_no_path(void **state)
@@ -312,6 +322,7 @@ static void names_are_found_again_without_looking_at_the_object(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_larger_than_wanted_is_no_entry, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_stored_is_loaded, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_name_is_no_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_torn_or_changed_file_is_no_entry, setup, teardown),
