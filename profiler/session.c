@@ -455,6 +455,7 @@ static int finish(struct session *s)
 	r = fnp_directory_finish(s->directory, &summary);
 	struct fnp_report report = fnp_directory_report(s->directory, &summary);
 	report.debuginfod = s->options->debuginfod;
+	report.program = program_invocation_name;
 	fnp_terminal_finish(&s->terminal, &report);
 	if (r == 0 && watches_host(s->options))
 		say_when_nothing_was_seen(report.tally);

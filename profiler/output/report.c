@@ -223,18 +223,52 @@ static void own_cost(const struct fnp_summary *summary, struct fnp_buffer *b)
 	fnp_buffer_printf(b, ", %.0f MB\n", (double)(cost->rss_max_bytes + cost->bpf_map_bytes) / 1e6);
 }
 
+/* One word of a shell's, to be copied from the terminal; `tail` belongs to it. */
+static void shell_word(struct fnp_buffer *b, const char *text, const char *tail)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,=-";
+	bool quoted = text[strspn(text, plain)] != '\0';
+
+	if (quoted)
+		fnp_buffer_byte(b, '\'');
+	for (const char *at = text; *at;) {
+		size_t len = strcspn(at, "'");
+		fnp_autofree char *part = strndup(at, len);
+
+		if (part)
+			fnp_report_name(b, part, 4096, false);
+		at += len;
+		if (*at) {
+			fnp_buffer_text(b, "'\\''");
+			at++;
+		}
+	}
+	fnp_buffer_text(b, tail);
+	if (quoted)
+		fnp_buffer_byte(b, '\'');
+}
+
+static void where_line(const struct fnp_report *report, const char *what, const char *verb,
+		       struct fnp_buffer *b)
+{
+	fnp_buffer_printf(b, "  %-18s", what);
+	shell_word(b, report->program ?: "fnprof", "");
+	fnp_buffer_printf(b, " %s ", verb);
+	shell_word(b, report->dir, "");
+}
+
 static void where(const struct fnp_report *report, struct fnp_buffer *b)
 {
 	fnp_buffer_text(b, "\n");
 	if (report->page) {
 		fnp_buffer_text(b, "  flame graphs      open ");
-		fnp_report_name(b, report->dir, 4096, false);
-		fnp_buffer_text(b, "/index.html\n");
+		shell_word(b, report->dir, "/index.html");
+		fnp_buffer_byte(b, '\n');
 	}
-	fnp_buffer_text(b, "  all invocations   fnprof ls ");
-	fnp_report_name(b, report->dir, 4096, false);
-	fnp_buffer_text(b, "\n  one of them       fnprof show ");
-	fnp_report_name(b, report->dir, 4096, false);
+	where_line(report, "all invocations", "ls", b);
+	fnp_buffer_byte(b, '\n');
+	where_line(report, "one of them", "show", b);
 	fnp_buffer_text(b, " ID\n");
 }
 

@@ -13,8 +13,9 @@
 #include "profiler/output/tally.h"
 
 struct fnp_report {
-	const char *dir; /* path as it was given */
-	bool page;	 /* index.html is there */
+	const char *dir;     /* path as it was given */
+	const char *program; /* how we were called; NULL: fnprof */
+	bool page;	     /* index.html is there */
 	const struct fnp_tally *tally;
 	const struct fnp_summary *summary;
 	uint64_t not_written; /* samples of rows that could not be written */

@@ -137,6 +137,27 @@ static size_t longest_line(const char *text)
 	return longest;
 }
 
+static void commands_of_the_summary_can_be_copied(void **state)
+{
+	FNP_CLEANUP(fnp_tally_deinit) struct fnp_tally tally = {0};
+	struct fnp_summary summary = {.duration_ns = 1000};
+	struct fnp_report report = {.dir = "my 'best\033' run",
+				    .program = "build/release/fnprof",
+				    .page = true,
+				    .tally = &tally,
+				    .summary = &summary};
+	fnp_autobuffer struct fnp_buffer b = {0};
+	const char *text;
+
+	(void)state;
+	fnp_report_summary(&report, &b);
+	text = text_of(&b);
+	assert_non_null(strstr(text, "open 'my '\\''best?'\\'' run/index.html'\n"));
+	assert_non_null(
+		strstr(text, "  all invocations   build/release/fnprof ls 'my '\\''best?'\\'' run'\n"));
+	assert_non_null(strstr(text, "  one of them       build/release/fnprof show 'my "));
+}
+
 static void summary_fits_its_terminal(void **state)
 {
 	FNP_CLEANUP(fnp_tally_deinit) struct fnp_tally tally = {0};
@@ -209,6 +230,7 @@ int main(void)
 		cmocka_unit_test(names_are_cut_to_columns_and_never_carry_escapes),
 		cmocka_unit_test(closing_line_says_counts_and_place),
 		cmocka_unit_test(summary_names_what_could_not_be_known),
+		cmocka_unit_test(commands_of_the_summary_can_be_copied),
 		cmocka_unit_test(summary_fits_its_terminal),
 		cmocka_unit_test(summary_of_nothing_has_no_empty_headings),
 		cmocka_unit_test(live_line_fits_its_width),
