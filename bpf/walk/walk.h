@@ -292,17 +292,31 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 #endif
 #define FNP_WALK_INSTRUCTION_MAX 16 /* bytes: behind the longest one it stands when that is done */
 
+/* The read-only interrupt descriptor table of x86-64, at the same address in all kernels since 4.15; its fourth gate. */
+#define FNP_WALK_GATE_OF_INT3 (0xfffffe0000000000ULL + 3 * 16)
+#define FNP_WALK_HANDLER_MAX 64 /* bytes of the assembly that a gate leads to */
+
 /*
  * On x86 a breakpoint (a uprobe's, ours or another's) leaves the pc behind its one byte until the kernel has looked whose
- * it is: at a function's `push` the rule there is the next one already. True then; `pc` of a thread in the kernel.
+ * it is: at a function's `push` the rule there is the next one already. True then; `regs` of a thread in the kernel. That
+ * byte stands before many functions all the same, as padding or as the end of a jump, so the kernel must have been
+ * entered by a breakpoint: what its entry called returns to the word below the saved registers.
  */
-FNP_INLINE bool fnp_walk_is_past_breakpoint(fnp_u64 pc)
+FNP_INLINE bool fnp_walk_is_past_breakpoint(const void *regs, fnp_u64 pc)
 {
 #if defined(__TARGET_ARCH_x86)
+	fnp_u64 gate[2] = {0, 0}, entry, back = 0;
 	fnp_u8 byte = 0;
 
-	return bpf_probe_read_user(&byte, sizeof(byte), (const void *)(pc - 1)) == 0 && byte == 0xcc;
+	if (bpf_probe_read_user(&byte, sizeof(byte), (const void *)(pc - 1)) || byte != 0xcc)
+		return false;
+	if (bpf_probe_read_kernel(gate, sizeof(gate), (const void *)FNP_WALK_GATE_OF_INT3) ||
+	    bpf_probe_read_kernel(&back, sizeof(back), regs - sizeof(back)))
+		return true;
+	entry = (gate[0] & 0xffff) | (gate[0] >> 48 << 16) | gate[1] << 32;
+	return entry >> 63 == 0 || back - entry < FNP_WALK_HANDLER_MAX;
 #else
+	(void)regs;
 	(void)pc;
 	return false;
 #endif
@@ -333,7 +347,7 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid, bool in_kerne
 
 	if (bpf_probe_read_kernel(walk->regs, sizeof(walk->regs), regs) != 0)
 		__builtin_memset(walk->regs, 0, sizeof(walk->regs));
-	bool stepped_back = in_kernel && fnp_walk_is_past_breakpoint(walk->regs[FNP_WALK_SLOT_PC]);
+	bool stepped_back = in_kernel && fnp_walk_is_past_breakpoint(regs, walk->regs[FNP_WALK_SLOT_PC]);
 
 	if (stepped_back)
 		walk->regs[FNP_WALK_SLOT_PC]--;
