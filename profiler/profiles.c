@@ -174,6 +174,12 @@ static int compare_wanted(const void *a, const void *b)
 	return x->address < y->address ? -1 : x->address > y->address;
 }
 
+static void pause_building(struct fnp_profiles *profiles)
+{
+	if (profiles->options.pause)
+		profiles->options.pause(profiles->options.self);
+}
+
 static int find_wanted(struct fnp_profiles *profiles)
 {
 	const struct place *place;
@@ -186,6 +192,7 @@ static int find_wanted(struct fnp_profiles *profiles)
 
 		r = find_place(profiles, fnp_objects_get(profiles->options.objects, wanted->object),
 			       wanted->address, &place);
+		pause_building(profiles);
 	}
 	profiles->wanted.len = 0;
 	return r;
@@ -608,8 +615,10 @@ int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 	r = r ?: fnp_profile_add_value_type(profile, "run_queue", "nanoseconds", &number);
 	profiles->samples.len = 0;
 	r = r ?: find_places(profiles, row);
-	for (size_t i = 0; r == 0 && i < row->stacks.len; i++)
+	for (size_t i = 0; r == 0 && i < row->stacks.len; i++) {
 		r = add_stack(profiles, &row->stacks.items[i], thread_key);
+		pause_building(profiles);
+	}
 	r = r ?: add_times(profiles, row);
 	profiles->profile = NULL;
 	profiles->process = NULL;

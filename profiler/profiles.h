@@ -18,6 +18,9 @@ struct fnp_profiles_options {
 	struct fnp_debuginfod *debuginfod; /* asked for debug data; NULL: not; not owned */
 	int64_t utc_offset_ns;
 	int64_t period_ns;
+	/* Called every now and then while a profile is built, which may take long; NULL: nobody minds. */
+	void (*pause)(void *self);
+	void *self;
 };
 
 int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_profiles **ret);

@@ -107,7 +107,9 @@ static int sink_close_row(void *self, struct fnp_row *taken)
 	fnp_profiles_wait_until(watch->profiles, start_ns + fetch_patience_ns(watch));
 	r = fnp_profiles_build(watch->profiles, row, p, &profile);
 	watch->fetch_wait_ns -= FNP_MIN(fnp_clock_ns() - start_ns, watch->fetch_wait_ns);
-	return r ?: watch->options.write(watch->options.self, row, profile);
+	r = r ?: watch->options.write(watch->options.self, row, profile);
+	fnp_watch_attend(watch);
+	return r;
 }
 
 /* ---- life ---- */
@@ -231,7 +233,9 @@ int fnp_watch_create(const struct fnp_watch_options *options, struct fnp_watch *
 						 .runtimes = watch->runtimes,
 						 .cache = watch->cache,
 						 .utc_offset_ns = options->utc_offset_ns,
-						 .period_ns = options->period_ns};
+						 .period_ns = options->period_ns,
+						 .pause = fnp_watch_attend,
+						 .self = watch};
 	r = r ?: fnp_profiles_create(&profiles, &watch->profiles);
 	r = r ?: create_invocations(watch);
 	r = r ?: open_rings(watch);
@@ -267,6 +271,7 @@ void fnp_watch_destroy(struct fnp_watch *watch)
 	fnp_objects_destroy(watch->objects);
 	fnp_vec_deinit(&watch->held);
 	fnp_vec_deinit(&watch->late);
+	fnp_vec_deinit(&watch->early);
 	fnp_vec_deinit(&watch->exited);
 	free(watch);
 }
@@ -312,6 +317,7 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 	watch->now_ns = now_ns;
 	fnp_rings_begin_round(watch->rings);
 	make_up_for_lost_maps(watch);
+	fnp_watch_give_early(watch);
 	fnp_rings_take(watch->rings, FNP_RING_EVENTS, fnp_watch_take_event, watch);
 	fnp_map_events_deliver(watch->map_events, now_ns, fnp_processes_take_map_event, watch->processes);
 	fnp_watch_give_late(watch);
@@ -321,7 +327,9 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 	/* Nothing is closed while samples are under way that it may own. */
 	if (watch->late.len == 0) {
 		fnp_watch_visit_exited(watch);
+		watch->may_attend = true;
 		fnp_invocations_advance(watch->invocations, now_ns);
+		watch->may_attend = false;
 	}
 	fnp_samples_tidy(watch->samples, watch->invocations);
 	fnp_rings_end_round(watch->rings);

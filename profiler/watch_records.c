@@ -44,25 +44,37 @@ static int on_exec(struct fnp_watch *watch, const struct fnp_exec_record *record
 	return fnp_processes_exec(process, path, record->head.time_ns);
 }
 
+int fnp_watch_begin_process(struct fnp_watch *watch, const struct fnp_record *head)
+{
+	if (head->type == FNP_RECORD_FORK)
+		return on_fork(watch, (const struct fnp_fork_record *)head);
+	if (head->type == FNP_RECORD_EXEC)
+		return on_exec(watch, (const struct fnp_exec_record *)head);
+	return 0;
+}
+
+void fnp_watch_attribute_event(struct fnp_watch *watch, const struct fnp_record *head)
+{
+	int r = fnp_invocations_event(watch->invocations, head);
+
+	if (head->type == FNP_RECORD_EXIT && ((const struct fnp_exit_record *)head)->last)
+		fnp_watch_remember_exit(watch, head);
+	if (r == -ENOMEM)
+		fnp_warning_once("no memory for an event");
+}
+
 void fnp_watch_take_event(void *self, const void *data, size_t size)
 {
 	struct fnp_watch *watch = self;
 	const struct fnp_record *head;
-	int r = 0;
 
 	if (fnp_record_check(data, size, &head) < 0) {
 		watch->totals.events_lost++;
 		return;
 	}
-	if (head->type == FNP_RECORD_FORK)
-		r = on_fork(watch, (const struct fnp_fork_record *)head);
-	else if (head->type == FNP_RECORD_EXEC)
-		r = on_exec(watch, (const struct fnp_exec_record *)head);
-	r = r ?: fnp_invocations_event(watch->invocations, head);
-	if (head->type == FNP_RECORD_EXIT && ((const struct fnp_exit_record *)head)->last)
-		fnp_watch_remember_exit(watch, head);
-	if (r == -ENOMEM)
+	if (fnp_watch_begin_process(watch, head) == -ENOMEM)
 		fnp_warning_once("no memory for an event");
+	fnp_watch_attribute_event(watch, head);
 }
 
 /* ---- samples ---- */

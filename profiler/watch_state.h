@@ -5,6 +5,7 @@
  *	watch_begin.c	who is watched from the beginning
  *	watch_records.c	what comes out of the rings
  *	watch_exits.c	processes that end
+ *	watch_attend.c	processes that begin while a row is being written
  */
 #ifndef FNP_PROFILER_WATCH_STATE_H
 #define FNP_PROFILER_WATCH_STATE_H
@@ -44,10 +45,14 @@ struct fnp_watch {
 	uint64_t fetch_wait_ns;		   /* how long rows may still wait for it while others work */
 	struct fnp_invocations *invocations;
 	struct fnp_rings *rings;
-	FNP_VEC(uint64_t) held; /* samples of after this round's time, whole records one after the other */
-	FNP_VEC(uint64_t) late; /* samples whose stacks wait for tables; likewise */
-	uint64_t late_finished; /* fnp_tables_finished() when they were last tried */
-	bool may_wait;		/* at the end of a recording: for those tables */
+	FNP_VEC(uint64_t) held;	 /* samples of after this round's time, whole records one after the other */
+	FNP_VEC(uint64_t) late;	 /* samples whose stacks wait for tables; likewise */
+	uint64_t late_finished;	 /* fnp_tables_finished() when they were last tried */
+	bool may_wait;		 /* at the end of a recording: for those tables */
+	FNP_VEC(uint64_t) early; /* events that were taken while rows were written; likewise */
+	size_t early_begun;	 /* words of them whose processes and mappings are known already */
+	uint64_t attended_ns;	 /* when fnp_watch_attend() last looked */
+	bool may_attend;	 /* rows are closing, and nothing else is under way */
 	FNP_VEC(struct fnp_watch_exited) exited;
 	struct fnp_watch_totals totals;
 	uint64_t now_ns;     /* of this round */
@@ -72,11 +77,20 @@ int fnp_watch_read_environment(uint32_t pid, struct fnp_buffer *ret);
 void fnp_watch_take_event(void *self, const void *data, size_t size);
 void fnp_watch_take_sample(void *self, const void *data, size_t size);
 void fnp_watch_take_probe(void *self, const void *data, size_t size);
+/* Its two halves: who begins, and what that means for invocations. */
+int fnp_watch_begin_process(struct fnp_watch *watch, const struct fnp_record *head);
+void fnp_watch_attribute_event(struct fnp_watch *watch, const struct fnp_record *head);
 /* Samples that came before their time, in the round before. */
 void fnp_watch_give_held(struct fnp_watch *watch);
 
 /* Samples whose tables were not ready; none is left once the watch may wait. */
 void fnp_watch_give_late(struct fnp_watch *watch);
+
+/* ---- watch_attend.c ---- */
+/* Between two steps of writing a row: learns of processes and mappings that are new. `self` is the watch. */
+void fnp_watch_attend(void *self);
+/* At the begin of a round: the rest of what that began. */
+void fnp_watch_give_early(struct fnp_watch *watch);
 
 /* ---- watch_exits.c ---- */
 void fnp_watch_remember_exit(struct fnp_watch *watch, const struct fnp_record *head);
