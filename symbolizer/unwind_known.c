@@ -309,6 +309,33 @@ static int overlay_v8_push_registers(const struct fnp_object *object, struct fnp
 				&fnp_known_frame_pointer);
 }
 
+/*
+ * The function that a greenlet begins with, and never returns from. It was called on the stack of who switched to it
+ * first, which others have written over since.
+ */
+static int overlay_greenlet_start(const struct fnp_object *object, const struct fnp_cfi *cfi,
+				  struct fnp_rows *rows)
+{
+	static const char *const names[] = {
+		"_ZN8greenlet12UserGreenlet15inner_bootstrapEP9_greenletP7_object",
+		"_ZN8greenlet12UserGreenlet15inner_bootstrapERNS_4refs14_OwnedGreenletI9_greenlet"
+		"XadL_ZNS1_15GreenletCheckerEPvEEEERNS1_14OwnedReferenceI7_objectXadL_ZNS1_11NoOpCheckerES4_"
+		"EEEE"};
+	struct fnp_object_symbol symbol;
+
+	if (fnp_object_find_symbol(object, "_ZN8greenlet12UserGreenlet13g_initialstubEPv", &symbol) < 0)
+		return 0;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(names); i++) {
+		const struct fnp_cfi_fde *fde;
+
+		if (fnp_object_find_symbol(object, names[i], &symbol) < 0)
+			continue;
+		fde = fnp_cfi_find(cfi, cfi->fdes.len, symbol.address);
+		return fde ? fnp_rows_overlay(rows, fde->start, fde->end, &fnp_known_root) : 0;
+	}
+	return 0;
+}
+
 int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
 {
 	int r;
@@ -320,6 +347,7 @@ int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi
 	r = r ?: fnp_handover_overlay(object, cfi, rows);
 	r = r ?: fnp_binding_overlay(object, rows);
 	r = r ?: fnp_unwind_go_overlay(object, rows);
+	r = r ?: overlay_greenlet_start(object, cfi, rows);
 	r = r ?: overlay_v8_builtins(object, rows);
 	return r ?: overlay_v8_push_registers(object, rows);
 }

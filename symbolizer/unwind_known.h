@@ -7,6 +7,7 @@
  *   return from a signal, recognised by its instructions: musl and Go have no entry, or one without the signal
  *   where contexts of makecontext() begin, and change
  *   V8's builtins, which keep frame pointers
+ *   the first function of a greenlet
  *   where the C++ runtime hands over to a landing pad (unwind_handover.h)
  *   where the dynamic linker binds functions at their first call (unwind_binding.h)
  *   Go's runtime (unwind_go.h)
