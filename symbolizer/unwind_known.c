@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "symbolizer/unwind_binding.h"
+#include "symbolizer/unwind_fcontext.h"
 #include "symbolizer/unwind_go.h"
 #include "symbolizer/unwind_handover.h"
 
@@ -346,6 +347,7 @@ int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi
 	r = r ?: overlay_contexts(object, cfi, rows);
 	r = r ?: fnp_handover_overlay(object, cfi, rows);
 	r = r ?: fnp_binding_overlay(object, rows);
+	r = r ?: fnp_fcontext_overlay(object, rows);
 	r = r ?: fnp_unwind_go_overlay(object, rows);
 	r = r ?: overlay_greenlet_start(object, cfi, rows);
 	r = r ?: overlay_v8_builtins(object, rows);

@@ -10,6 +10,7 @@
  *   the first function of a greenlet
  *   where the C++ runtime hands over to a landing pad (unwind_handover.h)
  *   where the dynamic linker binds functions at their first call (unwind_binding.h)
+ *   where contexts of Boost begin, and change over to each other (unwind_fcontext.h)
  *   Go's runtime (unwind_go.h)
  *
  * The first two become entries among the object's others; the rest is put over the rows that the file's entries give.

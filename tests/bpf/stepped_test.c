@@ -2,8 +2,8 @@
 /*
  * Programs are stepped, an instruction at a time, and walked at each. One throws: every stack is whole, and has the frame
  * that catches where it must be, also while libgcc writes that frame's registers over its own. One calls functions that
- * are bound at their first call. One changes between contexts of makecontext(). One leaves its calls by longjmp(). One
- * is assembly that describes itself.
+ * are bound at their first call. Two change between contexts, of makecontext() and as Boost does. One leaves its calls by
+ * longjmp(). One is assembly that describes itself.
  */
 #include "tests/bpf/live_walk.h"
 
@@ -171,6 +171,14 @@ static void contexts_have_a_first_frame(void **state FNP_UNUSED)
 	assert_true(seen.cut <= STEPS / 4 / 10);
 }
 
+static void so_have_boosts_contexts_at_every_instruction(void **state FNP_UNUSED)
+{
+	struct seen seen = {.tail = 2};
+
+	check("fcontexts", STEPS / 8, &seen);
+	assert_int_equal(seen.cut, 0);
+}
+
 static void every_instruction_of_a_longjmp_has_a_whole_stack(void **state FNP_UNUSED)
 {
 	struct seen seen = {.tail = TAIL};
@@ -210,6 +218,7 @@ int main(void)
 		cmocka_unit_test(every_instruction_of_an_exception_has_a_whole_stack),
 		cmocka_unit_test(so_has_a_stripped_static_program),
 		cmocka_unit_test(contexts_have_a_first_frame),
+		cmocka_unit_test(so_have_boosts_contexts_at_every_instruction),
 		cmocka_unit_test(first_calls_are_whole_but_for_the_linkers_first_instructions),
 		cmocka_unit_test(every_instruction_of_a_longjmp_has_a_whole_stack),
 		cmocka_unit_test(every_instruction_of_assembly_that_describes_itself_has_a_whole_stack),
