@@ -6,6 +6,12 @@
  * time itself were sampled with a period. After each window the period becomes what would have spent the budget, and within
  * one it doubles with each further budget that is spent; at its floor everything is taken. Behind BURST budgets nothing is,
  * which is counted.
+ *
+ * The budget of a window is a number of stacks. Those of native programs cost 5 to 25 us, and nobody feels them; those of
+ * managed runtimes cost 40 to 120 us, and a function that waits a hundred times a second would pay more for its waits than
+ * for all other samples. Where they are dear their time has a budget, too: a share of what watched threads ran in the window
+ * before, or a little of the processor when they hardly ran. Who waits seldom has all of its long waits: the budget is there
+ * again after each window, and behind it the period begins low.
  */
 #ifndef FNP_BPF_OFF_CPU_H
 #define FNP_BPF_OFF_CPU_H
@@ -15,14 +21,22 @@
 
 #define OFF_CPU_WINDOW_NS 100000000
 #define OFF_CPU_PERIOD_MAX_US 1000000
-#define OFF_CPU_PERIOD_FIRST_US 8
+#define OFF_CPU_PERIOD_FIRST_US 8 /* the first that is not 0 */
+#define OFF_CPU_PERIOD_FEW_US 256 /* where FEW are allowed: else BURST is used up before a period counts */
+#define OFF_CPU_FEW 8
 #define OFF_CPU_BURST 8 /* budgets */
+#define OFF_CPU_SHARE_SHIFT 20
+#define OFF_CPU_CHEAP_NS 32000
+#define OFF_CPU_COST_MAX_NS 1000000
 
 struct off_cpu_budget {
 	fnp_u64 window_ns; /* since when */
 	fnp_u32 taken;	   /* in this window */
 	fnp_u32 period_us; /* 0: everything is taken */
 	fnp_u32 chosen_us; /* the period by which the last one was chosen */
+	fnp_u32 allowed;   /* in this window */
+	fnp_u64 ran_ns;	   /* in this window, by watched threads */
+	fnp_u32 cost_ns;   /* of a stack, as the last ones were; 0: none was taken yet */
 	fnp_u32 pad;
 	/* Since the beginning: */
 	fnp_u64 times;	 /* that a watched thread left its CPU */
@@ -30,8 +44,10 @@ struct off_cpu_budget {
 	fnp_u64 refused; /* chosen, but BURST budgets were used up, or the ring was full */
 };
 
-/* Stacks a CPU and window; 0: none at all. Set before loading. */
-const volatile unsigned int off_cpu_budget = 0;
+/* Set before loading: see struct fnp_off_cpu_budget in profiler/collectors/offcpu.h. */
+const volatile unsigned int off_cpu_budget = 0; /* stacks a CPU and window; 0: none at all */
+const volatile unsigned int off_cpu_least_ns = 0;
+const volatile unsigned int off_cpu_share = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -55,33 +71,77 @@ static __always_inline struct off_cpu_budget *off_cpu_budget_here(void)
 	return bpf_map_lookup_elem(&off_cpu_budgets, &zero);
 }
 
+/* How many stacks a window may have, after one of `passed_ns` in which watched threads ran for ran_ns. */
+static __always_inline fnp_u32 off_cpu_allow(const struct off_cpu_budget *budget, fnp_u64 passed_ns)
+{
+	fnp_u64 ns = budget->ran_ns * OFF_CPU_WINDOW_NS / passed_ns * off_cpu_share >> OFF_CPU_SHARE_SHIFT;
+	fnp_u64 allowed;
+
+	if (ns < off_cpu_least_ns)
+		ns = off_cpu_least_ns;
+	if (budget->cost_ns <= OFF_CPU_CHEAP_NS)
+		return off_cpu_budget;
+	allowed = ns / budget->cost_ns;
+	if (allowed > off_cpu_budget)
+		return off_cpu_budget;
+	return allowed ? allowed : 1;
+}
+
+static __always_inline fnp_u32 off_cpu_first(fnp_u32 allowed)
+{
+	return allowed < OFF_CPU_FEW ? OFF_CPU_PERIOD_FEW_US : OFF_CPU_PERIOD_FIRST_US;
+}
+
 /* A window is over: the period for the next one, by what this one came to. */
 static __always_inline void off_cpu_turn(struct off_cpu_budget *budget, fnp_u64 now_ns)
 {
+	fnp_u32 allowed = budget->allowed ? budget->allowed : 1;
 	fnp_u64 before = budget->period_us, period = before;
 
-	if (budget->taken < off_cpu_budget / 2 || budget->taken > off_cpu_budget)
-		period = before * budget->taken / off_cpu_budget;
+	/* Where there were too many it has risen already. */
+	if (2 * budget->taken < allowed)
+		period = before * budget->taken / allowed;
 	/* One quiet window says little. */
 	if (period < before / 4)
 		period = before / 4;
 	if (period > OFF_CPU_PERIOD_MAX_US)
 		period = OFF_CPU_PERIOD_MAX_US;
-	budget->period_us = period < OFF_CPU_PERIOD_FIRST_US ? 0 : period;
+	budget->period_us = period < off_cpu_first(allowed) ? 0 : period;
+	budget->allowed = off_cpu_allow(budget, now_ns - budget->window_ns);
 	budget->taken = 0;
+	budget->ran_ns = 0;
 	budget->window_ns = now_ns;
 }
 
 /* One more is taken. */
 static __always_inline void off_cpu_spend(struct off_cpu_budget *budget)
 {
-	fnp_u32 period = budget->period_us ? 2 * budget->period_us : OFF_CPU_PERIOD_FIRST_US;
+	fnp_u32 allowed = budget->allowed ? budget->allowed : 1;
+	fnp_u32 period = budget->period_us ? 2 * budget->period_us : off_cpu_first(allowed);
 
 	budget->chosen_us = budget->period_us;
 	budget->taken++;
-	if (budget->taken <= off_cpu_budget || budget->taken % off_cpu_budget)
+	if (budget->taken <= allowed || budget->taken % allowed)
 		return;
 	budget->period_us = period < OFF_CPU_PERIOD_MAX_US ? period : OFF_CPU_PERIOD_MAX_US;
+}
+
+/*
+ * A stack was taken, which took so long. What the host, an interrupt or cold caches add now and then must not count for many
+ * windows: it falls fast and rises slowly.
+ */
+static __always_inline void off_cpu_paid(struct off_cpu_budget *budget, fnp_u64 ns)
+{
+	fnp_u64 before = budget->cost_ns;
+
+	if (ns > OFF_CPU_COST_MAX_NS)
+		ns = OFF_CPU_COST_MAX_NS;
+	if (!before)
+		budget->cost_ns = ns;
+	else if (ns < before)
+		budget->cost_ns = before - (before - ns) / 8;
+	else
+		budget->cost_ns = before + smaller(ns - before, before) / 16;
 }
 
 /* How long the thread will be away, in us: as it was before, else as such waits often are. */
@@ -105,8 +165,8 @@ static __always_inline fnp_u32 off_cpu_expected(const struct thread *thread)
 	return 1000;
 }
 
-/* True when the thread that leaves is to have its stack taken. */
-static __always_inline bool off_cpu_choose(const struct thread *thread, fnp_u64 now_ns)
+/* True when the thread that leaves after it ran for `ran_ns` is to have its stack taken. */
+static __always_inline bool off_cpu_choose(const struct thread *thread, fnp_u64 ran_ns, fnp_u64 now_ns)
 {
 	struct off_cpu_budget *budget = off_cpu_budget ? off_cpu_budget_here() : NULL;
 	fnp_u32 expected;
@@ -114,13 +174,14 @@ static __always_inline bool off_cpu_choose(const struct thread *thread, fnp_u64 
 	if (!budget)
 		return false;
 	budget->times++;
+	budget->ran_ns += ran_ns;
 	if (now_ns - budget->window_ns > OFF_CPU_WINDOW_NS)
 		off_cpu_turn(budget, now_ns);
 	expected = off_cpu_expected(thread);
 	if (expected < budget->period_us &&
 	    (fnp_u64)bpf_get_prandom_u32() * budget->period_us > (fnp_u64)expected << 32)
 		return false;
-	if (budget->taken >= OFF_CPU_BURST * off_cpu_budget) {
+	if (budget->taken >= OFF_CPU_BURST * budget->allowed) {
 		budget->refused++;
 		return false;
 	}

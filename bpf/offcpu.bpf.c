@@ -44,6 +44,7 @@ static __always_inline int finish(void *ctx, struct fnp_walk *walk, bool walked)
 	thread->taken_ns = thread->since_ns;
 	thread->taken_delay = thread->delay_at;
 	thread->taken_walk_ns = bpf_ktime_get_ns() - thread->since_ns;
+	off_cpu_paid(budget, thread->taken_walk_ns);
 	return 0;
 }
 

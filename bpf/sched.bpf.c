@@ -45,7 +45,7 @@ static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *
 	thread_leave(target, thread, sum, prev->sched_info.run_delay, wait_as_told(slot, thread, now_ns),
 		     now_ns);
 	return (target->flags & FNP_TARGET_SAMPLED) && !(prev->__state & FNP_TASK_DEAD) &&
-	       off_cpu_choose(thread, now_ns);
+	       off_cpu_choose(thread, now_ns - slot->in_ns, now_ns);
 }
 
 /* A thread leaves for the last time, seen or not when it came. */

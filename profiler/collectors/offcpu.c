@@ -10,19 +10,24 @@
 #include "profiler/collectors/attach.h"
 #include "profiler/collectors/collector.h"
 
+#define LEAST_NS_PER_HZ 500
+#define SHARE_PER_HZ 32 /* in 2^-20 */
+
 struct offcpu_state {
 	struct fnp_kernel *kernel;
 	struct fnp_bpf_offcpu *skeleton;
 };
 
-uint32_t fnp_off_cpu_budget(uint32_t rate_hz)
+struct fnp_off_cpu_budget fnp_off_cpu_budget(uint32_t rate_hz)
 {
 	const char *wish = getenv("FNPROF_OFF_CPU");
-	uint64_t budget;
+	uint64_t stacks;
 
-	if (wish && fnp_text_parse_u64(wish, UINT16_MAX, &budget) == 0)
-		return (uint32_t)budget;
-	return rate_hz / 5 ? rate_hz / 5 : 1;
+	if (wish && fnp_text_parse_u64(wish, UINT16_MAX, &stacks) == 0)
+		return (struct fnp_off_cpu_budget){.stacks = (uint32_t)stacks, .least_ns = UINT32_MAX};
+	return (struct fnp_off_cpu_budget){.stacks = rate_hz / 5 ? rate_hz / 5 : 1,
+					   .least_ns = LEAST_NS_PER_HZ * rate_hz,
+					   .share = SHARE_PER_HZ * rate_hz};
 }
 
 static void offcpu_close(void *self)
@@ -78,7 +83,9 @@ static void offcpu_detach(void *self)
 /* As bpf/off_cpu.h has it. */
 struct budget {
 	uint64_t window_ns;
-	uint32_t taken, period_us, chosen_us, pad;
+	uint32_t taken, period_us, chosen_us, allowed;
+	uint64_t ran_ns;
+	uint32_t cost_ns, pad;
 	uint64_t times, stacks, refused;
 };
 

@@ -10,13 +10,16 @@
 static int sched_load(struct fnp_kernel *kernel, void **ret)
 {
 	struct fnp_bpf_sched *skeleton = fnp_bpf_sched__open_opts(fnp_kernel_open_opts(kernel));
+	struct fnp_off_cpu_budget budget = fnp_off_cpu_budget(fnp_kernel_options(kernel)->rate_hz);
 	int r;
 
 	if (!skeleton)
 		return -errno;
 	fnp_collector_configure(kernel, skeleton);
 	skeleton->rodata->watch_every_exec = fnp_kernel_options(kernel)->watch_every_exec;
-	skeleton->rodata->off_cpu_budget = fnp_off_cpu_budget(fnp_kernel_options(kernel)->rate_hz);
+	skeleton->rodata->off_cpu_budget = budget.stacks;
+	skeleton->rodata->off_cpu_least_ns = budget.least_ns;
+	skeleton->rodata->off_cpu_share = budget.share;
 	r = fnp_collector_load(kernel, skeleton->skeleton, "sched");
 	if (r < 0)
 		fnp_bpf_sched__destroy(skeleton);

@@ -14,6 +14,20 @@ sys.path.insert(0, str(e2e.TREE / "tests/formats"))
 import check_pprof  # noqa: E402
 
 MS = 1_000_000
+DEEP = """import sys, time
+sys.setrecursionlimit(500)
+def deep(n, end):
+    if n:
+        return deep(n - 1, end)
+    naps = waited = 0
+    while time.monotonic() < end:
+        begin = time.perf_counter_ns() - time.thread_time_ns()
+        time.sleep(0.002)
+        waited += time.perf_counter_ns() - time.thread_time_ns() - begin
+        naps += 1
+    print(naps, waited)
+deep(150, time.monotonic() + float(sys.argv[1]))
+"""
 
 
 def off_cpu(recording, row):
@@ -83,6 +97,25 @@ class OffCpu(e2e.TestCase):
                     ledger = row["ledger"]
                     quiet = row["duration_ns"] - ledger["on_cpu"] - ledger["stolen"]
                     self.assertLess(handled, 1.02 * quiet + MS, (call.kind, ledger))
+
+    def test_stacks_that_are_dear_are_fewer(self):
+        seconds = 3
+        with Recording("-F", 99, cmd=[sys.executable, "-S", "-E", "-c", DEEP, str(seconds)], live=False) as recording:
+            self.assertEqual(recording.wait(), 0, recording.stderr)
+            row, = recording.of("process")
+            summary, stacks = recording.summary, off_cpu(recording, row)
+        naps, waited = map(int, recording.stdout.split())
+        counts = summary["off_cpu"]
+        print(f"{counts['stacks']} stacks of {naps} waits, {counts['refused']} refused", file=sys.stderr)
+        # Each takes some 50 us: by their number alone three seconds had 570 a processor.
+        self.assertGreater(counts["times"], 0.9 * naps)
+        self.assertLess(counts["stacks"], 300)
+        self.assertGreater(counts["stacks"], 10)
+        ours = of_function(stacks, "deep")
+        print(f"they stand for {ours / waited:.3f} of {waited / MS:.0f} ms", file=sys.stderr)
+        # (Some dozens of stacks stand for all of it.)
+        self.assertGreater(ours, 0.3 * waited)
+        self.assertLess(ours, 2 * waited)
 
     def test_a_flood_of_switches_stays_within_the_budget(self):
         with Recording("-F", 99, cmd=[program("blocked"), "flood", 3], live=False) as recording:
