@@ -29,6 +29,19 @@ struct {
 	__type(value, struct exec_scratch);
 } exec_scratch SEC(".maps");
 
+/*
+ * To wake user space takes an interrupt of this CPU and perhaps another one of user space's, 30 us of the program that is to
+ * be told of, also when nobody wants to know more of it. For some time after an exec user space looks every 2 ms by itself
+ * (NEWBORN_NS in profiler/watch.c): where programs follow one another it is woken for the first.
+ */
+#define AWAKE_NS 20000000
+static volatile fnp_u64 last_exec_ns;
+
+static __always_inline bool sleeps(fnp_u64 now_ns)
+{
+	return now_ns - last_exec_ns > AWAKE_NS;
+}
+
 static __always_inline void head_init(struct fnp_record *head, fnp_u16 type, fnp_u32 size)
 {
 	head->type = type;
@@ -59,7 +72,7 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 	thread_bear(global_tid, child_pid, child_pid == pid ? target : NULL, bpf_ktime_get_ns());
 	head_init(&record.head, FNP_RECORD_FORK, sizeof(record));
 	event_begin(target, pid, &record.head, &record.cpu);
-	event_send(target, &record.head, sizeof(record), child_pid != pid);
+	event_send(target, &record.head, sizeof(record), child_pid != pid && sleeps(record.head.time_ns));
 	return 0;
 }
 
@@ -134,6 +147,7 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 	struct fnp_target *target = target_of_exec(pid);
 	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &cpu);
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	bool wake;
 
 	if (!target || !scratch)
 		return 0;
@@ -158,7 +172,9 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 	if (used > sizeof(*scratch))
 		return 0;
 	scratch->record.head.size = used;
-	event_send(target, &scratch->record.head, used, true);
+	wake = sleeps(scratch->record.head.time_ns);
+	last_exec_ns = scratch->record.head.time_ns;
+	event_send(target, &scratch->record.head, used, wake);
 	return 0;
 }
 
@@ -189,7 +205,8 @@ int BPF_PROG(fnp_process_exit, struct task_struct *task)
 	if (size > sizeof(*scratch))
 		return 0; /* cannot be; the verifier wants to see it */
 	scratch->record.head.size = size;
-	event_send(target, &scratch->record.head, size, scratch->record.last);
+	event_send(target, &scratch->record.head, size,
+		   scratch->record.last && sleeps(scratch->record.head.time_ns));
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 
 #define CACHE_BYTES_MAX ((uint64_t)256 << 20)
 #define PATIENCE_MS 100
-#define NEWBORN_NS 30000000 /* so long a new program maps its libraries */
+#define NEWBORN_NS 30000000 /* so long a new program maps its libraries; the kernel side counts on 20 ms */
 #define NEWBORN_PATIENCE_MS 2
 #define FETCH_ROW_NS FNP_NS_PER_S /* for debug data: a row, while others work */
 #define FETCH_ALL_NS (5 * FNP_NS_PER_S)
