@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ledgers, events and stacks of waits cost the functions that are watched, and programs that are not. Parts of
 bench/run."""
-import contextlib
 import json
 import pathlib
 import statistics
 import subprocess
-import sys
 import time
 
-from fnprof_e2e import TREE, Function, Recording
+from fnprof_e2e import Recording
 from programs_e2e import program
-from runtime_api import RuntimeApi
-import prepare
-
-WEB = TREE / "bench/web"
 
 
 def programs():
@@ -84,42 +78,3 @@ def collections(row, rounds=6):
     off, on = statistics.median(runs[False]), statistics.median(runs[True])
     row("an event of a collection, begin and end", (on - off) / 1e3, "us more", None,
         f"{off:.0f} ns without; thread time, medians of {rounds} runs in turn")
-
-
-@contextlib.contextmanager
-def nothing():
-    yield None
-
-
-def cpu_of_calls(client, on, calls):
-    """CPU ns of the function's process a call, once it is warm."""
-    with RuntimeApi() as api, Function(client, api) as function:
-        api.wait_for_next()
-        with Recording("-F", 99, "-p", function.pid) if on else nothing() as recording:
-            for _ in range(30):
-                api.invoke({"shop": 3})
-            begin, parts = function.cpu_so_far(), []
-            for _ in range(calls // 10):
-                for n in range(10):
-                    api.invoke({"shop": n})
-                now = function.cpu_so_far()
-                parts.append((now - begin) / 10)
-                begin = now
-            if recording:
-                recording.stop()
-            return statistics.median(parts)
-
-
-def slowdown(row, rounds=8, calls=200):
-    """A web-like function with everything on at the default rate, and with nothing, in turn."""
-    client = prepare.prepare("python3.11")
-    client = prepare.Client(client.argv, client.runtime, WEB, {**client.env, "LAMBDA_TASK_ROOT": str(WEB)})
-    ratios, alone = [], []
-    for n in range(rounds):
-        order = (False, True) if n % 2 else (True, False)
-        spent = {on: cpu_of_calls(client, on, calls) for on in order}
-        ratios.append(spent[True] / spent[False])
-        alone.append(spent[False])
-        print(f"  {spent[False] / 1e3:.0f} us without, {spent[True] / 1e3:.0f} us with", file=sys.stderr, flush=True)
-    row("slowdown of a web-like function", 100 * (statistics.median(ratios) - 1), "%", 1,
-        f"CPU time a call, {statistics.median(alone) / 1e6:.1f} ms without; median of {rounds} pairs in turn")
