@@ -7,29 +7,18 @@
  * cause), and the two sides must agree in the end.
  */
 #include "bpf/sample.h"
+#include "bpf/ticks.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #define WEIGHT_PERIODS_MAX 4 /* asked ones: two drawn ones follow each other where the timer starts anew */
-#define RESTART_NS 100000 /* a tick that was due within this before the timer started anew was lost by that */
-#define SWITCH_NS 3000	  /* the kernel charges a thread with the switch to it */
 #define CUT_REMEMBERED_NS 20000000 /* more than a scheduler tick */
-
-struct tick_state {
-	fnp_u64 last_ns; /* when the last one was due */
-	fnp_u64 missed; /* ticks that never came: the host took the CPU, the timer was throttled, the kernel kept them */
-	fnp_u64 due_ns;	   /* when the next one is due, at the latest, unless the timer starts anew */
-	fnp_u64 period_ns; /* of which they are */
-	fnp_u64 starts;	   /* of the timer: by which that was reckoned */
-	fnp_u64 cut_ns;	   /* of intervals that were too long for a weight, since last_cut_ns */
-	fnp_u64 last_cut_ns;
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, fnp_u32);
-	__type(value, struct tick_state);
+	__type(value, struct fnp_tick_state);
 } tick_states SEC(".maps");
 
 /* The asked period; user space sets it before the program is loaded. */
@@ -50,12 +39,6 @@ struct {
 	__array(values, int(void *));
 } fnp_cpu_programs SEC(".maps") = {.values = {[0] = (void *)&fnp_tick_continued}};
 
-/* Of the times at `due_ns` and each `period_ns` after it the last one up to `until_ns`; `before_ns` where all are later. */
-static __always_inline fnp_u64 last_due(fnp_u64 due_ns, fnp_u64 period_ns, fnp_u64 until_ns, fnp_u64 before_ns)
-{
-	return until_ns < due_ns ? before_ns : until_ns - (until_ns - due_ns) % period_ns;
-}
-
 /* As user space has told it; no period while it is being changed. */
 static __always_inline struct fnp_timer_state timer_here(void)
 {
@@ -70,59 +53,26 @@ static __always_inline struct fnp_timer_state timer_here(void)
 	return timer;
 }
 
-static __always_inline void tick_came(struct tick_state *state, const struct fnp_timer_state *timer,
-				      fnp_u64 due_ns)
-{
-	if (state->last_ns && due_ns - state->last_ns > 2 * asked_period_ns)
-		state->missed += (due_ns - state->last_ns) / asked_period_ns - 1;
-	state->last_ns = due_ns;
-	if (timer->period_ns) {
-		state->period_ns = timer->period_ns;
-		state->starts = timer->starts;
-	}
-	state->due_ns = due_ns + state->period_ns;
-}
-
-/*
- * The interval that a tick stands for: the period before the moment at which it was due, and those of ticks that were due
- * while its thread was there and never came. Ticks that were due before are another's, or idle's: kernels have been seen
- * that keep the ticks of an idle CPU, and a thread that woke was charged with all of them. 0: the tick itself is idle's. A
- * virtual CPU that sleeps gets its timer late, and often not before something else wakes it: the tick then meets the
- * thread that was woken. (Counted for those, it made a program that sleeps and wakes much 25 % too dear.)
- *
- * When ticks are due is known on two grids: the one of before, and since the timer started anew with another period.
- */
-static __always_inline fnp_u64 interval_of_tick(struct tick_state *state, const struct on_cpu *slot,
+/* The interval that this tick stands for; 0: it is idle's. */
+static __always_inline fnp_u64 interval_of_tick(struct fnp_tick_state *state, const struct on_cpu *slot,
 						fnp_u64 now_ns)
 {
 	struct fnp_timer_state timer = timer_here();
-	bool anew = timer.starts != state->starts;
-	bool seen = slot->pid && slot->tid == (fnp_u32)bpf_get_current_pid_tgid();
-	fnp_u64 first_ns = anew ? timer.started_ns + timer.period_ns : state->due_ns, due_ns, in_ns, from_ns;
+	struct fnp_tick tick = {.now_ns = now_ns, .asked_period_ns = asked_period_ns};
 
-	if (!timer.period_ns)
-		first_ns = ~0ULL; /* nobody knows */
-	due_ns = last_due(first_ns, timer.period_ns, now_ns, now_ns);
-	in_ns = seen && slot->in_ns < due_ns ? slot->in_ns : due_ns - 1;
-	if (in_ns >= first_ns) {
-		from_ns = last_due(first_ns, timer.period_ns, in_ns, 0);
-	} else {
-		if (anew && timer.period_ns && timer.started_ns - RESTART_NS < in_ns)
-			in_ns = timer.started_ns - RESTART_NS;
-		from_ns = last_due(state->due_ns, state->period_ns, in_ns, state->last_ns);
+	if (slot->pid && slot->tid == (fnp_u32)bpf_get_current_pid_tgid()) {
+		tick.in_ns = slot->in_ns;
+		tick.from_idle = slot->from_idle;
 	}
-	if (!state->last_ns)
-		from_ns = due_ns - asked_period_ns;
-	tick_came(state, &timer, due_ns);
-	return seen && slot->from_idle && slot->in_ns > due_ns + SWITCH_NS ? 0 : due_ns - from_ns;
+	return fnp_tick_interval(state, &timer, &tick);
 }
 
 /*
  * What the host took from watched threads is in the intervals, but nobody ran then. The kernel learns of it a few
  * milliseconds late; when the interval was cut meanwhile, it is gone already.
  */
-static __always_inline fnp_u64 without_stolen(struct tick_state *state, struct on_cpu *slot, fnp_u64 interval,
-					      fnp_u64 now_ns)
+static __always_inline fnp_u64 without_stolen(struct fnp_tick_state *state, struct on_cpu *slot,
+					      fnp_u64 interval, fnp_u64 now_ns)
 {
 	struct queue queue;
 	fnp_u64 taken;
@@ -145,7 +95,7 @@ static __always_inline fnp_u64 without_stolen(struct tick_state *state, struct o
 static __always_inline fnp_u64 weight_of_tick(fnp_u64 now_ns)
 {
 	fnp_u32 zero = 0;
-	struct tick_state *state = bpf_map_lookup_elem(&tick_states, &zero);
+	struct fnp_tick_state *state = bpf_map_lookup_elem(&tick_states, &zero);
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
 	fnp_u64 interval, bound = WEIGHT_PERIODS_MAX * asked_period_ns;
 

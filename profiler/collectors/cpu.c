@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/vec.h"
 #include "bpf/cpu.skel.h"
+#include "bpf/ticks.h"
 #include "profiler/collectors/attach.h"
 #include "profiler/collectors/collector.h"
 
@@ -211,11 +212,8 @@ static unsigned int cpu_poll_ms(void *self)
 static uint64_t cpu_ticks_missed(void *self)
 {
 	struct cpu_state *state = self;
-	struct tick_state {
-		uint64_t last_ns, missed, due_ns, period_ns, starts, cut_ns, last_cut_ns;
-	};
 	uint32_t zero = 0, n_cpus = fnp_kernel_n_cpus(state->kernel);
-	fnp_autofree struct tick_state *states = calloc(n_cpus, sizeof(*states));
+	fnp_autofree struct fnp_tick_state *states = calloc(n_cpus, sizeof(*states));
 	uint64_t sum = 0;
 
 	if (!states || bpf_map_lookup_elem(bpf_map__fd(state->skeleton->maps.tick_states), &zero, states) < 0)
