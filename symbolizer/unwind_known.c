@@ -253,14 +253,30 @@ static int overlay_pattern(const struct fnp_object *object, const struct fnp_cfi
 	return r;
 }
 
+/*
+ * Where greenlets change: rsp is already the new one's while its stack is copied back to where it points, so nothing there
+ * says who called.
+ */
+static int overlay_greenlet_change(const struct fnp_cfi *cfi FNP_UNUSED, struct fnp_rows *rows,
+				   uint64_t address, const uint8_t *code, size_t left)
+{
+	static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
+	uint8_t call = left > 6 ? code[6] : 0;
+
+	return call == 0xe8 ? fnp_rows_overlay(rows, address + 3, address + 11, &unknown) : 0;
+}
+
 static int overlay_contexts(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
 {
 	/* mov rbx, rsp; mov (rsp), rdi; test rdi, rdi */
 	static const uint8_t start[] = {0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xff};
 	/* mov 160(rdx), rsp */
 	static const uint8_t change[] = {0x48, 0x8b, 0xa2, 0xa0, 0x00, 0x00, 0x00};
+	/* add rsp, rax; add rbp, rax; then a call */
+	static const uint8_t greenlet[] = {0x48, 0x01, 0xc4, 0x48, 0x01, 0xc5};
 	static const struct pattern patterns[] = {{start, sizeof(start), overlay_context_start},
-						  {change, sizeof(change), overlay_context_change}};
+						  {change, sizeof(change), overlay_context_change},
+						  {greenlet, sizeof(greenlet), overlay_greenlet_change}};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(patterns); i++)
