@@ -18,6 +18,17 @@ DEAF = [sys.executable, "-c", "import signal, time; signal.signal(2, signal.SIG_
         "print('deaf', flush=True)\ntime.sleep(600)"]
 
 
+def wait_until_deaf(pid, seconds=20):
+    """Until it ignores SIGINT: an interpreter may take its time to come to that."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ignored = next(line for line in open(f"/proc/{pid}/status") if line.startswith("SigIgn:"))
+        if int(ignored.split()[1], 16) & 1 << (signal.SIGINT - 1):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"process {pid} does not ignore SIGINT")
+
+
 def calls(count, ms=2, forever=False):
     """A shell that executes the example function again and again."""
     loop = "while :" if forever else f"for i in $(seq {count})"
@@ -72,7 +83,7 @@ class Ending(fnprof_e2e.TestCase):
     def test_a_deaf_command_is_waited_for_but_never_killed(self):
         with Recording(cmd=DEAF, popen=self.group()) as recording:
             pid = child_of(recording.process.pid)
-            time.sleep(0.5)
+            wait_until_deaf(pid)
             begun = time.monotonic()
             self.interrupt(recording)
             recording.wait(15)
@@ -86,7 +97,7 @@ class Ending(fnprof_e2e.TestCase):
     def test_a_second_interrupt_ends_at_once_with_whole_files(self):
         with Recording(cmd=DEAF, popen=self.group()) as recording:
             pid = child_of(recording.process.pid)
-            time.sleep(0.5)
+            wait_until_deaf(pid)
             self.interrupt(recording)
             time.sleep(0.5)
             begun = time.monotonic()
