@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of the V8 runtime: what it is (v8_recognise.c), what it publishes and where its code lies (v8_layout.c),
+ * The parts of the V8 runtime: what it is (v8_recognise.c), what it publishes and where its code lies (v8_layout.c), what its
+ * builtins tell (v8_builtins.c),
  * objects of its heap (v8_heap.c), scripts and their lines (v8_script.c), what a pc of compiled code stands for
  * (v8_code.c), at which position of the source it is (v8_positions.c), functions of WebAssembly (v8_wasm.c). v8.c ties
  * them to the seam.
@@ -103,6 +104,7 @@ int fnp_v8_recognise(const struct fnp_object *object, struct fnp_runtime_id *ret
 enum fnp_v8_constant { FNP_V8_CONSTANTS(FNP_X_V8_CONSTANT) FNP_V8_CONSTANTS_MAX };
 
 #define FNP_V8_BYTECODES_MAX 256
+#define FNP_V8_DEOPTS_MAX 4
 
 /* The constants of one file, and what follows from them. */
 struct fnp_v8_tables {
@@ -121,6 +123,11 @@ struct fnp_v8_tables {
 	uint64_t wasm_manager; /* of the pointer to it */
 	uint64_t builtins_at;  /* of the pointer to them, where they are not known otherwise */
 	uint64_t builtins, builtins_size, trampoline, trampoline_end;
+	/* Where entries of the deoptimizer take the stack apart, counted from the builtins. */
+	struct {
+		uint32_t start, end;
+	} deopts[FNP_V8_DEOPTS_MAX];
+	uint16_t n_deopts, deopt_input, deopt_content; /* see the layout */
 };
 
 static inline bool fnp_v8_has(const struct fnp_v8_tables *t, enum fnp_v8_constant constant)
@@ -130,6 +137,12 @@ static inline bool fnp_v8_has(const struct fnp_v8_tables *t, enum fnp_v8_constan
 
 /* -EOPNOTSUPP: something that is needed is not published. */
 int fnp_v8_tables_read(const struct fnp_object *object, uint16_t node_major, struct fnp_v8_tables *ret);
+
+/* The number behind a symbol; one that is zero may have no bytes in the file. */
+int32_t fnp_v8_value_at(const struct fnp_object *object, uint64_t address);
+
+/* Sets what the builtins' code tells, where there are symbols for it (v8_builtins.c). */
+void fnp_v8_builtins_find(const struct fnp_object *object, uint16_t node_major, struct fnp_v8_tables *ret);
 
 /* What the walker is told that does not depend on the process. -EOPNOTSUPP: constants that cannot be. */
 int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret);

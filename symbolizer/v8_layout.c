@@ -33,8 +33,7 @@ static const struct {
 #undef FNP_X_V8_ENTRY
 };
 
-/* The number behind a symbol; one that is zero may have no bytes in the file. */
-static int32_t value_at(const struct fnp_object *object, uint64_t address)
+int32_t fnp_v8_value_at(const struct fnp_object *object, uint64_t address)
 {
 	const uint8_t *bytes;
 	int32_t value = 0;
@@ -64,120 +63,9 @@ static void read_constants(const struct fnp_object *object, struct fnp_v8_tables
 		ret->values[i] = constants[i].otherwise;
 		for (size_t k = 0; k < SPELLINGS_MAX && constants[i].spellings[k]; k++, n++) {
 			if (symbols[n].address && !found)
-				ret->values[i] = value_at(object, symbols[n].address);
+				ret->values[i] = fnp_v8_value_at(object, symbols[n].address);
 			found |= symbols[n].address != 0;
 		}
-	}
-}
-
-/* How long bytecodes are. */
-static void read_bytecode_sizes(const struct fnp_object *object, const struct fnp_object_symbol *symbol,
-				struct fnp_v8_tables *ret)
-{
-	const uint8_t *bytes;
-	size_t n = symbol->size / 3;
-
-	if (!symbol->address || symbol->size % 3 || n <= 128 || n > FNP_V8_BYTECODES_MAX ||
-	    fnp_object_read_address(object, symbol->address, symbol->size, &bytes) < 0)
-		return;
-	memcpy(ret->bytecode_sizes, bytes, symbol->size);
-	ret->n_bytecodes = (uint16_t)n;
-}
-
-/*
- * Where the manager of WebAssembly's code is kept, by the code of its accessor: mov rax, [rip + N]. Two fields of a
- * WasmCode are known by version alone.
- */
-static void read_wasm(const struct fnp_object *object, const struct fnp_object_symbol *symbol,
-		      uint16_t node_major, struct fnp_v8_tables *ret)
-{
-	static const struct {
-		uint16_t from, to, size, index;
-	} versions[] = {{18, 19, 32, 48}, {20, 23, 24, 44}, {24, 26, 32, 56}};
-	const uint8_t *code;
-	int32_t distance;
-	size_t at = 0;
-
-	if (!symbol->address || fnp_object_read_address(object, symbol->address, 16, &code) < 0)
-		return;
-	if (memcmp(code, "\x55\x48\x89\xe5", 4) == 0) /* push rbp; mov rbp, rsp */
-		at = 4;
-	if (memcmp(code + at, "\x48\x8b\x05", 3) != 0)
-		return;
-	memcpy(&distance, code + at + 3, sizeof(distance));
-	for (size_t i = 0; i < FNP_ARRAY_SIZE(versions); i++) {
-		if (node_major < versions[i].from || node_major > versions[i].to)
-			continue;
-		ret->wasm_manager = symbol->address + at + 7 + (uint64_t)distance;
-		ret->wasm_size = versions[i].size;
-		ret->wasm_index = versions[i].index;
-	}
-}
-
-/* What an accessor takes the address of: lea rax, [rip + N]; 0: it does something else. What comes then is at `ret_rest`. */
-static uint64_t taken_address(const struct fnp_object *object, const struct fnp_object_symbol *symbol,
-			      const uint8_t **ret_rest)
-{
-	const uint8_t *code;
-	int32_t distance;
-	size_t at = 0;
-
-	if (!symbol->address || fnp_object_read_address(object, symbol->address, 16, &code) < 0)
-		return 0;
-	if (memcmp(code, "\x55\x48\x89\xe5", 4) == 0) /* push rbp; mov rbp, rsp */
-		at = 4;
-	if (memcmp(code + at, "\x48\x8d\x05", 3) != 0)
-		return 0;
-	memcpy(&distance, code + at + 3, sizeof(distance));
-	*ret_rest = code + at + 7;
-	return symbol->address + at + 7 + (uint64_t)distance;
-}
-
-/* A stripped library still exports two functions that say where the embedded builtins are, and how many bytes. */
-static void find_builtins_by_accessors(const struct fnp_object *object, struct fnp_v8_tables *ret)
-{
-	static const char *const names[] = {"_ZN2v88internal23DefaultEmbeddedBlobCodeEv",
-					    "_ZN2v88internal27DefaultEmbeddedBlobCodeSizeEv"};
-	struct fnp_object_symbol symbols[FNP_ARRAY_SIZE(names)];
-	const uint8_t *then;
-	uint64_t start, size;
-
-	fnp_runtime_exports(object, names, FNP_ARRAY_SIZE(names), symbols);
-	size = taken_address(object, &symbols[1], &then);
-	if (!size || memcmp(then, "\x8b\x00", 2) != 0) /* mov eax, [rax] */
-		return;
-	start = taken_address(object, &symbols[0], &then);
-	if (!start || memcmp(then, "\x48\x8b\x00", 3) != 0) /* mov rax, [rax] */
-		return;
-	ret->builtins_at = start;
-	ret->builtins_size = (uint32_t)value_at(object, size);
-}
-
-/* The embedded builtins, and how long bytecodes are, by symbols that a stripped file does not have. */
-static void find_builtins(const struct fnp_object *object, uint16_t node_major, struct fnp_v8_tables *ret)
-{
-	static const char *const names[] = {"v8_Default_embedded_blob_code_data_",
-					    "v8_Default_embedded_blob_code_",
-					    "v8_Default_embedded_blob_code_size_",
-					    "Builtins_InterpreterEntryTrampoline",
-					    "_ZN2v88internal11interpreter9Bytecodes14kBytecodeSizesE",
-					    "_ZN2v88internal4wasm18GetWasmCodeManagerEv"};
-	struct fnp_object_symbol symbols[FNP_ARRAY_SIZE(names)];
-	uint64_t start;
-
-	fnp_runtime_symbols(object, names, FNP_ARRAY_SIZE(names), symbols);
-	read_bytecode_sizes(object, &symbols[4], ret);
-	read_wasm(object, &symbols[5], node_major, ret);
-	start = symbols[0].address ?: symbols[1].address;
-	if (!start || !symbols[2].address) {
-		find_builtins_by_accessors(object, ret);
-		return;
-	}
-	ret->builtins = start;
-	ret->builtins_size = (uint32_t)value_at(object, symbols[2].address);
-	if (symbols[3].address >= start && symbols[3].address - start < ret->builtins_size) {
-		ret->trampoline = symbols[3].address;
-		ret->trampoline_end = symbols[3].address + symbols[3].size;
 	}
 }
 
@@ -239,7 +127,7 @@ int fnp_v8_tables_read(const struct fnp_object *object, uint16_t node_major, str
 		return -EOPNOTSUPP;
 	/* Nothing that is published tells of this change; 25.0 and 25.9 have it. */
 	t.position_shift = node_major >= 25;
-	find_builtins(object, node_major, &t);
+	fnp_v8_builtins_find(object, node_major, &t);
 	int r = find_shape(&t);
 	if (r == 0)
 		*ret = t;
@@ -289,6 +177,8 @@ int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
 	const int32_t *v = t->values;
 	struct fnp_v8_layout l = {.knows_trampoline = t->trampoline != 0,
 				  .data_bytecode = (uint16_t)(t->code_deopt - TAG),
+				  .deopt_input = t->deopt_input,
+				  .deopt_content = t->deopt_content,
 				  .type_shared = (uint16_t)v[FNP_V8_TYPE_SHARED],
 				  .type_script = (uint16_t)v[FNP_V8_TYPE_SCRIPT],
 				  .type_bytecode = (uint16_t)v[FNP_V8_TYPE_BYTECODE]};
@@ -364,6 +254,8 @@ static void add_builtins(uint64_t start, const struct fnp_v8_tables *t, struct f
 	if (t->trampoline)
 		add(ret, start + (t->trampoline - t->builtins), start + (t->trampoline_end - t->builtins),
 		    FNP_V8_RANGE_TRAMPOLINE);
+	for (size_t i = 0; i < t->n_deopts; i++)
+		add(ret, start + t->deopts[i].start, start + t->deopts[i].end, FNP_V8_RANGE_DEOPT);
 }
 
 /*

@@ -41,6 +41,7 @@ enum fnp_v8_range {
 	FNP_V8_RANGE_CODE = 0,	     /* generated code */
 	FNP_V8_RANGE_BUILTINS = 1,   /* embedded builtins, the file's or a copy */
 	FNP_V8_RANGE_TRAMPOLINE = 2, /* of these the one that enters the interpreter */
+	FNP_V8_RANGE_DEOPT = 3,	     /* of the deoptimizer's entry what replaces the frame by others */
 };
 
 #define FNP_V8_LAYOUTS_MAX 256
@@ -67,6 +68,8 @@ struct fnp_v8_layout {
 	fnp_u16 function_context;
 	fnp_u16 type_async_function, type_async_generator, type_request, type_promise, type_reaction,
 		type_capability;
+	fnp_u16 deopt_input;   /* Deoptimizer: what describes the frame that it replaces; 0: not known */
+	fnp_u16 deopt_content; /* of that: the copy of the frame */
 };
 
 #define FNP_V8_FUNCTION_MAX 64 /* bytes read of each; all fields above lie in them */
@@ -105,6 +108,6 @@ static inline int fnp_v8_code_is_same(fnp_u32 a, fnp_u32 b)
 	return a >> 16 == b >> 16 || (a & 0xffff) == (b & 0xffff);
 }
 
-_Static_assert(sizeof(struct fnp_v8_layout) == 52, "layout");
+_Static_assert(sizeof(struct fnp_v8_layout) == 56, "layout");
 
 #endif

@@ -264,6 +264,53 @@ FNP_SUBPROGRAM int fnp_v8_return(struct fnp_walk *walk)
 	return fnp_walk_caller(walk, pc, walk->fp + 16, fp);
 }
 
+/* Does code of V8's stand here, and a call before it? */
+FNP_SUBPROGRAM int fnp_v8_is_return(struct fnp_walk *walk, fnp_u64 address)
+{
+	fnp_u64 code;
+
+	if (!walk || address >> 47 || address < 4096)
+		return 0;
+	if (address < walk->here.start || address >= walk->here.end) {
+		if (fnp_native_find_mapping(walk, address))
+			return 0;
+	}
+	if (walk->here.kind != FNP_CODE_V8)
+		return 0;
+	code = fnp_v8_read(walk, address - 8);
+	return (code >> 24 & 0xff) == 0xe8 ||	  /* call rel32 */
+	       (code >> 48 & 0xf8ff) == 0xd0ff || /* call reg */
+	       (code >> 40 & 0xf8ff) == 0x50ff || /* call [reg + disp8] */
+	       (code >> 32 & 0xf8ff) == 0x50ff || /* call [reg + reg + disp8] */
+	       (code >> 16 & 0xf8ff) == 0x90ff;	  /* call [reg + disp32] */
+}
+
+/*
+ * The same for a builtin whose frame is no function's. Where the interpreter's frame becomes another tier's, one word (the
+ * accumulator) lies between the frame and the return address, or there is none: then the function itself is what is below.
+ */
+FNP_SUBPROGRAM int fnp_v8_return_of_builtin(struct fnp_walk *walk, fnp_u32 layout)
+{
+	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);
+	fnp_u64 pc, fp, below;
+	int r;
+
+	if (!walk || !l || fnp_walk_load(walk, walk->fp + 8, &pc) || fnp_walk_load(walk, walk->fp, &fp))
+		return walk ? fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME) : -1;
+	if ((pc >= walk->here.start && pc < walk->here.end) || fnp_native_find_mapping(walk, pc) == 0)
+		return fnp_v8_return(walk);
+	if (fnp_walk_load(walk, walk->fp + 16, &below) == 0 && fnp_v8_is_return(walk, below))
+		return fnp_walk_caller(walk, below, walk->fp + 24, fp);
+	if ((!fnp_v8_is_pointer(pc) && (fnp_u32)pc) ||
+	    fnp_v8_function_of(walk, layout, fp) != FNP_V8_SCRIPT_FUNCTION)
+		return fnp_v8_return(walk);
+	fnp_walk_caller(walk, pc, walk->fp + 16, fp);
+	r = fnp_v8_push_interpreted(walk, layout);
+	if (r > 0)
+		r = fnp_v8_push_function(walk, l);
+	return r < 0 ? fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH) : fnp_v8_return(walk);
+}
+
 FNP_INLINE bool fnp_v8_knows_trampoline(fnp_u32 layout)
 {
 	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);
@@ -271,6 +318,7 @@ FNP_INLINE bool fnp_v8_knows_trampoline(fnp_u32 layout)
 	return l && l->knows_trampoline;
 }
 
+#include "bpf/walk/v8_deopt.h"
 #include "bpf/walk/v8_leaf.h"
 
 FNP_SUBPROGRAM int fnp_walk_v8(struct fnp_walk *walk)
@@ -286,6 +334,8 @@ FNP_SUBPROGRAM int fnp_walk_v8(struct fnp_walk *walk)
 	if (!fnp_array_at(fnp_v8_layouts, layout))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
 	builtin = walk->data;
+	if (builtin == FNP_V8_RANGE_DEOPT)
+		return fnp_v8_deopt(walk, layout);
 	/* The offset of the leaf is of use to the interpreter's frame below it; what makes calls itself has told the frame. */
 	if (!walk->exact && builtin != FNP_V8_RANGE_TRAMPOLINE && fnp_v8_knows_trampoline(layout))
 		walk->chain[FNP_V8_OFFSET] = 0;
@@ -301,7 +351,9 @@ FNP_SUBPROGRAM int fnp_walk_v8(struct fnp_walk *walk)
 	r = fnp_v8_push_framed(walk, layout, builtin);
 	if (r < 0)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
-	return r ? 0 : fnp_v8_return(walk);
+	if (r)
+		return 0;
+	return builtin ? fnp_v8_return_of_builtin(walk, layout) : fnp_v8_return(walk);
 }
 
 #endif

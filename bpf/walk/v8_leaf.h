@@ -40,27 +40,6 @@ FNP_INLINE fnp_u64 fnp_v8_bytes(const struct fnp_walk *walk, int offset)
 	return bytes;
 }
 
-/* Does code of V8's stand here, and a call before it? */
-FNP_SUBPROGRAM int fnp_v8_is_return(struct fnp_walk *walk, fnp_u64 address)
-{
-	fnp_u64 code;
-
-	if (!walk || address >> 47 || address < 4096)
-		return 0;
-	if (address < walk->here.start || address >= walk->here.end) {
-		if (fnp_native_find_mapping(walk, address))
-			return 0;
-	}
-	if (walk->here.kind != FNP_CODE_V8)
-		return 0;
-	code = fnp_v8_read(walk, address - 8);
-	return (code >> 24 & 0xff) == 0xe8 ||	  /* call rel32 */
-	       (code >> 48 & 0xf8ff) == 0xd0ff || /* call reg */
-	       (code >> 40 & 0xf8ff) == 0x50ff || /* call [reg + disp8] */
-	       (code >> 32 & 0xf8ff) == 0x50ff || /* call [reg + reg + disp8] */
-	       (code >> 16 & 0xf8ff) == 0x90ff;	  /* call [reg + disp32] */
-}
-
 /* Adds the leaf by itself, and goes on with a caller whose frame is still, or already, that of rbp. */
 FNP_INLINE int fnp_v8_leaf_over(struct fnp_walk *walk, fnp_u32 builtin, fnp_u64 pc, fnp_u64 sp, fnp_u64 fp)
 {

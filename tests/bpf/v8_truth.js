@@ -147,6 +147,9 @@ function back(n) { return leaf(300) * 0 + n; }
 
 const wasmInstance = process.argv[2] === 'wasm' && new WebAssembly.Instance(new WebAssembly.Module(wasmModule()), { env: { back } });
 
+// ---- optimized code that is thrown away while it runs: each victim is a new one
+function makeVictim(n) { return eval(`(function victim(a) { let t = 0; for (let i = 0; i < 30; i++) t += a.x; return t + ${n}; })`); }
+
 const evalled = eval('(function fromEval(n) { return leaf(n) + 1; })');
 const made = new Function('leaf', 'n', 'return leaf(n) + 1;');
 
@@ -169,6 +172,15 @@ const programs = {
 	indirect: function main() { while (more()) { sink += target.x + isBound(300) + rest(...[1, 2, 3]) + leaf.call(null, 300) + leaf.apply(null, [300]); } },
 	exceptions: function main() { while (more()) { try { thrower(5); } catch (e) { sink++; } } },
 	deopt: function main() { const values = [1, 1.5, 'x', 2n]; let i = 0; while (more()) { const v = values[(i++ >> 6) & 3]; try { poly(v); } catch (e) { leaf(10); } } },
+	discarded: function main() {
+		for (let n = 0; more(); n++) {
+			const victim = makeVictim(n);
+			for (let i = 0; i < 3000; i++)
+				sink += victim({ x: i });
+			for (let i = 0; i < 10; i++)
+				sink += victim({ y: i, x: 1.5 });
+		}
+	},
 	unicode: function main() { while (more()) 𝒻oo(1000); },
 	evals: function main() { while (more()) sink += evalled(1000) + made(leaf, 1000); },
 	regexp: function main() { const s = 'a'.repeat(3000); while (more()) sink += /(?:aa|ab)*c/.test(s) + 0; },
