@@ -105,8 +105,12 @@ FNP_SUBPROGRAM int fnp_v8_leaf_edges(struct fnp_walk *walk, fnp_u32 layout, fnp_
 
 	if (!walk || !l)
 		return -1;
-	if (fnp_read_user(walk->scratch, FNP_V8_BEHIND + FNP_V8_AHEAD, walk->pc - FNP_V8_BEHIND))
+	if (fnp_read_user(walk->scratch, FNP_V8_BEHIND + FNP_V8_AHEAD, walk->pc - FNP_V8_BEHIND)) {
+		/* A page of the file that is not in memory yet, or no more: user space reads it. */
+		if (fnp_v8_push_other(walk, FNP_V8_TYPES_MAX, builtin) == 0)
+			walk->resumable = builtin != 0;
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
+	}
 	before = fnp_v8_bytes(walk, -8);
 	/* Between push rbp and mov rbp, rsp. */
 	if (before >> 56 == 0x55 && (fnp_v8_bytes(walk, 0) & 0xffffff) == 0xe58948) {
@@ -128,8 +132,10 @@ FNP_SUBPROGRAM int fnp_v8_leaf_edges(struct fnp_walk *walk, fnp_u32 layout, fnp_
 		if (fnp_native_find_mapping(walk, pc) == 0)
 			return fnp_v8_leaf_over(walk, builtin, pc, walk->sp + 8, walk->fp);
 	}
-	if (walk->fp < walk->sp || (walk->fp & 7))
+	if (walk->fp < walk->sp || (walk->fp & 7)) {
+		fnp_v8_push_other(walk, FNP_V8_TYPES_MAX, builtin);
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
+	}
 	/* The frame is there, what tells its kind is not, or not any more. */
 	if (walk->sp > walk->fp - l->slot_context ||
 	    (walk->sp > walk->fp - l->slot_function &&

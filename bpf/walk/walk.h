@@ -89,7 +89,7 @@ struct fnp_walk {
 	fnp_u8 doubt;	     /* enum fnp_truncation_cause: what is missing although the root is reached */
 	fnp_u8 stepped_back; /* pc is one less than the register says: before a breakpoint, if there is code */
 	fnp_u8 behind_leaf;  /* what called the leaf */
-	fnp_u8 resumable;    /* ended for want of a mapping or table that user space may have, or get */
+	fnp_u8 resumable;    /* ended for want of a mapping, table or page that user space may have, or get */
 	fnp_u32 truncation;  /* enum fnp_truncation_cause */
 	fnp_u32 n_words;
 	fnp_u32 turns; /* programs that worked at this walk */
