@@ -118,7 +118,8 @@ def judge(folded, program):
                 continue
             own = own_frames(names, program)
             # The frames that take the place of optimized code's are computed when that is off the stack already.
-            if program == "discarded" and "DoComputeOutputFrames" in stack and (own or [""])[-1] != "victim":
+            if program == "discarded" and "DoComputeOutputFrames" in stack and "[v8+" not in stack and \
+                    (own or [""])[-1] != "victim":
                 wrong[stack] = weight
             # Code of WebAssembly whose function is not known, as while it is replaced, is called (wasm).
             if "[v8+" in stack or "[anon+" in stack or ";(wasm)" in stack:
