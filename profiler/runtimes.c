@@ -15,13 +15,16 @@
 #define PROCESS_LAYOUTS_MAX 256
 #define NO_NUMBER UINT32_MAX
 #define SPECIAL_MAX 128
-#define REFRESH_SHARE 20 /* one part in so many of the time may go into looking again */
+#define STARTS_IN_NS FNP_NS_PER_S /* a runtime that was loaded; else it may never be started */
+#define REFRESH_SHARE 20	  /* one part in so many of the time may go into looking again */
 
 struct fnp_runtimes {
 	struct fnp_runtimes_options options;
 	struct fnp_map ids;	/* struct fnp_object * -> struct fnp_runtime_id *, owned */
 	struct fnp_map layouts; /* struct fnp_object * -> number in its walker's map */
 	uint32_t n_layouts;
+	struct fnp_map starting; /* pid -> struct fnp_process *, with a runtime whose code waits for its first layout */
+	uint64_t n_started;			   /* that are not in `starting` any more */
 	bool process_layouts[PROCESS_LAYOUTS_MAX]; /* numbers in use of layouts that are of one process */
 	struct fnp_runtime_frame frame;		   /* the answer of fnp_runtimes_name */
 };
@@ -40,7 +43,8 @@ struct attached {
 		const struct fnp_object *object;
 		struct fnp_runtime *runtime; /* NULL: it could not be attached, and is not tried again */
 		uint64_t bias;
-		uint32_t number; /* of its own layout; NO_NUMBER */
+		uint32_t number;	  /* of its own layout; NO_NUMBER */
+		uint64_t starts_until_ns; /* it is starting until then; 0: it is not */
 	} all[FNP_RUNTIME_MATCHES_MAX];
 };
 
@@ -63,6 +67,7 @@ void fnp_runtimes_destroy(struct fnp_runtimes *runtimes)
 		free((void *)(uintptr_t)s->value);
 	fnp_map_deinit(&runtimes->ids);
 	fnp_map_deinit(&runtimes->layouts);
+	fnp_map_deinit(&runtimes->starting);
 	free(runtimes);
 }
 
@@ -144,7 +149,7 @@ const char *fnp_runtimes_process_name(struct fnp_runtimes *runtimes, const struc
 	return id_of(runtimes, matches[0].object)->text;
 }
 
-/* ---- attaching ---------------------------------------------------------------------------------------------- */
+/* ---- telling the walker ------------------------------------------------------------------------------------- */
 
 /* Puts a process's own layout into its walker's map, under the number that it has or gets. */
 static int put_own_layout(struct fnp_runtimes *runtimes, struct one *one, uint64_t *ret)
@@ -244,6 +249,70 @@ static bool is_attached(const struct attached *attached, const struct fnp_object
 	return false;
 }
 
+/* ---- starting ----------------------------------------------------------------------------------------------- */
+
+/* Stacks through code without a file wait from now on. */
+static void begin_start(struct fnp_runtimes *runtimes, struct fnp_process *process, struct one *one)
+{
+	if (!runtimes->options.spaces || process->exited ||
+	    fnp_map_set_ptr(&runtimes->starting, process->pid, process) < 0)
+		return;
+	one->starts_until_ns = fnp_clock_ns() + STARTS_IN_NS;
+	fnp_spaces_expect_runtime(runtimes->options.spaces, process, true);
+}
+
+static void end_start(struct fnp_runtimes *runtimes, struct fnp_process *process, struct one *one)
+{
+	const struct attached *attached = process->runtime;
+
+	if (one->starts_until_ns == 0)
+		return;
+	one->starts_until_ns = 0;
+	runtimes->n_started++;
+	for (size_t i = 0; attached && i < attached->n; i++) {
+		if (attached->all[i].starts_until_ns)
+			return;
+	}
+	fnp_map_remove(&runtimes->starting, process->pid);
+	fnp_spaces_expect_runtime(runtimes->options.spaces, process, false);
+}
+
+static void refresh_one(struct fnp_runtimes *runtimes, struct fnp_process *process, struct one *one)
+{
+	int r;
+
+	if (!one->runtime || !one->ops->refresh)
+		return;
+	r = one->ops->refresh(one->runtime);
+	if (r > 0 && tell_walker(runtimes, process, one) < 0)
+		fnp_warning_once("frames of %s are not shown: its walker could not be told", one->ops->name);
+	if (one->starts_until_ns && (r != -EAGAIN || process->exited || fnp_clock_ns() > one->starts_until_ns))
+		end_start(runtimes, process, one);
+}
+
+void fnp_runtimes_refresh(struct fnp_runtimes *runtimes, struct fnp_process *process)
+{
+	struct attached *attached = process->runtime;
+
+	for (size_t i = 0; attached && i < attached->n; i++)
+		refresh_one(runtimes, process, &attached->all[i]);
+}
+
+uint64_t fnp_runtimes_tend(struct fnp_runtimes *runtimes)
+{
+	uint64_t before;
+
+	do { /* a start that ends changes the map */
+		before = runtimes->n_started;
+		for (struct fnp_map_slot *s = NULL;
+		     before == runtimes->n_started && (s = fnp_map_next(&runtimes->starting, s));)
+			fnp_runtimes_refresh(runtimes, (struct fnp_process *)(uintptr_t)s->value);
+	} while (before != runtimes->n_started);
+	return runtimes->n_started;
+}
+
+/* ---- attaching ---------------------------------------------------------------------------------------------- */
+
 static void attach(struct fnp_runtimes *runtimes, struct fnp_process *process,
 		   const struct fnp_runtime_process *view, const struct fnp_runtime_match *match)
 {
@@ -257,6 +326,8 @@ static void attach(struct fnp_runtimes *runtimes, struct fnp_process *process,
 		one.runtime = NULL; /* said by the runtime; its native frames are shown */
 	else if (!one.ops->refresh && tell_walker(runtimes, process, &one) < 0)
 		fnp_warning_once("frames of %s are not shown: its walker could not be told", match->id.text);
+	if (one.runtime && one.ops->code_comes_first)
+		begin_start(runtimes, process, &one);
 	attached->all[attached->n++] = one;
 	fnp_object_release_pages(match->object); /* its symbols were read from end to end */
 }
@@ -337,20 +408,6 @@ void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *proc
 	refresh_at_times(runtimes, process);
 }
 
-void fnp_runtimes_refresh(struct fnp_runtimes *runtimes, struct fnp_process *process)
-{
-	struct attached *attached = process->runtime;
-
-	for (size_t i = 0; attached && i < attached->n; i++) {
-		struct one *one = &attached->all[i];
-
-		if (one->runtime && one->ops->refresh && one->ops->refresh(one->runtime) > 0 &&
-		    tell_walker(runtimes, process, one) < 0)
-			fnp_warning_once("frames of %s are not shown: its walker could not be told",
-					 one->ops->name);
-	}
-}
-
 void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *process)
 {
 	struct attached *attached = process->runtime;
@@ -363,6 +420,8 @@ void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *proc
 		if (one->number < PROCESS_LAYOUTS_MAX)
 			runtimes->process_layouts[one->number] = false;
 	}
+	if (fnp_map_remove(&runtimes->starting, process->pid))
+		runtimes->n_started++;
 	if (attached) {
 		fnp_jitdump_destroy(attached->jitdump);
 		fnp_perf_map_destroy(attached->perf_map);

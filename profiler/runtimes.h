@@ -35,6 +35,12 @@ void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *proc
 /* For runtimes that make their code after they were loaded: looks whether it is there now. Cheap once it is. */
 void fnp_runtimes_refresh(struct fnp_runtimes *runtimes, struct fnp_process *process);
 
+/*
+ * Looks at runtimes that are starting, for stacks that wait for them; once a round. How many have come, or were given up,
+ * since the beginning: when that has changed, try those stacks again.
+ */
+uint64_t fnp_runtimes_tend(struct fnp_runtimes *runtimes);
+
 /* A process is forgotten. */
 void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *process);
 

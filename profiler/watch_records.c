@@ -136,12 +136,14 @@ static void give_stack(struct fnp_watch *watch, const struct fnp_record *head)
 }
 
 /*
- * A stack through a file that was never met waits until that file's tables are made, which takes a second for a big one.
+ * A stack through a file that was never met waits until that file's tables are made, which takes a second for a big one;
+ * one through the code of a JVM that starts, until it can be seen what is where in it.
  * All that comes after it goes on meanwhile: a process that lives less has its frames named while it is there.
  */
 void fnp_watch_give_late(struct fnp_watch *watch)
 {
-	uint64_t finished = fnp_tables_finished(fnp_spaces_tables(watch->spaces));
+	uint64_t finished = fnp_tables_finished(fnp_spaces_tables(watch->spaces)) +
+			    fnp_runtimes_tend(watch->runtimes);
 	size_t kept = 0;
 
 	if (!watch->may_wait && finished == watch->late_finished)

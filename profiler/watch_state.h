@@ -47,7 +47,7 @@ struct fnp_watch {
 	struct fnp_rings *rings;
 	FNP_VEC(uint64_t) held;	 /* samples of after this round's time, whole records one after the other */
 	FNP_VEC(uint64_t) late;	 /* samples whose stacks wait for tables; likewise */
-	uint64_t late_finished;	 /* fnp_tables_finished() when they were last tried */
+	uint64_t late_finished;	 /* fnp_tables_finished() + fnp_runtimes_tend() when they were last tried */
 	bool may_wait;		 /* at the end of a recording: for those tables */
 	FNP_VEC(uint64_t) early; /* events that were taken while rows were written; likewise */
 	size_t early_begun;	 /* words of them whose processes and mappings are known already */

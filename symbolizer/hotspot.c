@@ -352,6 +352,7 @@ const struct fnp_runtime_ops fnp_runtime_hotspot = {
 	.code_kind = 3, /* FNP_CODE_HOTSPOT */
 	.layouts = "fnp_hotspot_layouts",
 	.of_process = true,
+	.code_comes_first = true,
 	.recognise = recognise,
 	.attach = attach,
 	.detach = detach,

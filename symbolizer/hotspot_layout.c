@@ -194,6 +194,9 @@ static int read_interpreter(const struct fnp_hotspot_place *place, const struct 
 	size = word_at(place, queue + v[FNP_HOTSPOT_QUEUE_END]) & UINT32_MAX;
 	if (start == 0 || size == 0 || size > INTERPRETER_MAX)
 		return -EAGAIN;
+	/* The queue ends behind the last codelet that is whole. */
+	if (start == l->interpreter && start + size == l->interpreter_end && l->entries[0].end)
+		return 0;
 	fnp_autofree uint8_t *code = malloc(size);
 	if (!code)
 		return -ENOMEM;

@@ -13,6 +13,7 @@
 
 #define ENTRIES_MAX 16384
 #define STRIDE_MAX 256
+#define CHUNK_BYTES 8192
 #define TEXT_MAX 96
 
 static const struct wanted {
@@ -98,11 +99,25 @@ static void take_entry(const struct fnp_hotspot_place *place, const uint8_t *ent
 	}
 }
 
+/* Entries on from `address`, as many as fit and can be read, at least one. Their number, or -errno. */
+static ssize_t read_entries(const struct fnp_hotspot_place *place, uint64_t address, uint64_t stride,
+			    uint8_t ret[CHUNK_BYTES])
+{
+	size_t n = CHUNK_BYTES / stride;
+	int r;
+
+	if (fnp_runtime_read(place->pid, address, ret, n * stride) == 0)
+		return (ssize_t)n;
+	r = fnp_runtime_read(place->pid, address, ret, stride); /* memory may end behind the table */
+	return r < 0 ? r : 1;
+}
+
 /* Reads one table up to the entry without texts. */
 static int read_table(const struct fnp_hotspot_place *place, const struct shape *s, enum what what,
 		      struct fnp_hotspot_tables *ret)
 {
-	uint8_t entry[STRIDE_MAX];
+	uint8_t entries[CHUNK_BYTES];
+	ssize_t n;
 	const uint64_t offsets[] = {s->type, s->field, s->is_static, s->offset, s->address, s->size};
 
 	if (s->stride < 16 || s->stride > STRIDE_MAX || s->first == 0)
@@ -111,13 +126,16 @@ static int read_table(const struct fnp_hotspot_place *place, const struct shape 
 		if (offsets[i] > s->stride - 8)
 			return -EOPNOTSUPP;
 	}
-	for (size_t i = 0; i < ENTRIES_MAX; i++) {
-		int r = fnp_runtime_read(place->pid, s->first + i * s->stride, entry, s->stride);
-		if (r < 0)
-			return r == -EFAULT ? -EAGAIN : r;
-		if (word_of(entry, s->type) == 0 && word_of(entry, s->field) == 0)
-			return 0;
-		take_entry(place, entry, s, what, ret);
+	for (size_t i = 0; i < ENTRIES_MAX; i += (size_t)n) {
+		n = read_entries(place, s->first + i * s->stride, s->stride, entries);
+		if (n < 0)
+			return n == -EFAULT ? -EAGAIN : (int)n;
+		for (const uint8_t *entry = entries; entry < entries + (size_t)n * s->stride;
+		     entry += s->stride) {
+			if (word_of(entry, s->type) == 0 && word_of(entry, s->field) == 0)
+				return 0;
+			take_entry(place, entry, s, what, ret);
+		}
 	}
 	return -EOPNOTSUPP;
 }

@@ -100,6 +100,11 @@ struct fnp_runtime_ops {
 	const char *layouts; /* the walker's map of layouts: "fnp_python_layouts" */
 	/* The layout is of one process, not of all that have the file, and `ranges` are addresses of the process. */
 	bool of_process;
+	/*
+	 * It makes code without a file while it starts, before refresh() says 1 for the first time: stacks through such code
+	 * wait for that.
+	 */
+	bool code_comes_first;
 	/* Is this object the runtime? 0 and `ret`, -ENOENT when it is not. Reads the file alone. */
 	int (*recognise)(const struct fnp_object *object, struct fnp_runtime_id *ret);
 	/*

@@ -166,6 +166,8 @@ struct fnp_space {
 /* The last of a runtime's words: not 0 when code without a file is to have its kind, with the data FNP_SPACE_ANONYMOUS. */
 #define FNP_SPACE_RUNTIME_ANONYMOUS (FNP_SPACE_RUNTIME_WORDS - 1)
 #define FNP_SPACE_ANONYMOUS 0xfffe
+/* In fnp_code_range.data of code without a file while a runtime comes up that may have made it: no table is loaded yet. */
+#define FNP_SPACE_EXPECTED 0xfffd
 
 struct fnp_space_ref {
 	fnp_u32 space;

@@ -26,7 +26,9 @@
 #define FNP_HOTSPOT_BEHIND 8 /* and those before the pc */
 #define FNP_HOTSPOT_PROLOGUE_MAX 4096
 #define FNP_HOTSPOT_STUB_MAX 8192 /* bytes of a stub's frame: it may save all of AVX-512's registers */
-#define FNP_HOTSPOT_PUSHED_MAX 4  /* words that an intrinsic keeps below a frame */
+#define FNP_HOTSPOT_SAVED_MAX                                                                                \
+	6 /* words that a stub of the JVM's start keeps below its return address, and this */
+#define FNP_HOTSPOT_PUSHED_MAX 4 /* words that an intrinsic keeps below a frame */
 
 #define FNP_HOTSPOT_RAX 0
 #define FNP_HOTSPOT_RBX 3
@@ -63,21 +65,28 @@ FNP_SUBPROGRAM int fnp_hotspot_framed(struct fnp_walk *walk)
 	return fnp_hotspot_return_at(walk, walk->fp + (pc == ~0ULL ? 16 : 8), fp);
 }
 
+/* Does a call end at this address? */
+FNP_INLINE bool fnp_hotspot_is_behind_call(struct fnp_walk *walk, fnp_u64 address)
+{
+	fnp_u64 code = fnp_hotspot_read(walk, address - 8);
+
+	return (code >> 24 & 0xff) == 0xe8 ||	  /* call rel32 */
+	       (code >> 48 & 0xf8ff) == 0xd0ff || /* call reg */
+	       (code >> 40 & 0xf8ff) == 0x50ff || /* call [reg + disp8] */
+	       (code >> 16 & 0xf8ff) == 0x90ff || /* call [reg + disp32] */
+	       (code >> 16 & 0xffff) == 0x15ff;	  /* call [rip + disp32] */
+}
+
 /* Could this be the address behind a call in the code heaps? The interpreter pushes its own without one. */
 FNP_SUBPROGRAM int fnp_hotspot_is_return(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 address)
 {
 	const struct fnp_hotspot_layout *l = fnp_array_at(fnp_hotspot_layouts, layout);
-	fnp_u64 code;
 
 	if (!walk || !l || fnp_hotspot_heap_of(l, address) < 0)
 		return 0;
 	if (address - l->interpreter < l->interpreter_end - l->interpreter)
 		return 1;
-	code = fnp_hotspot_read(walk, address - 8);
-	return (code >> 24 & 0xff) == 0xe8 ||	  /* call rel32 */
-	       (code >> 48 & 0xf8ff) == 0xd0ff || /* call reg */
-	       (code >> 40 & 0xf8ff) == 0x50ff || /* call [reg + disp8] */
-	       (code >> 16 & 0xf8ff) == 0x90ff;	  /* call [reg + disp32] */
+	return fnp_hotspot_is_behind_call(walk, address);
 }
 
 FNP_INLINE fnp_u32 fnp_hotspot_byte(const struct fnp_walk *walk, fnp_u32 i)
@@ -224,6 +233,28 @@ FNP_SUBPROGRAM int fnp_hotspot_pushed(struct fnp_walk *walk, fnp_u32 layout)
 	return 1;
 }
 
+/*
+ * The caller of code that looks what the processor can do, which the JVM calls while it starts: rbp has other work in it, and
+ * lies below the return address, with what else was pushed below it. 0, or 1: none of the words is in code of a file.
+ */
+FNP_SUBPROGRAM int fnp_hotspot_called_by_library(struct fnp_walk *walk)
+{
+	fnp_u64 pc, fp;
+
+	if (!walk)
+		return 1;
+	fp = walk->fp;
+	for (int i = 0; i < FNP_HOTSPOT_SAVED_MAX; i++) {
+		if (fnp_walk_load(walk, walk->sp + 8 * i, &pc))
+			return 1;
+		if (fnp_native_find_mapping(walk, pc) == 0 && walk->here.kind == FNP_CODE_NATIVE &&
+		    fnp_hotspot_is_behind_call(walk, pc))
+			return fnp_hotspot_caller_is(walk, pc, walk->sp + 8 * i + 8, fp);
+		fp = pc;
+	}
+	return 1;
+}
+
 /* Is the blob in walk->scratch flush_icache_stub? */
 FNP_INLINE bool fnp_hotspot_flushes(struct fnp_walk *walk, fnp_u32 layout)
 {
@@ -272,7 +303,7 @@ FNP_SUBPROGRAM int fnp_hotspot_stub_leaf(struct fnp_walk *walk, fnp_u32 layout, 
 		return fnp_hotspot_return_at(walk, walk->sp, walk->fp);
 	if (walk->fp < walk->sp || walk->fp - walk->sp > FNP_HOTSPOT_STUB_MAX ||
 	    fnp_walk_load(walk, walk->fp + 8, &above) || !fnp_hotspot_is_return(walk, layout, above))
-		return -1;
+		return kind == FNP_HOTSPOT_BLOB_BUFFER && !fnp_hotspot_called_by_library(walk) ? 0 : -1;
 	return fnp_hotspot_return_above_fp(walk, walk->fp);
 }
 

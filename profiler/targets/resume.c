@@ -247,6 +247,27 @@ static int attempt(struct fnp_resumer *resumer, const struct fnp_process *proces
 	return 0;
 }
 
+/* Did the walk end at code of a runtime that is starting? */
+static bool waits_for_runtime(const struct fnp_resumer *resumer)
+{
+	const struct fnp_walk *walk = &resumer->walk;
+
+	return walk->resumable && walk->truncation == FNP_TRUNCATION_NO_TABLE &&
+	       walk->here.data == FNP_SPACE_EXPECTED;
+}
+
+/* Nobody will say any more whose code this is. */
+static void expect_nothing(struct fnp_resumer *resumer)
+{
+	for (size_t i = 0; i < resumer->ranges.len; i++) {
+		struct fnp_code_range *range = &resumer->ranges.items[i];
+		if (range->data == FNP_SPACE_EXPECTED) {
+			range->kind = FNP_CODE_FRAME_POINTER;
+			range->data = 0;
+		}
+	}
+}
+
 /* The slot of the table that the walk ended for; 0 when it ended for another reason. */
 static uint32_t missing_table(const struct fnp_resumer *resumer)
 {
@@ -270,10 +291,14 @@ int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *proc
 	resumer->pieces = fnp_cursor_of(stack->python, stack->python ? stack->python_size : 0);
 	fnp_cursor_skip(&resumer->pieces, FNP_MIN(sizeof(struct fnp_python_resume), stack->python_size));
 	r = fnp_spaces_ranges_at(resumer->spaces, process, time_ns, &resumer->ranges);
+	if (r == 0 && stack->may_wait)
+		expect_nothing(resumer);
 	for (int i = 0; r == 0 && i < TABLES_MAX; i++) {
 		before = missing;
 		r = attempt(resumer, process, &resume, stack, kept);
 		missing = r == 0 ? missing_table(resumer) : 0;
+		if (r == 0 && waits_for_runtime(resumer))
+			r = -EAGAIN;
 		if (missing == 0 || missing == before)
 			break;
 		if (stack->may_wait)

@@ -31,6 +31,7 @@ struct member {
 	uint64_t image_ns;	/* the image that `special` was said of */
 	uint64_t told_image_ns; /* the image that the kernel side was told of last */
 	uint64_t generation;
+	bool is_expecting; /* a runtime that will take code without a file */
 	FNP_VEC(struct fnp_code_special) special;
 	uint64_t words[FNP_SPACE_RUNTIMES][FNP_SPACE_RUNTIME_WORDS];
 };
@@ -185,6 +186,10 @@ static struct fnp_code_range range_of(const struct fnp_spaces *spaces, const str
 				range.kind = FNP_CODE_PYTHON + i;
 				range.data = FNP_SPACE_ANONYMOUS;
 			}
+		}
+		if (member && member->is_expecting && range.kind == FNP_CODE_FRAME_POINTER) {
+			range.kind = FNP_CODE_NATIVE; /* of an object without a table */
+			range.data = FNP_SPACE_EXPECTED;
 		}
 		return range;
 	}
@@ -514,6 +519,17 @@ static bool nothing_new(const struct fnp_spaces *spaces, const struct member *me
 	return false;
 }
 
+/* Forgets what was said of an older image. */
+static void turn_to_image(struct member *member, const struct fnp_process *process)
+{
+	if (member->image_ns == process->image_ns)
+		return;
+	member->special.len = 0;
+	memset(member->words, 0, sizeof(member->words));
+	member->is_expecting = false;
+	member->image_ns = process->image_ns;
+}
+
 void fnp_spaces_update(void *self, struct fnp_process *process)
 {
 	struct fnp_spaces *spaces = self;
@@ -529,11 +545,7 @@ void fnp_spaces_update(void *self, struct fnp_process *process)
 	member->generation = process->maps_generation;
 	if (same)
 		return;
-	if (member->image_ns != process->image_ns) {
-		member->special.len = 0;
-		memset(member->words, 0, sizeof(member->words));
-		member->image_ns = process->image_ns;
-	}
+	turn_to_image(member, process);
 	r = fnp_spaces_ranges_at(spaces, process, UINT64_MAX, &spaces->scratch);
 	if (r == 0)
 		r = publish(spaces, member, &spaces->scratch);
@@ -585,6 +597,20 @@ void fnp_spaces_remove(struct fnp_spaces *spaces, uint32_t pid)
 	member_destroy(member);
 }
 
+void fnp_spaces_expect_runtime(struct fnp_spaces *spaces, struct fnp_process *process, bool is_expected)
+{
+	struct member *member = member_of(spaces, process->pid);
+
+	if (!member)
+		return;
+	turn_to_image(member, process);
+	if (member->is_expecting == is_expected)
+		return;
+	member->is_expecting = is_expected;
+	member->generation = UINT64_MAX - 1; /* whatever the mappings say, this is new */
+	fnp_spaces_update(spaces, process);
+}
+
 int fnp_spaces_set_runtime(struct fnp_spaces *spaces, struct fnp_process *process, uint16_t kind,
 			   const uint64_t words[FNP_SPACE_RUNTIME_WORDS],
 			   const struct fnp_code_special *special, size_t n)
@@ -596,11 +622,7 @@ int fnp_spaces_set_runtime(struct fnp_spaces *spaces, struct fnp_process *proces
 		return -ENOMEM;
 	if (kind < FNP_CODE_PYTHON || kind - FNP_CODE_PYTHON >= FNP_SPACE_RUNTIMES)
 		return -EINVAL;
-	if (member->image_ns != process->image_ns) {
-		member->special.len = 0;
-		memset(member->words, 0, sizeof(member->words));
-		member->image_ns = process->image_ns;
-	}
+	turn_to_image(member, process);
 	for (size_t i = 0; i < member->special.len; i++) {
 		if (member->special.items[i].kind != kind)
 			member->special.items[kept++] = member->special.items[i];

@@ -63,6 +63,12 @@ int fnp_spaces_set_runtime(struct fnp_spaces *spaces, struct fnp_process *proces
 			   const struct fnp_code_special *special, size_t n);
 
 /*
+ * A runtime comes up (true) that will say of code without a file how it is walked: until it does, by
+ * fnp_spaces_set_runtime(), stacks through such code wait for it. False: it will not; frame pointers are believed again.
+ */
+void fnp_spaces_expect_runtime(struct fnp_spaces *spaces, struct fnp_process *process, bool is_expected);
+
+/*
  * The code ranges of a process as they were at a time, ascending, into `ret` (emptied first). The objects' tables are
  * in use until fnp_spaces_release_ranges(). 0 or -ENOMEM.
  */

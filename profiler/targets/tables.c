@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -250,6 +251,9 @@ static void *work(void *self)
 {
 	struct fnp_tables *tables = self;
 
+	/* Stacks wait for tables without loss: whoever started us may go before others, we need not. */
+	if (getpriority(PRIO_PROCESS, 0) < 0)
+		(void)setpriority(PRIO_PROCESS, 0, 0);
 	pthread_mutex_lock(&tables->lock);
 	while (!tables->stop) {
 		FNP_CLEANUP(fnp_unwind_destroyp) struct fnp_unwind *unwind = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Walks that user space ends, over made mappings and a made stack: code without a file is walked by frame pointers. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,6 +118,40 @@ static void what_an_earlier_walk_remembered_is_not_believed(void **state)
 	assert_int_equal(stack.words[1], FNP_WORD(FNP_WORD_MARKER, 0, FNP_TRUNCATION_NO_MAPPING));
 }
 
+static void code_of_a_runtime_that_starts_waits_for_it(void **state)
+{
+	static const uint64_t none[1];
+	struct fnp_resume_stack stack = {.words = none};
+	struct section section = two_frames();
+	struct world *w = *state;
+
+	map_code(w, 10);
+	fnp_spaces_expect_runtime(w->spaces, w->process, true);
+	assert_int_equal(fnp_resumer_walk(w->resumer, w->process, 20, &section, sizeof(section), &stack),
+			 -EAGAIN);
+	assert_int_equal(walk(w, &section, 20).n_words,
+			 2); /* there is no more time: frame pointers are believed */
+	fnp_spaces_expect_runtime(w->spaces, w->process, false);
+	assert_int_equal(fnp_resumer_walk(w->resumer, w->process, 20, &section, sizeof(section), &stack), 0);
+	assert_int_equal(stack.truncation, FNP_TRUNCATION_NONE);
+	assert_int_equal(stack.n_words, 2);
+}
+
+static void a_new_image_waits_for_no_old_runtime(void **state)
+{
+	static const uint64_t none[1];
+	struct fnp_resume_stack stack = {.words = none};
+	struct section section = two_frames();
+	struct world *w = *state;
+
+	fnp_spaces_expect_runtime(w->spaces, w->process, true);
+	w->process->image_ns = 15;
+	map_code(w, 16);
+	fnp_spaces_update(w->spaces, w->process);
+	assert_int_equal(fnp_resumer_walk(w->resumer, w->process, 20, &section, sizeof(section), &stack), 0);
+	assert_int_equal(stack.truncation, FNP_TRUNCATION_NONE);
+}
+
 /* A process with a runtime may be read beside the copy, but its stack has gone on since. */
 static void the_stack_of_now_is_not_read(void **state)
 {
@@ -146,6 +181,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_an_earlier_walk_remembered_is_not_believed, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(code_of_a_runtime_that_starts_waits_for_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_new_image_waits_for_no_old_runtime, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_stack_of_now_is_not_read, set_up, tear_down),
 	};
 
