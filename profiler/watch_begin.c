@@ -41,8 +41,10 @@ static int add_running(struct fnp_watch *watch, uint32_t pid)
 	view.environment = (const char *)environment.data;
 	view.environment_size = environment.len;
 	/* Watched first: attribution may narrow the filter at once. */
-	r = fnp_processes_add(watch->processes, pid, 0, &process);
-	r = r ?: fnp_kernel_watch(watch->options.kernel, pid, ALL_FLAGS, 0);
+	r = fnp_kernel_watch(watch->options.kernel, pid, ALL_FLAGS, 0);
+	if (r == -EEXIST)
+		return r; /* the kernel side met it at its exec, and tells of it: it counts already */
+	r = r ?: fnp_processes_add(watch->processes, pid, 0, &process);
 	r = r ?: fnp_invocations_attach(watch->invocations, &view);
 	if (r < 0) {
 		fnp_watch_unwatch(watch, pid);
