@@ -209,7 +209,7 @@ FNP_INLINE int fnp_walk_turn(struct fnp_walk *walk)
 /* A few frames. 0: there is more. By itself, so that the verifier sees a turn a few times, and not FNP_WALK_TURNS times. */
 FNP_SUBPROGRAM int fnp_walk_turns(struct fnp_walk *walk)
 {
-	if (!walk)
+	if (!walk || walk->ended)
 		return -1;
 	for (int i = 0; i < FNP_WALK_TURNS_A_CALL; i++) {
 		fnp_walk_quick(walk);
@@ -337,6 +337,34 @@ FNP_INLINE fnp_u64 fnp_walk_stepped_pc(struct task_struct *task, fnp_u64 pc)
 	return vaddr && pc - copy < FNP_WALK_INSTRUCTION_MAX ? vaddr + (pc - copy) : pc;
 }
 
+#define FNP_WALK_NR_CLONE 56
+#define FNP_WALK_NR_CLONE3 435
+#define FNP_WALK_CLONE3_STACK 40 /* its offset in struct clone_args */
+
+/*
+ * A thread that has not left the kernel since it was made stands behind its creator's system call, on a stack on which there
+ * is nothing yet: what the tables say there holds for its creator alone, and what lies behind the stack was taken for a
+ * return address. The child of a fork has its parent's stack. `regs` of a thread in the kernel.
+ */
+FNP_INLINE bool fnp_walk_is_newborn(const fnp_u64 *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	const struct pt_regs *r = (const void *)regs;
+	fnp_u64 stack = 0;
+
+	if (r->ax != 0)
+		return false;
+	if (r->orig_ax == FNP_WALK_NR_CLONE)
+		return r->si != 0;
+	return r->orig_ax == FNP_WALK_NR_CLONE3 &&
+	       bpf_probe_read_user(&stack, sizeof(stack), (const void *)(r->di + FNP_WALK_CLONE3_STACK)) == 0 &&
+	       stack != 0;
+#else
+	(void)regs;
+	return false;
+#endif
+}
+
 /*
  * Begins the walk of the current thread's user stack, from the registers with which it entered the kernel
  * (`in_kernel`) or was interrupted. bpf_task_pt_regs() is there from 5.15 on. Not for threads without user memory.
@@ -359,6 +387,9 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid, bool in_kerne
 #endif
 	fnp_walk_init(walk, pid);
 	walk->stepped_back = stepped_back;
+	if (in_kernel && fnp_walk_is_newborn(walk->regs) &&
+	    fnp_walk_push(walk, FNP_WORD(FNP_WORD_NATIVE, 0, walk->pc)) == 0)
+		fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
 }
 
 #include "bpf/walk/hotspot_news.h"
