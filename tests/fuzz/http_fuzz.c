@@ -15,7 +15,8 @@ static void on_request(void *self, const struct fnp_http_head *head, const struc
 	struct seen *seen = self;
 	struct fnp_span value;
 
-	if (begin->seq > seen->now || !head->method.len)
+	/* Of a head that was not read nothing is known, its method neither. */
+	if (begin->seq > seen->now || (head->method.data ? !head->method.len : !head->partial))
 		abort();
 	fnp_http_head_field(head, "lambda-runtime-aws-request-id", &value);
 	*tag = ++seen->begun;
