@@ -189,7 +189,7 @@ static void unknowns(const struct fnp_report *report, struct fnp_buffer *b)
 		missing(b, &heading, summary->losses[i], "tick", why);
 	}
 	missing(b, &heading, report->not_written, "sample", "that could not be written");
-	missing(b, &heading, summary->ticks_missed, "tick", "that never came (the host took the CPU away)");
+	missing(b, &heading, summary->ticks_missed, "tick", "that never came (kept by the host or the kernel)");
 	missing(b, &heading, summary->events_lost, "event", "lost: invocations may be missing or joined");
 	for (size_t i = FNP_TRUNCATION_NONE + 1; i < FNP_TRUNCATION_MAX; i++) {
 		snprintf(why, sizeof(why), "with a cut stack: %s", fnp_truncation_name(i));
