@@ -19,9 +19,8 @@
 #include "bpf/walk/seam.h"
 #include "bpf/wire.h"
 
-#define FNP_TICK_RESTART_NS                                                                                  \
-	100000 /* a tick that was due within this before the timer started anew was lost by that */
-#define FNP_TICK_SWITCH_NS 3000 /* the kernel charges a thread with the switch to it */
+#define FNP_TICK_RESTART_NS 100000 /* what was due so shortly before a new start was lost by that */
+#define FNP_TICK_SWITCH_NS 3000	   /* the kernel charges a thread with the switch to it */
 
 /* Of one CPU. All zeros before the first tick. */
 struct fnp_tick_state {

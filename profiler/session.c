@@ -433,8 +433,7 @@ static void say_when_nothing_was_seen(const struct fnp_tally *tally)
 			return;
 	}
 	fnp_warning("no function was seen: nothing asked AWS Lambda's Runtime API for work, no program was "
-		    "started for "
-		    "a request; record other programs with -p PID or -- CMD");
+		    "started for a request; record other programs with -p PID or -- CMD");
 }
 
 static int finish(struct session *s)

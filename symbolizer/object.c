@@ -7,7 +7,6 @@
 #include "symbolizer/object.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/vec.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * make_x86_64_sysv_elf_gas.S and jump_x86_64_sysv_elf_gas.S, Boost 1.61 to 1.83:
+ * make_x86_64_sysv_elf_gas.S and jump_x86_64_sysv_elf_gas.S, read in Boost 1.74; other code than this is left alone:
  *
  *	push	%rbp			what a context begins at: rbp is what follows the jump, rbx its function
  *	jmp	*%rbx
