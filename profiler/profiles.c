@@ -6,37 +6,17 @@
 #include "base/map.h"
 #include "formats/mapping_names.h"
 #include "profiler/output/summary.h"
+#include "profiler/places.h"
 #include "profiler/samples.h"
 #include "symbolizer/kallsyms.h"
 #include "symbolizer/symbolize.h"
 
-#define NAMES_MAX 200000 /* places in code whose names are kept */
 #define NAME_BYTES_MAX 1024
-#define WANTED_MAX 8192		 /* places that are looked up together */
-#define UNIT_BYTES_MAX (8 << 20) /* debug data of one object that is kept read */
-
-/* The functions at one place in code; texts are the symbolizer's, which live as long as the objects. */
-struct place {
-	uint64_t address;
-	uint32_t object;
-	uint32_t n;
-	struct fnp_symbol symbols[];
-};
-
-/* A place that has no names yet. */
-struct wanted {
-	uint64_t address;
-	uint32_t object;
-};
 
 struct fnp_profiles {
 	struct fnp_profiles_options options;
-	struct fnp_symbolizer *symbolizer;
+	struct fnp_places *places;
 	struct fnp_kallsyms *kallsyms;
-	uint32_t expected;     /* objects up to this number were looked at */
-	uint32_t arrived;      /* debug files when `places` was last emptied for them */
-	struct fnp_map places; /* hash of (object, address) -> struct place, owned */
-	FNP_VEC(struct wanted) wanted;
 	/* Of the profile that is being built: */
 	struct fnp_profile *profile;
 	const struct fnp_stack_epoch *epoch;
@@ -52,24 +32,20 @@ enum special_location {
 	LOCATION_GC = -2,
 };
 
-static void forget_places(struct fnp_profiles *profiles)
-{
-	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&profiles->places, s));)
-		free((void *)(uintptr_t)s->value);
-	fnp_map_deinit(&profiles->places);
-}
-
 int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_profiles **ret)
 {
 	FNP_CLEANUP(fnp_profiles_destroyp) struct fnp_profiles *profiles = calloc(1, sizeof(*profiles));
-	const struct fnp_symbolizer_options symbolizer = {
-		.unit_bytes_max = UNIT_BYTES_MAX, .cache = options->cache, .debuginfod = options->debuginfod};
+	const struct fnp_places_options places = {.objects = options->objects,
+						  .cache = options->cache,
+						  .debuginfod = options->debuginfod,
+						  .pause = options->pause,
+						  .self = options->self};
 	int r;
 
 	if (!profiles)
 		return -ENOMEM;
 	profiles->options = *options;
-	r = fnp_symbolizer_create(&symbolizer, &profiles->symbolizer);
+	r = fnp_places_create(&places, &profiles->places);
 	r = r ?: fnp_kallsyms_create(NULL, &profiles->kallsyms);
 	if (r < 0)
 		return r;
@@ -81,11 +57,9 @@ void fnp_profiles_destroy(struct fnp_profiles *profiles)
 {
 	if (!profiles)
 		return;
-	forget_places(profiles);
-	fnp_symbolizer_destroy(profiles->symbolizer);
+	fnp_places_destroy(profiles->places);
 	fnp_kallsyms_destroy(profiles->kallsyms);
 	fnp_map_deinit(&profiles->locations);
-	fnp_vec_deinit(&profiles->wanted);
 	fnp_vec_deinit(&profiles->stack);
 	fnp_vec_deinit(&profiles->samples);
 	free(profiles);
@@ -93,85 +67,12 @@ void fnp_profiles_destroy(struct fnp_profiles *profiles)
 
 void fnp_profiles_expect(struct fnp_profiles *profiles)
 {
-	if (!profiles->options.debuginfod)
-		return;
-	while (profiles->expected < fnp_objects_count(profiles->options.objects)) {
-		const struct fnp_target_object *object = fnp_objects_get(profiles->options.objects,
-									 ++profiles->expected);
-		if (object && object->elf)
-			fnp_symbolizer_expect(profiles->symbolizer, object->elf);
-	}
+	fnp_places_expect(profiles->places);
 }
 
 void fnp_profiles_wait_until(struct fnp_profiles *profiles, uint64_t until_ns)
 {
-	if (!profiles->options.debuginfod)
-		return;
-	fnp_symbolizer_wait_until(profiles->symbolizer, until_ns);
-	uint32_t arrived = fnp_debuginfod_arrived(profiles->options.debuginfod);
-	if (arrived != profiles->arrived)
-		forget_places(profiles);
-	profiles->arrived = arrived;
-}
-
-static uint64_t place_key(uint32_t object, uint64_t address)
-{
-	return address * UINT64_C(0x9E3779B97F4A7C15) ^ object;
-}
-
-static int place_create(struct fnp_profiles *profiles, const struct fnp_target_object *object,
-			uint64_t address, const struct place **ret)
-{
-	struct fnp_symbol_chain chain = {0};
-	struct place *place;
-
-	if (object->elf && fnp_symbolizer_resolve(profiles->symbolizer, object->elf, address, &chain) < 0)
-		chain.n = 0;
-	place = calloc(1, sizeof(*place) + chain.n * sizeof(place->symbols[0]));
-	if (!place)
-		return -ENOMEM;
-	place->address = address;
-	place->object = object->id;
-	place->n = chain.n;
-	if (chain.n)
-		memcpy(place->symbols, chain.symbols, chain.n * sizeof(place->symbols[0]));
-	if (profiles->places.len >= NAMES_MAX)
-		forget_places(profiles);
-	free(fnp_map_find_ptr(&profiles->places, place_key(object->id, address))); /* another place with this hash */
-	if (fnp_map_set_ptr(&profiles->places, place_key(object->id, address), place) < 0) {
-		free(place);
-		return -ENOMEM;
-	}
-	*ret = place;
-	return 0;
-}
-
-static int find_place(struct fnp_profiles *profiles, const struct fnp_target_object *object, uint64_t address,
-		      const struct place **ret)
-{
-	const struct place *place = fnp_map_find_ptr(&profiles->places, place_key(object->id, address));
-
-	if (place && place->object == object->id && place->address == address) {
-		*ret = place;
-		return 0;
-	}
-	return place_create(profiles, object, address, ret);
-}
-
-static bool is_known(const struct fnp_profiles *profiles, uint32_t object, uint64_t address)
-{
-	const struct place *place = fnp_map_find_ptr(&profiles->places, place_key(object, address));
-
-	return place && place->object == object && place->address == address;
-}
-
-static int compare_wanted(const void *a, const void *b)
-{
-	const struct wanted *x = a, *y = b;
-
-	if (x->object != y->object)
-		return x->object < y->object ? -1 : 1;
-	return x->address < y->address ? -1 : x->address > y->address;
+	fnp_places_wait_until(profiles->places, until_ns);
 }
 
 static void pause_building(struct fnp_profiles *profiles)
@@ -180,28 +81,7 @@ static void pause_building(struct fnp_profiles *profiles)
 		profiles->options.pause(profiles->options.self);
 }
 
-static int find_wanted(struct fnp_profiles *profiles)
-{
-	const struct place *place;
-	int r = 0;
-
-	if (profiles->wanted.len > 1)
-		qsort(profiles->wanted.items, profiles->wanted.len, sizeof(struct wanted), compare_wanted);
-	for (size_t i = 0; r == 0 && i < profiles->wanted.len; i++) {
-		const struct wanted *wanted = &profiles->wanted.items[i];
-
-		r = find_place(profiles, fnp_objects_get(profiles->options.objects, wanted->object),
-			       wanted->address, &place);
-		pause_building(profiles);
-	}
-	profiles->wanted.len = 0;
-	return r;
-}
-
-/*
- * Names all native places of a row that have none yet, in the order of their addresses: neighbours lie in the same part
- * of an object's debug data, of which little is kept.
- */
+/* Names all native places of a row that have none yet. */
 static int find_places(struct fnp_profiles *profiles, const struct fnp_row *row)
 {
 	int r = 0;
@@ -212,18 +92,11 @@ static int find_places(struct fnp_profiles *profiles, const struct fnp_row *row)
 								row->stacks.items[i].stack, &bytes);
 
 		for (size_t k = 0; r == 0 && k < bytes / sizeof(*frames); k++) {
-			const struct fnp_frame *frame = &frames[k];
-
-			if (frame->kind != FNP_FRAME_NATIVE || frame->tier != FNP_TIER_NONE ||
-			    is_known(profiles, frame->object, frame->address) ||
-			    !fnp_objects_get(profiles->options.objects, frame->object))
-				continue;
-			r = fnp_vec_push(&profiles->wanted, (struct wanted){frame->address, frame->object});
-			if (r == 0 && profiles->wanted.len >= WANTED_MAX)
-				r = find_wanted(profiles);
+			if (frames[k].kind == FNP_FRAME_NATIVE && frames[k].tier == FNP_TIER_NONE)
+				r = fnp_places_want(profiles->places, frames[k].object, frames[k].address);
 		}
 	}
-	return r ?: find_wanted(profiles);
+	return r ?: fnp_places_find_wanted(profiles->places);
 }
 
 /* A function and its line, from texts. */
@@ -298,10 +171,10 @@ static struct fnp_profile_mapping mapping_of(const struct fnp_target_object *obj
 static int add_native_lines(struct fnp_profiles *profiles, const struct fnp_target_object *object,
 			    uint64_t address, struct fnp_profile_line *lines, uint32_t *ret_n)
 {
-	const struct place *place = NULL;
+	const struct fnp_place *place = NULL;
 	char name[NAME_BYTES_MAX];
 	uint32_t n = 0;
-	int r = find_place(profiles, object, address, &place);
+	int r = fnp_places_find(profiles->places, object, address, &place);
 
 	for (; r == 0 && n < FNP_MIN(place->n, 64U); n++)
 		r = add_line(profiles->profile, &place->symbols[n], &lines[n]);
@@ -389,7 +262,7 @@ static int show_native(struct fnp_profiles *profiles, const struct fnp_frame *fr
 		       enum fnp_runtime_native *ret)
 {
 	const struct fnp_target_object *object;
-	const struct place *place;
+	const struct fnp_place *place;
 	int r;
 
 	*ret = FNP_RUNTIME_NATIVE_SHOWN;
@@ -398,7 +271,7 @@ static int show_native(struct fnp_profiles *profiles, const struct fnp_frame *fr
 	object = fnp_objects_get(profiles->options.objects, frame->object);
 	if (!object || !object->elf)
 		return 0;
-	r = find_place(profiles, object, frame->address, &place);
+	r = fnp_places_find(profiles->places, object, frame->address, &place);
 	if (r == 0)
 		*ret = fnp_runtimes_native(profiles->options.runtimes, profiles->process, object->elf,
 					   place->n ? place->symbols[place->n - 1].name : NULL);
@@ -410,7 +283,7 @@ static int find_location(struct fnp_profiles *profiles, const struct fnp_frame *
 			 int64_t *ret)
 {
 	/* Into the upper half: numbers of objects and of managed frames fill the lower one. */
-	uint64_t key = place_key(frame->object, frame->address) ^
+	uint64_t key = fnp_place_key(frame->object, frame->address) ^
 		       (uint64_t)(frame->kind << 16 | frame->tier << 8 | managed) << 40;
 	uint64_t *known = fnp_map_find(&profiles->locations, key);
 	enum fnp_runtime_native how = FNP_RUNTIME_NATIVE_SHOWN;
