@@ -7,10 +7,15 @@
 #define FNP_BASE_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 #define FNP_NS_PER_S UINT64_C(1000000000)
 
+/* CLOCK_MONOTONIC as the kernel and BPF programs have it, also where a time namespace shows us another. */
 uint64_t fnp_clock_ns(void);
+
+/* A moment of fnp_clock_ns() for calls that wait until a moment of CLOCK_MONOTONIC. */
+void fnp_clock_to_timespec(uint64_t ns, struct timespec *ret);
 
 /* CPU time of this process so far, all threads. */
 uint64_t fnp_clock_own_cpu_ns(void);

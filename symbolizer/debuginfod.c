@@ -345,11 +345,11 @@ void fnp_debuginfod_ask(struct fnp_debuginfod *debuginfod, const char *build_id)
 
 bool fnp_debuginfod_wait(struct fnp_debuginfod *debuginfod, const char *build_id, uint64_t until_ns)
 {
-	struct timespec until = {.tv_sec = (time_t)(until_ns / FNP_NS_PER_S),
-				 .tv_nsec = (long)(until_ns % FNP_NS_PER_S)};
 	const uint64_t *state;
+	struct timespec until;
 	int r = 0;
 
+	fnp_clock_to_timespec(until_ns, &until);
 	pthread_mutex_lock(&debuginfod->lock);
 	while ((state = fnp_map_find(&debuginfod->states, key_of(build_id))) && *state == ASKED && r == 0)
 		r = pthread_cond_timedwait(&debuginfod->done, &debuginfod->lock, &until);
