@@ -17,6 +17,7 @@
 #include "profiler/loading.h"
 #include "profiler/output/directory.h"
 #include "profiler/output/terminal.h"
+#include "profiler/rate.h"
 #include "profiler/watch.h"
 
 #define EVENTS_RING_BYTES (2 << 20)
@@ -45,6 +46,7 @@ struct session {
 	struct fnp_launch launch;
 	struct fnp_terminal terminal;
 	struct fnp_launch_signals old_signals;
+	uint32_t rate_hz; /* that the kernel allows of what was asked for */
 	int signal_fd;
 	uint64_t start_ns, end_ns; /* end: 0 until it is known */
 	uint64_t interrupted_ns;   /* 0: not */
@@ -224,17 +226,27 @@ static int take_signals(struct session *s)
 static int prepare(struct session *s)
 {
 	struct fnp_kernel_options kernel = {
-		.rate_hz = s->options->rate_hz,
+		.rate_hz = s->rate_hz,
 		.watch_every_exec = watches_host(s->options),
 		.events_ring_bytes = EVENTS_RING_BYTES,
-		.samples_ring_bytes = s->options->rate_hz > QUICK_HZ ? SAMPLES_RING_BYTES_QUICK
-								     : SAMPLES_RING_BYTES,
+		.samples_ring_bytes = s->rate_hz > QUICK_HZ ? SAMPLES_RING_BYTES_QUICK : SAMPLES_RING_BYTES,
 	};
+static uint32_t allowed_rate(uint32_t wanted_hz)
+{
+	uint32_t rate_hz = fnp_rate_allowed(FNP_RATE_LIMIT_FILE, wanted_hz);
+
+	if (rate_hz < wanted_hz)
+		fnp_warning("the kernel allows %u samples a second, not %u: that rate is used (raise "
+			    "/proc/sys/kernel/perf_event_max_sample_rate for more)",
+			    rate_hz, wanted_hz);
+	return rate_hz;
+}
+
 	struct fnp_watch_options watch = {
 		.mode = s->options->command  ? FNP_MODE_LAUNCHED
 			: s->options->n_pids ? FNP_MODE_GIVEN
 					     : FNP_MODE_HOST,
-		.period_ns = (int64_t)(FNP_NS_PER_S / s->options->rate_hz),
+		.period_ns = (int64_t)(FNP_NS_PER_S / s->rate_hz),
 		.write = write_row,
 		.add_process = add_process,
 		.probes = s->options->probes,
@@ -438,7 +450,7 @@ static void say_when_nothing_was_seen(const struct fnp_tally *tally)
 
 static int finish(struct session *s)
 {
-	struct fnp_summary summary = {.start_ns = s->start_ns, .rate_hz = s->options->rate_hz};
+	struct fnp_summary summary = {.start_ns = s->start_ns, .rate_hz = s->rate_hz};
 	struct fnp_off_cpu_counts off_cpu;
 	struct fnp_watch_totals totals;
 	uint64_t now_ns = fnp_clock_ns();
@@ -502,6 +514,7 @@ int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_sta
 	if (r == 0)
 		loop(&s);
 	r = finish(&s);
+	s.rate_hz = allowed_rate(options->rate_hz);
 	*ret_exit_status = status ? status : exit_status_of(&s, r);
 	return 0;
 }

@@ -72,6 +72,30 @@ class Surroundings(fnprof_e2e.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assert_directory_is_whole(self.recording())
 
+    def test_in_a_time_namespace_times_are_the_kernels(self):
+        if not os.path.exists("/proc/self/timens_offsets"):
+            raise fnprof_e2e.Skip("this kernel has no time namespaces")
+        begun = time.time_ns()
+        script = 'Http_X_Call_Id=c1 exec "$1" record -F 499 -o "$2" -- "$3" 300'
+        done = self.unshared(script, prepare.exec_program(), flags="-T -f --monotonic 5000000")
+        ended = time.time_ns()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        recording = self.recording()
+        (row,) = recording.of("invocation")
+        self.assertTrue(begun < utc_ns(row["start"]) < ended, (begun, row["start"], ended))
+        self.assertLess(recording.summary["duration_ns"], ended - begun)
+        self.assertLess(abs(row["start_ns"] - time.monotonic_ns()), 60e9, "as the kernel's clock counts")
+        self.assert_near(row["sampled_ns"], row["cpu_ns"], 0.1, "samples")
+        self.assert_directory_is_whole(recording)
+
+    def test_a_lower_rate_of_the_kernel_is_said_and_used(self):
+        limit = "/proc/sys/kernel/perf_event_max_sample_rate"
+        script = f'echo 250 > "$4" && mount --bind "$4" {limit} && exec "$1" record -F 999 -o "$2" -- "$3" 1000 500'
+        done = self.unshared(script, program("cycle"), os.path.join(os.path.dirname(self.out), "limit"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("250", done.stderr)
+        self.assertEqual(self.recording().summary["rate_hz"], 250)
+
     def test_in_a_pid_namespace_pids_are_its_own(self):
         done = self.unshared('"$1" record -F 499 -o "$2" -- "$3" 1000 500', program("cycle"), flags="-m -p -f --mount-proc")
         self.assertEqual(done.returncode, 0, done.stderr)
