@@ -207,6 +207,14 @@ static void session_deinit(struct session *s)
 	sigaction(SIGPIPE, &s->old_signals.pipe, NULL);
 }
 
+/* Under nohup the terminal may go away: what was ignored when we were started stays so. */
+static bool is_ignored(int signum)
+{
+	struct sigaction action;
+
+	return sigaction(signum, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static int take_signals(struct session *s)
 {
 	sigset_t mask;
@@ -214,7 +222,8 @@ static int take_signals(struct session *s)
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGHUP);
+	if (!is_ignored(SIGHUP))
+		sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &mask, &s->old_signals.mask);
 	/* Who read our messages may go away (`2>&1 | head`): the recording goes on. */
@@ -223,14 +232,6 @@ static int take_signals(struct session *s)
 	return s->signal_fd < 0 ? fnp_error(-errno, "cannot take signals: %s", strerror(errno)) : 0;
 }
 
-static int prepare(struct session *s)
-{
-	struct fnp_kernel_options kernel = {
-		.rate_hz = s->rate_hz,
-		.watch_every_exec = watches_host(s->options),
-		.events_ring_bytes = EVENTS_RING_BYTES,
-		.samples_ring_bytes = s->rate_hz > QUICK_HZ ? SAMPLES_RING_BYTES_QUICK : SAMPLES_RING_BYTES,
-	};
 static uint32_t allowed_rate(uint32_t wanted_hz)
 {
 	uint32_t rate_hz = fnp_rate_allowed(FNP_RATE_LIMIT_FILE, wanted_hz);
@@ -242,6 +243,14 @@ static uint32_t allowed_rate(uint32_t wanted_hz)
 	return rate_hz;
 }
 
+static int prepare(struct session *s)
+{
+	struct fnp_kernel_options kernel = {
+		.rate_hz = s->rate_hz,
+		.watch_every_exec = watches_host(s->options),
+		.events_ring_bytes = EVENTS_RING_BYTES,
+		.samples_ring_bytes = s->rate_hz > QUICK_HZ ? SAMPLES_RING_BYTES_QUICK : SAMPLES_RING_BYTES,
+	};
 	struct fnp_watch_options watch = {
 		.mode = s->options->command  ? FNP_MODE_LAUNCHED
 			: s->options->n_pids ? FNP_MODE_GIVEN
@@ -358,7 +367,7 @@ static bool goes_on(struct session *s, uint64_t now_ns)
 		return false;
 	if (s->launch.pid)
 		return !fnp_launch_has_ended(&s->launch);
-	return watches_host(s->options) || fnp_watch_any_alive(s->watch);
+	return watches_host(s->options) || fnp_watch_any_given_alive(s->watch);
 }
 
 static void show_live(struct session *s, uint64_t now_ns)
@@ -505,6 +514,7 @@ int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_sta
 	int status = 0, r;
 
 	bound_heap();
+	s.rate_hz = allowed_rate(options->rate_hz);
 	r = prepare(&s);
 	r = r ?: start(&s);
 	if (r < 0)
@@ -514,7 +524,6 @@ int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_sta
 	if (r == 0)
 		loop(&s);
 	r = finish(&s);
-	s.rate_hz = allowed_rate(options->rate_hz);
 	*ret_exit_status = status ? status : exit_status_of(&s, r);
 	return 0;
 }

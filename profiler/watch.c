@@ -347,9 +347,9 @@ void fnp_watch_tidy(struct fnp_watch *watch)
 	fnp_probes_tend(watch->probes, watch->now_ns);
 }
 
-bool fnp_watch_any_alive(const struct fnp_watch *watch)
+bool fnp_watch_any_given_alive(const struct fnp_watch *watch)
 {
-	return fnp_invocations_any_alive(watch->invocations);
+	return fnp_invocations_any_given_alive(watch->invocations);
 }
 
 static void finish_process(void *self, struct fnp_process *process)

@@ -73,7 +73,8 @@ int fnp_watch_patience_ms(const struct fnp_watch *watch, uint64_t now_ns);
 /* Once a second or so: gives back memory that is easily had again. */
 void fnp_watch_tidy(struct fnp_watch *watch);
 
-bool fnp_watch_any_alive(const struct fnp_watch *watch);
+/* True while one of the processes lives that were given with -p. */
+bool fnp_watch_any_given_alive(const struct fnp_watch *watch);
 
 /* Nothing new comes: takes the rest, closes every row, and says what it came to. */
 int fnp_watch_finish(struct fnp_watch *watch, uint64_t now_ns, struct fnp_watch_totals *ret);

@@ -171,16 +171,26 @@ int fnp_invocations_attach(struct fnp_invocations *engine, const struct fnp_invo
 	return 0;
 }
 
-bool fnp_invocations_any_alive(const struct fnp_invocations *engine)
+static bool is_any_alive(const struct fnp_invocations *engine, bool descendants)
 {
 	for (struct fnp_map_slot *slot = NULL; (slot = fnp_map_next(&engine->processes, slot));) {
 		const struct process *newest = (const void *)(uintptr_t)slot->value;
 
 		/* What a process spends while it is torn down is its own, too. */
-		if (!newest->gone && !newest->unwanted)
+		if (!newest->gone && !newest->unwanted && (descendants || !newest->descendant))
 			return true;
 	}
 	return false;
+}
+
+bool fnp_invocations_any_alive(const struct fnp_invocations *engine)
+{
+	return is_any_alive(engine, true);
+}
+
+bool fnp_invocations_any_given_alive(const struct fnp_invocations *engine)
+{
+	return is_any_alive(engine, false);
 }
 
 /* ---- records ------------------------------------------------------------------------------------------------- */

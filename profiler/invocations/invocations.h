@@ -161,8 +161,11 @@ void fnp_invocations_advance(struct fnp_invocations *engine, uint64_t now_ns);
 /* The recording ends: invocations that are active become `unfinished`, and every row is closed. */
 void fnp_invocations_finish(struct fnp_invocations *engine, uint64_t now_ns);
 
-/* True while at least one watched process lives (-p and CMD end with the last one). */
+/* True while at least one watched process lives. */
 bool fnp_invocations_any_alive(const struct fnp_invocations *engine);
+
+/* True while one of those lives that the recording began with (-p ends with the last one), whatever they have started. */
+bool fnp_invocations_any_given_alive(const struct fnp_invocations *engine);
 
 struct fnp_invocations_counters {
 	uint64_t samples;	   /* that stand in rows, open and closed */

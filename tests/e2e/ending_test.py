@@ -123,6 +123,24 @@ class Ending(fnprof_e2e.TestCase):
                 self.assertEqual((row["kind"], row["pid"]), ("process", target.pid))
                 self.assert_directory_is_whole(recording)
 
+    def test_what_the_pids_have_started_does_not_keep_it_going(self):
+        with subprocess.Popen(["/bin/sh", "-c", "sleep 1.5; sleep 60 & echo $!"], stdout=subprocess.PIPE) as target:
+            with Recording("-p", target.pid) as recording:
+                child = int(target.stdout.readline())
+                try:
+                    self.assertEqual(recording.wait(10), 0, recording.stderr)
+                finally:
+                    os.kill(child, signal.SIGKILL)
+                self.assertEqual(len(recording.of("process", pid=child)), 1)
+                self.assert_directory_is_whole(recording)
+
+    def test_a_hang_up_under_nohup_does_not_end_it(self):
+        with Recording(popen={"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}) as recording:
+            recording.send(signal.SIGHUP)
+            time.sleep(0.5)
+            self.assertIsNone(recording.process.poll(), "it ended")
+            self.assertEqual(recording.stop(signal.SIGINT), 0, recording.stderr)
+
     def test_a_target_that_is_killed_in_the_middle(self):
         env = {"Http_X_Call_Id": "cut", "Http_Method": "GET", "Http_Path": "/"}
         with Recording("-F", 997, cmd=[prepare.exec_program(), "60000"], env=env) as recording:

@@ -62,6 +62,22 @@ static void program_that_execs_into_a_function_is_watched_again(void **state)
 	stage_end(&s);
 }
 
+static void recording_of_given_processes_ends_without_what_they_started(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s, FNP_MODE_GIVEN);
+	play_attach(&s, 10, "/bin/sh", "PATH=/bin", sizeof("PATH=/bin"));
+	play_fork(&s, 10, 11);
+	burn(&s, 11, MS);
+	assert_true(fnp_invocations_any_given_alive(s.engine));
+	play_end(&s, 10, 0, MS);
+	assert_false(fnp_invocations_any_given_alive(s.engine));
+	assert_true(fnp_invocations_any_alive(s.engine));
+	stage_end(&s);
+}
+
 static void launched_command_has_rows_whatever_it_is(void **state)
 {
 	struct fnp_invocations_process command = {.pid = 10, .waits_for_exec = true};
@@ -580,6 +596,7 @@ int main(void)
 		cmocka_unit_test(program_without_work_is_not_watched_host_wide),
 		cmocka_unit_test(late_samples_of_an_unwanted_program_are_nobodys),
 		cmocka_unit_test(program_that_execs_into_a_function_is_watched_again),
+		cmocka_unit_test(recording_of_given_processes_ends_without_what_they_started),
 		cmocka_unit_test(launched_command_has_rows_whatever_it_is),
 		cmocka_unit_test(exec_in_the_middle_begins_a_new_row),
 		cmocka_unit_test(bootstrap_script_has_its_own_row_before_the_init),
