@@ -70,7 +70,7 @@ static __always_inline long sample_send(struct fnp_walk *walk, fnp_u32 size)
 	const struct sample_head *head = (void *)walk->head;
 	fnp_u64 flags = BPF_RB_NO_WAKEUP;
 
-	if (fnp_walk_hotspot_news(walk, head->record.head.process, head->record.head.time_ns) ||
+	if (fnp_walk_news(walk, head->record.head.process, head->record.head.time_ns) ||
 	    bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&samples, BPF_RB_RING_SIZE) / 4)
 		flags = BPF_RB_FORCE_WAKEUP;
 	return bpf_ringbuf_output(&samples, walk->head, size, flags);

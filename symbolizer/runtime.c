@@ -13,6 +13,10 @@
 
 #include "symbolizer/dynamic.h"
 
+/* A program has tens of megabytes: pages that were looked through are given back on the way. */
+#define RELEASE_BYTES ((size_t)2 << 20)
+#define RELEASE_SYMBOLS 16384
+
 #define FNP_REGISTER(name) extern const struct fnp_runtime_ops fnp_runtime_##name;
 #include "runtimes_registry.inc"
 #undef FNP_REGISTER
@@ -134,8 +138,8 @@ size_t fnp_runtime_find(const struct fnp_runtime_process *process, fnp_runtime_r
 }
 
 /* One pass over a symbol table for names whose type is still STT_NOTYPE. */
-static size_t scan_symbols(const struct fnp_symbol_source *source, const char *const *names, size_t n_names,
-			   struct fnp_object_symbol *ret)
+static size_t scan_symbols(const struct fnp_object *object, const struct fnp_symbol_source *source,
+			   const char *const *names, size_t n_names, struct fnp_object_symbol *ret)
 {
 	size_t found = 0;
 
@@ -144,6 +148,8 @@ static size_t scan_symbols(const struct fnp_symbol_source *source, const char *c
 		const char *name;
 		Elf64_Sym sym;
 
+		if (i % RELEASE_SYMBOLS == RELEASE_SYMBOLS - 1)
+			fnp_object_release_pages(object);
 		memcpy(&sym, source->symbols + i * sizeof(sym), sizeof(sym));
 		if (sym.st_shndx == SHN_UNDEF || fnp_cursor_seek(&c, sym.st_name) < 0 ||
 		    fnp_cursor_left(&c) == 0)
@@ -170,7 +176,9 @@ size_t fnp_runtime_exports(const struct fnp_object *object, const char *const *n
 	struct fnp_symbol_source source;
 
 	memset(ret, 0, n_names * sizeof(*ret));
-	return fnp_symbol_source_dynsym(object, &source) == 0 ? scan_symbols(&source, names, n_names, ret) : 0;
+	return fnp_symbol_source_dynsym(object, &source) == 0
+		       ? scan_symbols(object, &source, names, n_names, ret)
+		       : 0;
 }
 
 size_t fnp_runtime_symbols(const struct fnp_object *object, const char *const *names, size_t n_names,
@@ -180,7 +188,7 @@ size_t fnp_runtime_symbols(const struct fnp_object *object, const char *const *n
 	size_t found = fnp_runtime_exports(object, names, n_names, ret);
 
 	if (found < n_names && fnp_symbol_source_symtab(object, &source) == 0)
-		found += scan_symbols(&source, names, n_names, ret);
+		found += scan_symbols(object, &source, names, n_names, ret);
 	return found;
 }
 
@@ -208,6 +216,22 @@ int fnp_runtime_constants(const struct fnp_object *object, size_t piece, struct 
 	return -ENOENT;
 }
 
+const uint8_t *fnp_runtime_search(const struct fnp_object *object, struct fnp_cursor c, const void *bytes,
+				  size_t size)
+{
+	const uint8_t *hit = NULL;
+
+	while (!hit && fnp_cursor_left(&c) >= size) {
+		size_t left = fnp_cursor_left(&c), piece = FNP_MIN(left, RELEASE_BYTES + size - 1);
+
+		hit = memmem(c.pos, piece, bytes, size);
+		if (!hit)
+			fnp_object_release_pages(object);
+		c.pos += FNP_MIN(left, RELEASE_BYTES);
+	}
+	return hit;
+}
+
 /* The version at the cursor, or -ENOENT when there is none. */
 static int copy_version(struct fnp_cursor c, char *ret, size_t size)
 {
@@ -229,7 +253,7 @@ int fnp_runtime_version_after(const struct fnp_object *object, const char *befor
 
 	for (size_t piece = 0; fnp_runtime_constants(object, piece, &c) == 0; piece++) {
 		const uint8_t *hit;
-		while ((hit = memmem(c.pos, fnp_cursor_left(&c), before, len))) {
+		while ((hit = fnp_runtime_search(object, c, before, len))) {
 			c.pos = hit + len;
 			if (copy_version(c, ret, size) == 0)
 				return 0;

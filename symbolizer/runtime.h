@@ -185,6 +185,10 @@ size_t fnp_runtime_exports(const struct fnp_object *object, const char *const *n
 /* The read-only data of an object (.rodata, else its segments that are not written), piece by piece; -ENOENT. */
 int fnp_runtime_constants(const struct fnp_object *object, size_t piece, struct fnp_cursor *ret);
 
+/* Looks for bytes from a cursor of the object's on; NULL. Cursors and what they point to stand. */
+const uint8_t *fnp_runtime_search(const struct fnp_object *object, struct fnp_cursor c, const void *bytes,
+				  size_t size);
+
 /*
  * The version number that stands in the constants after `before`: digits, dots, and up to the first byte that a
  * version does not have. The first one with major >= 1. -ENOENT.

@@ -16,6 +16,7 @@
 
 #define NAME_MAX_BYTES 16384 /* longer names count as none: nobody reads them, and comparing them costs */
 #define MINIDEBUG_MAX (UINT64_C(24) << 20)
+#define RELEASE_SYMBOLS 16384
 
 enum source {
 	SOURCE_SYMTAB,
@@ -149,13 +150,17 @@ static bool is_function_name(const uint8_t *name, size_t len)
 	return len > 0 && name[0] != '$' && !(len >= 2 && name[0] == '.' && name[1] == 'L');
 }
 
-static int add_source(struct fnp_symbol_table *table, enum source number, const struct fnp_symbol_source *source)
+/* All of the file's symbols and names are read, tens of megabytes of some: their pages are given back on the way. */
+static int add_source(struct fnp_symbol_table *table, const struct fnp_object *file, enum source number,
+		      const struct fnp_symbol_source *source)
 {
 	table->names[number] = source->names;
 	for (size_t i = 0; i < source->n_symbols; i++) {
 		struct fnp_cursor c = source->names;
 		Elf64_Sym elf;
 
+		if (i % RELEASE_SYMBOLS == RELEASE_SYMBOLS - 1)
+			fnp_object_release_pages(file);
 		memcpy(&elf, source->symbols + i * sizeof(elf), sizeof(elf));
 		if (!is_code(&elf) || (elf.st_size == 0 && number != SOURCE_SYMTAB) ||
 		    fnp_cursor_seek(&c, elf.st_name) < 0)
@@ -192,7 +197,7 @@ static int add_minidebug(struct fnp_symbol_table *table, const struct fnp_object
 		return r == -ENOMEM ? r : 0;
 	if (fnp_symbol_source_symtab(table->minidebug_object, &source) < 0)
 		return 0;
-	return add_source(table, SOURCE_MINIDEBUG, &source);
+	return add_source(table, table->minidebug_object, SOURCE_MINIDEBUG, &source);
 }
 
 static int paint(struct fnp_symbol_table *table);
@@ -325,17 +330,18 @@ static int paint(struct fnp_symbol_table *table)
 static int fill(struct fnp_symbol_table *table, const struct fnp_object *object, const struct fnp_object *debug)
 {
 	struct fnp_symbol_source source;
+	const struct fnp_object *file = object;
 	int r = find_regions(table, object);
 
 	if (r < 0)
 		return r;
 	if (fnp_symbol_source_symtab(object, &source) == 0 ||
-	    (debug && fnp_symbol_source_symtab(debug, &source) == 0)) {
+	    (debug && fnp_symbol_source_symtab(file = debug, &source) == 0)) {
 		/* The linker puts everything of .dynsym into .symtab, so one is enough. */
-		r = add_source(table, SOURCE_SYMTAB, &source);
+		r = add_source(table, file, SOURCE_SYMTAB, &source);
 	} else {
 		if (fnp_symbol_source_dynsym(object, &source) == 0)
-			r = add_source(table, SOURCE_DYNSYM, &source);
+			r = add_source(table, object, SOURCE_DYNSYM, &source);
 		if (r == 0)
 			r = add_minidebug(table, object);
 	}
@@ -343,6 +349,8 @@ static int fill(struct fnp_symbol_table *table, const struct fnp_object *object,
 		r = paint(table);
 	if (r == 0)
 		r = add_plt(table, object);
+	fnp_vec_shrink(&table->symbols);
+	fnp_vec_shrink(&table->ranges);
 	return r;
 }
 

@@ -3,8 +3,8 @@
  * The parts of the V8 runtime: what it is (v8_recognise.c), what it publishes and where its code lies (v8_layout.c), what its
  * builtins tell (v8_builtins.c),
  * objects of its heap (v8_heap.c), scripts and their lines (v8_script.c), what a pc of compiled code stands for
- * (v8_code.c), at which position of the source it is (v8_positions.c), functions of WebAssembly (v8_wasm.c). v8.c ties
- * them to the seam.
+ * (v8_code.c, v8_units.c), at which position of the source it is (v8_positions.c), functions of WebAssembly (v8_wasm.c,
+ * v8_module.c). v8_names.c makes lines of them, v8.c ties them to the seam.
  *
  * Everything is read from the memory of a process that runs on and moves its objects meanwhile: what was read may be
  * torn or gone. So each answer is checked against what the kernel side saw, and no answer is the answer in doubt.
@@ -119,6 +119,8 @@ struct fnp_v8_tables {
 	uint16_t n_bytecodes;	 /* 0: their sizes are not known */
 	uint8_t bytecode_sizes[3 * FNP_V8_BYTECODES_MAX]; /* n_bytecodes for operands of 1 byte, then of 2, then of 4 */
 	uint16_t wasm_size, wasm_index;			  /* of a WasmCode; 0: not known */
+	/* Of it, too, all or none: tables one behind the other, and how long the first four of these are. */
+	uint16_t wasm_tables, wasm_trapping, wasm_relocation, wasm_positions, wasm_inlinings;
 	/* Addresses as the file counts them; 0: not known. */
 	uint64_t wasm_manager; /* of the pointer to it */
 	uint64_t builtins_at;  /* of the pointer to them, where they are not known otherwise */
@@ -217,6 +219,9 @@ struct fnp_v8_script;
 int fnp_v8_scripts_get(struct fnp_v8_scripts *scripts, const struct fnp_v8_view *view, uint64_t script,
 		       uint32_t id, const struct fnp_v8_script **ret);
 
+/* A script stands as long as this number does. */
+uint64_t fnp_v8_scripts_age(const struct fnp_v8_scripts *scripts);
+
 /* Its name; "" when it has none. */
 const char *fnp_v8_script_file(const struct fnp_v8_script *script);
 
@@ -264,12 +269,6 @@ const char *fnp_v8_source_name(const struct fnp_v8_source *source, const struct 
 
 /* ---- code --------------------------------------------------------------------------------------------------- */
 
-/* One level of inlining at a pc. */
-struct fnp_v8_scope {
-	uint64_t shared;  /* tagged; 0: that of the frame */
-	int32_t position; /* in the source; -1: not known */
-};
-
 enum fnp_v8_tier {
 	FNP_V8_TIER_OTHER,
 	FNP_V8_TIER_REGEXP,
@@ -278,35 +277,87 @@ enum fnp_v8_tier {
 	FNP_V8_TIER_TURBOFAN,
 };
 
+/* A code object that lies in a process now. */
+struct fnp_v8_head {
+	uint64_t address; /* of the object that begins before the instructions */
+	uint64_t start;	  /* of its instructions */
+	uint32_t size;
+	enum fnp_v8_tier tier;
+	uint64_t deopt, positions; /* baseline code: its bytecode, and the table of lengths */
+};
+
+/* The one around a pc. -ESRCH. */
+int fnp_v8_head_find(const struct fnp_v8_view *view, uint64_t pc, struct fnp_v8_head *ret);
+
+/* The same where it is known where that begins, if it is still there. -ESRCH. */
+int fnp_v8_head_at(const struct fnp_v8_view *view, uint64_t address, uint64_t pc, struct fnp_v8_head *ret);
+
+/* A function that code was made of, and its script as long as that is remembered. */
+struct fnp_v8_member {
+	int32_t literal; /* -1: the one that was compiled */
+	bool is_known;
+	struct fnp_v8_function function;
+	const struct fnp_v8_script *script;
+	uint64_t age; /* of the scripts, when that was one of them */
+};
+
+/* One level of inlining at a pc. */
+struct fnp_v8_scope {
+	const struct fnp_v8_member *member;
+	int32_t position; /* in the source; -1: not known */
+};
+
 struct fnp_v8_code {
 	struct fnp_v8_scope scopes[FNP_RUNTIME_LINES_MAX]; /* innermost first; the last is the function that exists */
 	size_t n;					   /* 0 unless optimized */
 	enum fnp_v8_tier tier;
-	uint64_t bytecode; /* of baseline code */
+	uint64_t bytecode; /* of baseline code; 0: not known any more */
 	int32_t position;  /* of baseline code, in the source; -1: not known */
-	uint32_t offset;   /* of the pc from the first instruction */
 };
 
-/*
- * What code stands for at a pc. `next` is where the instruction begins that runs next, the pc itself or what a call
- * returns to; `hash` is of the code there when it was seen. -ESRCH: none that is understood.
- */
-int fnp_v8_code_read(const struct fnp_v8_view *view, uint64_t pc, uint64_t next, uint32_t hash,
-		     struct fnp_v8_code *ret);
+/* Where in code a frame is, as it was seen. */
+struct fnp_v8_where {
+	uint64_t pc;
+	uint64_t next; /* where the instruction begins that runs next: the pc itself, or what a call returns to */
+	uint32_t hash; /* of the code there */
+	uint64_t own;  /* ids of the function whose frame it is; 0: not known */
+};
+
+/* Code that was read once, as a whole: it tells of all its places, also when it is gone (v8_units.c). */
+struct fnp_v8_units;
+
+int fnp_v8_units_create(struct fnp_v8_units **ret);
+void fnp_v8_units_destroy(struct fnp_v8_units *units);
+
+/* What code stands for at a place; stands until the next call. -ESRCH: none that is understood. */
+int fnp_v8_units_read(struct fnp_v8_units *units, const struct fnp_v8_view *view,
+		      struct fnp_v8_scripts *scripts, const struct fnp_v8_where *where,
+		      struct fnp_v8_code *ret);
 
 /* ---- WebAssembly -------------------------------------------------------------------------------------------- */
 
-/* A function of a module. */
+/* A place in a module's code. */
 struct fnp_v8_wasm {
-	int32_t index;	      /* -1: code of no function's */
+	/* Functions, innermost first, what was inlined before what exists; the last -1: code of no function's. */
+	int32_t functions[FNP_RUNTIME_LINES_MAX];
+	size_t n;
+	uint64_t module;      /* the NativeModule */
 	uint64_t bytes, size; /* of the module; 0: not found */
+	bool exact;	      /* set by who asks: the pc is no return address */
 };
 
 /* What holds a pc, by the manager of all code. -ESRCH: it is none of WebAssembly, or not understood. */
 int fnp_v8_wasm_find(const struct fnp_v8_view *view, uint64_t manager, uint64_t pc, struct fnp_v8_wasm *ret);
 
-/* What it is called, owned. -ENOENT: it is no function of the module's own. */
-int fnp_v8_wasm_read_name(const struct fnp_v8_view *view, const struct fnp_v8_wasm *wasm, char **ret);
+/* What is remembered of modules (v8_module.c). */
+struct fnp_v8_modules;
+
+int fnp_v8_modules_create(struct fnp_v8_modules **ret);
+void fnp_v8_modules_destroy(struct fnp_v8_modules *modules);
+
+/* What a function is called, owned. -ENOENT: it is none of the module's own. */
+int fnp_v8_modules_name(struct fnp_v8_modules *modules, const struct fnp_v8_view *view,
+			const struct fnp_v8_wasm *wasm, int32_t function, char **ret);
 
 /* The name of a function in the bytes of a module, not ended by NUL. -ENOENT. */
 int fnp_v8_wasm_name(struct fnp_cursor module, uint32_t index, const uint8_t **ret, size_t *ret_size);
@@ -329,9 +380,8 @@ void fnp_v8_position_set(uint64_t raw, struct fnp_v8_position *position);
 /* Reads the next entry; `shift` is position_shift, `state` begins as zeros, `raw` too. 0, -ENODATA at the end, -EBADMSG. */
 int fnp_v8_position_next(struct fnp_cursor *c, unsigned shift, uint64_t *raw, struct fnp_v8_position *state);
 
-/* The last entry of a table at or before an offset; what stands before the first one has none. -ESRCH: no table. */
-int fnp_v8_position_find(const struct fnp_v8_view *view, uint64_t table, uint32_t offset,
-			 struct fnp_v8_position *ret);
+/* The last entry of a table at or before an offset; what stands before the first one has none. -EBADMSG: no table. */
+int fnp_v8_position_find(struct fnp_cursor table, unsigned shift, uint32_t offset, struct fnp_v8_position *ret);
 
 /* The bytes of one of V8's arrays of bytes, owned. -ESRCH. */
 int fnp_v8_byte_array(const struct fnp_v8_view *view, uint64_t array, uint8_t **ret, size_t *ret_size);

@@ -25,15 +25,17 @@ static void read_bytecode_sizes(const struct fnp_object *object, const struct fn
 }
 
 /*
- * Where the manager of WebAssembly's code is kept, by the code of its accessor: mov rax, [rip + N]. Two fields of a
+ * Where the manager of WebAssembly's code is kept, by the code of its accessor: mov rax, [rip + N]. The fields of a
  * WasmCode are known by version alone.
  */
 static void read_wasm(const struct fnp_object *object, const struct fnp_object_symbol *symbol,
 		      uint16_t node_major, struct fnp_v8_tables *ret)
 {
 	static const struct {
-		uint16_t from, to, size, index;
-	} versions[] = {{18, 19, 32, 48}, {20, 23, 24, 44}, {24, 26, 32, 56}};
+		uint16_t from, to, size, index, tables, trapping, relocation, positions, inlinings;
+	} versions[] = {{18, 19, 32, 48, 0, 0, 0, 0, 0},
+			{20, 23, 24, 44, 0, 0, 0, 0, 0},
+			{24, 26, 32, 56, 24, 52, 36, 40, 44}};
 	const uint8_t *code;
 	int32_t distance;
 	size_t at = 0;
@@ -51,6 +53,11 @@ static void read_wasm(const struct fnp_object *object, const struct fnp_object_s
 		ret->wasm_manager = symbol->address + at + 7 + (uint64_t)distance;
 		ret->wasm_size = versions[i].size;
 		ret->wasm_index = versions[i].index;
+		ret->wasm_tables = versions[i].tables;
+		ret->wasm_trapping = versions[i].trapping;
+		ret->wasm_relocation = versions[i].relocation;
+		ret->wasm_positions = versions[i].positions;
+		ret->wasm_inlinings = versions[i].inlinings;
 	}
 }
 

@@ -172,6 +172,16 @@ static void set_await(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
 	ret->type_capability = (uint16_t)v[FNP_V8_TYPE_CAPABILITY];
 }
 
+/* Offsets, types and numbers of fields are: with these no sum of some of them is too big. */
+static bool are_small(const struct fnp_v8_tables *t)
+{
+	for (size_t i = 0; i < FNP_V8_CONSTANTS_MAX; i++) {
+		if (t->values[i] != FNP_V8_ABSENT && (t->values[i] > UINT16_MAX || t->values[i] < -UINT16_MAX))
+			return false;
+	}
+	return true;
+}
+
 int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
 {
 	const int32_t *v = t->values;
@@ -182,20 +192,24 @@ int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret)
 				  .type_shared = (uint16_t)v[FNP_V8_TYPE_SHARED],
 				  .type_script = (uint16_t)v[FNP_V8_TYPE_SCRIPT],
 				  .type_bytecode = (uint16_t)v[FNP_V8_TYPE_BYTECODE]};
+	bool good;
+
+	if (!are_small(t))
+		return -EOPNOTSUPP;
 	/* The function's number stands behind its flags, the script's id behind the ends of its lines. */
-	bool good = set_field(v[FNP_V8_MAP_TYPE], 2, 64, &l.map_type) &&
-		    set_field(v[FNP_V8_FUNCTION_SHARED], 8, FNP_V8_FUNCTION_MAX, &l.function_shared) &&
-		    set_field(v[FNP_V8_SHARED_DATA], 8, FNP_V8_SHARED_MAX, &l.shared_data) &&
-		    set_field(v[FNP_V8_SHARED_NAME], 8, FNP_V8_SHARED_MAX, &l.shared_name) &&
-		    set_field(v[FNP_V8_SHARED_SCRIPT], 8, FNP_V8_SHARED_MAX, &l.shared_script) &&
-		    set_field(v[FNP_V8_SHARED_FLAGS] + 4, 4, FNP_V8_SHARED_MAX, &l.shared_literal) &&
-		    set_field(v[FNP_V8_SHARED_LENGTH], 8, FNP_V8_SHARED_MAX, &l.shared_shape) &&
-		    set_field(v[FNP_V8_SCRIPT_LINE_ENDS] + 8, 8, FNP_V8_SCRIPT_MAX, &l.script_id) &&
-		    set_field(v[FNP_V8_BYTECODE_DATA], 1, 256, &l.bytecode_data) &&
-		    set_slot(v[FNP_V8_SLOT_CONTEXT], &l.slot_context) &&
-		    set_slot(v[FNP_V8_SLOT_FUNCTION], &l.slot_function) &&
-		    set_slot(v[FNP_V8_SLOT_BYTECODE], &l.slot_bytecode) &&
-		    set_slot(v[FNP_V8_SLOT_OFFSET], &l.slot_offset);
+	good = set_field(v[FNP_V8_MAP_TYPE], 2, 64, &l.map_type) &&
+	       set_field(v[FNP_V8_FUNCTION_SHARED], 8, FNP_V8_FUNCTION_MAX, &l.function_shared) &&
+	       set_field(v[FNP_V8_SHARED_DATA], 8, FNP_V8_SHARED_MAX, &l.shared_data) &&
+	       set_field(v[FNP_V8_SHARED_NAME], 8, FNP_V8_SHARED_MAX, &l.shared_name) &&
+	       set_field(v[FNP_V8_SHARED_SCRIPT], 8, FNP_V8_SHARED_MAX, &l.shared_script) &&
+	       set_field(v[FNP_V8_SHARED_FLAGS] + 4, 4, FNP_V8_SHARED_MAX, &l.shared_literal) &&
+	       set_field(v[FNP_V8_SHARED_LENGTH], 8, FNP_V8_SHARED_MAX, &l.shared_shape) &&
+	       set_field(v[FNP_V8_SCRIPT_LINE_ENDS] + 8, 8, FNP_V8_SCRIPT_MAX, &l.script_id) &&
+	       set_field(v[FNP_V8_BYTECODE_DATA], 1, 256, &l.bytecode_data) &&
+	       set_slot(v[FNP_V8_SLOT_CONTEXT], &l.slot_context) &&
+	       set_slot(v[FNP_V8_SLOT_FUNCTION], &l.slot_function) &&
+	       set_slot(v[FNP_V8_SLOT_BYTECODE], &l.slot_bytecode) &&
+	       set_slot(v[FNP_V8_SLOT_OFFSET], &l.slot_offset);
 
 	if (!good)
 		return -EOPNOTSUPP;

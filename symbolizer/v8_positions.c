@@ -80,35 +80,31 @@ int fnp_v8_byte_array(const struct fnp_v8_view *view, uint64_t array, uint8_t **
 	return read_array(view, array, view->tables.values[FNP_V8_ARRAY_DATA], TABLE_MAX, ret, ret_size);
 }
 
-int fnp_v8_position_find(const struct fnp_v8_view *view, uint64_t table, uint32_t offset,
-			 struct fnp_v8_position *ret)
+int fnp_v8_position_find(struct fnp_cursor table, unsigned shift, uint32_t offset, struct fnp_v8_position *ret)
 {
-	fnp_autofree uint8_t *bytes = NULL;
 	struct fnp_v8_position next = {0}, found = {.source = -1, .inlined = -1};
 	uint64_t raw = 0;
-	size_t size;
-	int r = fnp_v8_byte_array(view, table, &bytes, &size);
+	int r;
 
-	if (r < 0)
-		return r;
-	struct fnp_cursor c = fnp_cursor_of(bytes, size);
-	while ((r = fnp_v8_position_next(&c, view->tables.position_shift, &raw, &next)) == 0 &&
-	       next.code <= offset)
+	while ((r = fnp_v8_position_next(&table, shift, &raw, &next)) == 0 && next.code <= offset)
 		found = next;
 	if (r < 0 && r != -ENODATA)
-		return -ESRCH;
+		return -EBADMSG;
 	*ret = found;
 	return 0;
 }
 
 int32_t fnp_v8_bytecode_position(const struct fnp_v8_view *view, uint64_t bytecode, uint32_t offset)
 {
+	fnp_autofree uint8_t *bytes = NULL;
 	struct fnp_v8_position position;
 	uint64_t table;
+	size_t size;
 
 	if (fnp_v8_type(view, bytecode) != view->layout.type_bytecode ||
 	    fnp_v8_field(view, bytecode, view->tables.bytecode_positions, &table) < 0 ||
-	    fnp_v8_position_find(view, table, offset, &position) < 0)
+	    fnp_v8_byte_array(view, table, &bytes, &size) < 0 ||
+	    fnp_v8_position_find(fnp_cursor_of(bytes, size), view->tables.position_shift, offset, &position) < 0)
 		return -1;
 	return position.source;
 }

@@ -39,7 +39,7 @@ static int find_version_text(const struct fnp_object *object, char *ret, size_t 
 
 	for (size_t piece = 0; fnp_runtime_constants(object, piece, &c) == 0; piece++) {
 		const uint8_t *hit;
-		while ((hit = memmem(c.pos, fnp_cursor_left(&c), "\0v", 2))) {
+		while ((hit = fnp_runtime_search(object, c, "\0v", 2))) {
 			unsigned major, minor, patch;
 			char text[16] = "", again[16];
 
@@ -68,7 +68,7 @@ static int find_archive(const struct fnp_object *object, char *ret, size_t size,
 
 	for (size_t piece = 0; fnp_runtime_constants(object, piece, &c) == 0; piece++) {
 		const uint8_t *hit;
-		while ((hit = memmem(c.pos, fnp_cursor_left(&c), before, sizeof(before) - 1))) {
+		while ((hit = fnp_runtime_search(object, c, before, sizeof(before) - 1))) {
 			size_t back = FNP_MIN((size_t)(hit - c.start), 64u);
 			c.pos = hit + sizeof(before) - 1;
 			if (fnp_cursor_left(&c) == 0 || c.pos[0] < '1' || c.pos[0] > '9')

@@ -29,6 +29,7 @@ struct fnp_v8_scripts {
 	size_t n;
 	bool source_maps;
 	size_t map_bytes; /* of all source maps */
+	uint64_t age;	  /* how often all were forgotten */
 };
 
 int fnp_v8_scripts_create(bool source_maps, struct fnp_v8_scripts **ret)
@@ -62,7 +63,12 @@ static void forget_all(struct fnp_v8_scripts *scripts)
 		}
 	}
 	fnp_map_deinit(&scripts->all);
-	*scripts = (struct fnp_v8_scripts){.source_maps = scripts->source_maps};
+	*scripts = (struct fnp_v8_scripts){.source_maps = scripts->source_maps, .age = scripts->age + 1};
+}
+
+uint64_t fnp_v8_scripts_age(const struct fnp_v8_scripts *scripts)
+{
+	return scripts->age;
 }
 
 void fnp_v8_scripts_destroy(struct fnp_v8_scripts *scripts)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Functions of WebAssembly. Their code is no object of the heap: V8's one WasmCodeManager has a std::map from regions of
+ * Code of WebAssembly: which functions a pc stands for. Their code is no object of the heap: V8's one WasmCodeManager has a std::map from regions of
  * memory to modules (NativeModule), each of those a std::map from where code begins to its WasmCode. Where these maps lie in
  * their owners changes with every version, so they are looked for by their shape: a map's root points back to the
- * map, and WasmCode says itself whose it is and where its code begins. Of a WasmCode only size and index are at places that
- * are known by version. Names stand in the section "name" of the module's own bytes, which begin with "\0asm"; what has
- * none is called by its number, as V8 does.
+ * map, and WasmCode says itself whose it is and where its code begins. Of a WasmCode only sizes and index are at places that
+ * are known by version.
+ *
+ * Functions may be inlined. Then a table of positions, as JavaScript's code has it, says in which inlining a call is, and
+ * one of inlinings which function that is, where it was called, and whether for good (then its caller is there no more).
+ * What lies between calls stands in no table: of a leaf there the function that exists is all that is known.
  *
  * Nothing is remembered here: V8 throws code away and puts other code there.
  */
@@ -17,10 +20,10 @@
 #define MODULE_WORDS 192 /* of a module, likewise */
 #define TREE_DEPTH 64
 #define PENDING_MAX (1 << 16) /* code that was compiled and is not in its map yet */
-#define NAMES_BYTES_MAX (64U << 20)
+#define MODULE_BYTES_MAX (1U << 30)
 #define CODE_BYTES_MAX (1U << 30)
-#define FUNCTIONS_MAX 1000000 /* of a module: the standard's own limit for implementations */
-#define NAME_MAX_BYTES 256
+#define TABLES_BYTES_MAX (4U << 20) /* of one code */
+#define INLINING_BYTES 13	    /* function, is it for good, position */
 
 /* A node of libstdc++'s std::map whose keys are addresses. */
 enum { NODE_PARENT = 1, NODE_LEFT = 2, NODE_RIGHT = 3, NODE_KEY = 4, NODE_VALUE = 5, NODE_WORDS = 7 };
@@ -59,11 +62,87 @@ static int find_node(const struct fnp_v8_view *view, uint64_t root, uint64_t pc,
 	return r;
 }
 
-/* What is taken of a WasmCode, when it says that it is of this module and holds the pc. */
-static int read_code(const struct fnp_v8_view *view, uint64_t code, uint64_t module, uint64_t pc, int32_t *ret)
+/* A place in a WasmCode. */
+struct place {
+	uint32_t offset; /* of the pc */
+	bool exact;	 /* it is no return address */
+	int32_t own;	 /* the function that the code is of */
+};
+
+/* What was inlined at a place, by the code's tables. -ESRCH: that is not known. */
+static int read_inlined(struct fnp_cursor positions, struct fnp_cursor inlinings, unsigned shift,
+			const struct place *place, struct fnp_v8_wasm *ret)
+{
+	struct fnp_v8_position at;
+	bool for_good = false;
+	size_t n = 0;
+
+	if (fnp_v8_position_find(positions, shift, place->offset, &at) < 0 ||
+	    (place->exact && at.code != place->offset))
+		return -ESRCH;
+	while (at.inlined >= 0) {
+		struct fnp_cursor c = inlinings;
+		int32_t function = -1;
+		uint64_t position = 0;
+		uint8_t is_tail = 0;
+
+		if (n >= FNP_RUNTIME_LINES_MAX - 1 ||
+		    fnp_cursor_skip(&c, (size_t)at.inlined * INLINING_BYTES) < 0 ||
+		    fnp_cursor_copy(&c, &function, sizeof(function)) < 0 || fnp_cursor_u8(&c, &is_tail) < 0 ||
+		    fnp_cursor_copy(&c, &position, sizeof(position)) < 0 || function < 0)
+			return -ESRCH;
+		if (!for_good)
+			ret->functions[n++] = function;
+		for_good = is_tail;
+		fnp_v8_position_set(position, &at);
+	}
+	if (!for_good)
+		ret->functions[n++] = place->own;
+	ret->n = n;
+	return 0;
+}
+
+#define WASM_CODE_WORDS 10
+
+/* The same by the WasmCode itself. -ESRCH: nothing was inlined in it, or that is not understood. */
+static int read_tables(const struct fnp_v8_view *view, const uint64_t words[WASM_CODE_WORDS],
+		       const struct place *place, struct fnp_v8_wasm *ret)
 {
 	const struct fnp_v8_tables *t = &view->tables;
-	uint64_t words[10];
+	const uint16_t fields[] = {t->wasm_trapping, t->wasm_relocation, t->wasm_positions, t->wasm_inlinings};
+	struct fnp_cursor c, skipped, positions, inlinings;
+	fnp_autofree uint8_t *bytes = NULL;
+	uint32_t sizes[FNP_ARRAY_SIZE(fields)];
+	uint64_t tables, all = 0;
+
+	if (!t->wasm_tables)
+		return -ESRCH;
+	memcpy(&tables, (const uint8_t *)words + t->wasm_tables, sizeof(tables));
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(fields); i++) {
+		memcpy(&sizes[i], (const uint8_t *)words + fields[i], sizeof(sizes[i]));
+		all += sizes[i];
+	}
+	if (sizes[3] == 0 || sizes[3] % INLINING_BYTES || all > TABLES_BYTES_MAX || tables < 4096 ||
+	    tables >> 47)
+		return -ESRCH;
+	bytes = malloc(all);
+	if (!bytes)
+		return -ENOMEM;
+	if (fnp_runtime_read(view->pid, tables, bytes, all) < 0)
+		return -ESRCH;
+	c = fnp_cursor_of(bytes, all);
+	if (fnp_cursor_sub(&c, sizes[0], &skipped) < 0 || fnp_cursor_sub(&c, sizes[1], &skipped) < 0 ||
+	    fnp_cursor_sub(&c, sizes[2], &positions) < 0 || fnp_cursor_sub(&c, sizes[3], &inlinings) < 0)
+		return -ESRCH;
+	return read_inlined(positions, inlinings, t->position_shift, place, ret);
+}
+
+/* What is taken of a WasmCode, when it says that it is of this module and holds the pc. */
+static int read_code(const struct fnp_v8_view *view, uint64_t code, uint64_t module, uint64_t pc,
+		     struct fnp_v8_wasm *ret)
+{
+	const struct fnp_v8_tables *t = &view->tables;
+	uint64_t words[WASM_CODE_WORDS];
 	int32_t size, index;
 	int r = read_words(view, code, FNP_ARRAY_SIZE(words), words);
 
@@ -73,13 +152,17 @@ static int read_code(const struct fnp_v8_view *view, uint64_t code, uint64_t mod
 	memcpy(&index, (const uint8_t *)words + t->wasm_index, sizeof(index));
 	if (size <= 0 || (uint32_t)size > CODE_BYTES_MAX || pc < words[1] || pc - words[1] >= (uint32_t)size)
 		return -ESRCH;
-	*ret = index;
+	struct place place = {.offset = (uint32_t)(pc - words[1]), .exact = ret->exact, .own = index};
+	if (index < 0 || read_tables(view, words, &place, ret) < 0) {
+		ret->functions[0] = index;
+		ret->n = 1;
+	}
 	return 0;
 }
 
 /* Code that was compiled a moment ago stands in a vector until somebody asks. */
 static int find_pending(const struct fnp_v8_view *view, const uint64_t *words, uint64_t module, uint64_t pc,
-			int32_t *ret)
+			struct fnp_v8_wasm *ret)
 {
 	uint64_t n = (words[1] - words[0]) / 8, code;
 
@@ -103,7 +186,7 @@ static bool is_bytes(const struct fnp_v8_view *view, uint64_t word, struct fnp_v
 {
 	uint64_t owned[2], magic;
 
-	if (read_words(view, word, 2, owned) < 0 || owned[1] < 8 || owned[1] > NAMES_BYTES_MAX ||
+	if (read_words(view, word, 2, owned) < 0 || owned[1] < 8 || owned[1] > MODULE_BYTES_MAX ||
 	    owned[0] >> 47 || owned[0] < 4096 ||
 	    fnp_runtime_read(view->pid, owned[0], &magic, sizeof(magic)) < 0 || magic != 0x000000016d736100)
 		return false;
@@ -115,7 +198,7 @@ static bool is_bytes(const struct fnp_v8_view *view, uint64_t word, struct fnp_v
 static int find_in_module(const struct fnp_v8_view *view, uint64_t module, uint64_t pc, struct fnp_v8_wasm *ret)
 {
 	uint64_t words[MODULE_WORDS], node[NODE_WORDS];
-	struct fnp_v8_wasm found = {0};
+	struct fnp_v8_wasm found = {.module = module, .exact = ret->exact};
 	bool has_code = false;
 	int r = read_words(view, module, MODULE_WORDS, words);
 
@@ -124,9 +207,9 @@ static int find_in_module(const struct fnp_v8_view *view, uint64_t module, uint6
 			is_bytes(view, words[i], &found);
 		if (!has_code && is_map(view, module + 8 * i, &words[i]))
 			has_code = find_node(view, words[i + NODE_PARENT], pc, node) == 0 &&
-				   read_code(view, node[NODE_VALUE], module, pc, &found.index) == 0;
+				   read_code(view, node[NODE_VALUE], module, pc, &found) == 0;
 		if (!has_code)
-			has_code = find_pending(view, &words[i], module, pc, &found.index) == 0;
+			has_code = find_pending(view, &words[i], module, pc, &found) == 0;
 	}
 	if (r < 0 || !has_code)
 		return -ESRCH;
@@ -147,120 +230,4 @@ int fnp_v8_wasm_find(const struct fnp_v8_view *view, uint64_t manager, uint64_t 
 			return 0;
 	}
 	return -ESRCH;
-}
-
-/* ---- names -------------------------------------------------------------------------------------------------- */
-
-/* The content of the next section. -ENODATA at the end. */
-static int next_section(struct fnp_cursor *c, uint8_t *ret_id, struct fnp_cursor *ret)
-{
-	uint64_t size = 0;
-	int r;
-
-	if (fnp_cursor_left(c) == 0)
-		return -ENODATA;
-	r = fnp_cursor_u8(c, ret_id);
-	r = r ?: fnp_cursor_uleb128(c, &size);
-	return r ?: fnp_cursor_sub(c, size, ret);
-}
-
-static int next_text(struct fnp_cursor *c, const uint8_t **ret, uint64_t *ret_size)
-{
-	int r = fnp_cursor_uleb128(c, ret_size);
-
-	return r ?: fnp_cursor_bytes(c, *ret_size, ret);
-}
-
-/* The name of a function in a map of names. */
-static int find_name(struct fnp_cursor names, uint32_t index, const uint8_t **ret, uint64_t *ret_size)
-{
-	uint64_t n = 0, one = 0, size = 0;
-	const uint8_t *text = NULL;
-	int r = fnp_cursor_uleb128(&names, &n);
-
-	for (uint64_t i = 0; r == 0 && i < n; i++) {
-		r = fnp_cursor_uleb128(&names, &one);
-		r = r ?: next_text(&names, &text, &size);
-		if (r == 0 && one == index) {
-			*ret = text;
-			*ret_size = size;
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
-
-int fnp_v8_wasm_name(struct fnp_cursor module, uint32_t index, const uint8_t **ret, size_t *ret_size)
-{
-	struct fnp_cursor section, names;
-	const uint8_t *title = NULL;
-	uint64_t size = 0;
-	uint8_t id;
-
-	if (fnp_cursor_skip(&module, 8) < 0)
-		return -ENOENT;
-	while (next_section(&module, &id, &section) == 0) {
-		if (id != 0 || next_text(&section, &title, &size) < 0 || size != 4 ||
-		    memcmp(title, "name", 4) != 0)
-			continue;
-		while (next_section(&section, &id, &names) == 0) {
-			if (id == 1 && find_name(names, index, ret, &size) == 0) {
-				*ret_size = size;
-				return 0;
-			}
-		}
-	}
-	return -ENOENT;
-}
-
-bool fnp_v8_wasm_is_import(struct fnp_cursor module, uint32_t index)
-{
-	struct fnp_cursor section;
-	uint64_t n = 0, size = 0, functions = 0;
-	const uint8_t *text = NULL;
-	uint8_t id, kind;
-
-	if (fnp_cursor_skip(&module, 8) < 0)
-		return false;
-	while (next_section(&module, &id, &section) == 0) {
-		if (id != 2)
-			continue;
-		if (fnp_cursor_uleb128(&section, &n) < 0)
-			return false;
-		/* Functions only: what else is imported ends the count, and with it what is known. */
-		for (uint64_t i = 0; i < n && functions <= index; i++) {
-			if (next_text(&section, &text, &size) < 0 || next_text(&section, &text, &size) < 0 ||
-			    fnp_cursor_u8(&section, &kind) < 0 || kind != 0 ||
-			    fnp_cursor_uleb128(&section, &size) < 0)
-				break;
-			functions++;
-		}
-		return index < functions;
-	}
-	return false;
-}
-
-int fnp_v8_wasm_read_name(const struct fnp_v8_view *view, const struct fnp_v8_wasm *wasm, char **ret)
-{
-	fnp_autofree uint8_t *bytes = NULL;
-	const uint8_t *text = NULL;
-	size_t size = 0;
-
-	if (wasm->index < 0 || wasm->index > FUNCTIONS_MAX)
-		return -ENOENT;
-	bytes = wasm->bytes ? malloc(wasm->size) : NULL;
-	if (bytes && fnp_runtime_read(view->pid, wasm->bytes, bytes, wasm->size) == 0) {
-		struct fnp_cursor c = fnp_cursor_of(bytes, wasm->size);
-		if (fnp_v8_wasm_is_import(c, (uint32_t)wasm->index))
-			return -ENOENT;
-		fnp_v8_wasm_name(c, (uint32_t)wasm->index, &text, &size);
-	}
-	if (!text || size == 0)
-		return asprintf(ret, "wasm-function[%d]", wasm->index) < 0 ? -ENOMEM : 0;
-	char *name = strndup((const char *)text, FNP_MIN(size, (size_t)NAME_MAX_BYTES));
-	if (!name)
-		return -ENOMEM;
-	fnp_text_make_printable(name, strlen(name));
-	*ret = name;
-	return 0;
 }

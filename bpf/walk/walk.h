@@ -392,7 +392,7 @@ FNP_INLINE void fnp_walk_begin(struct fnp_walk *walk, fnp_u32 pid, bool in_kerne
 		fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
 }
 
-#include "bpf/walk/hotspot_news.h"
+#include "bpf/walk/news.h"
 #include "bpf/walk/python_names.h"
 #include "bpf/walk/python_resume.h"
 #include "bpf/walk/resume.h"

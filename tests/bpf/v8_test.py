@@ -54,6 +54,7 @@ CHAINS = {
     "regexp": r"main(;\(regexp\))?",
     "garbage": r"main",
     "workers": r"main(;a(;b(;c(;leaf)?)?)?)?",
+    "storm": r"main(;a(;b(;c(;leaf)?)?)?)?",
     "wasm": r"main(;größe::outer(;wasmInner(;wasm-function\[1\])?)?|;callsBack(;back(;leaf)?)?|;back(;leaf)?)?",
     "napi": r"main(;fromNative(;leaf)?)?",
     "lines": r"main(;lineMiddle(;lineLeaf)?)?",
@@ -65,6 +66,7 @@ LEAF = {"chain": .9, "recursion": .8, "closures": .8, "classes": .8, "generators
         "callbacks": .1, "indirect": .5, "unicode": .8, "evals": .8, "workers": .9, "regexp": .9, "napi": .8, "wasm": .5,
         "lines": .8}
 LEAF_NAME = {"regexp": "(regexp)", "lines": "lineLeaf", "wasm": "wasm-function[1]"}
+INLINED_LEAF = {"größe::outer", "wasmInner"} # V8 does not keep what was inlined there
 # Ignition makes no frame of its own for a regular expression in its interpreter, and leaves are shorter there.
 QUICK = ["chain", "lines", "napi", "wasm", "recursion", "classes", "awaits", "callbacks", "unicode"]
 
@@ -74,7 +76,7 @@ WAYS = {
     "sparkplug": ["--always-sparkplug", "--no-opt", "--no-maglev"],
     "maglev": ["--maglev", "--no-turbofan"],
     "turbofan": ["--no-maglev", "--no-sparkplug"],
-    "no inlining": ["--no-turbo-inlining", "--no-maglev-inlining"],
+    "no inlining": ["--no-turbo-inlining", "--no-maglev-inlining", "--no-wasm-inlining"],
     "mixed": [],
 }
 
@@ -102,7 +104,7 @@ def own_frames(names, program):
     return None
 
 
-def judge(folded, program):
+def judge(folded, program, inlines):
     """Nanoseconds: all, whole, wrong by stack, in the leaf (of `awaits`: with all that await), unnamed, cut by stack."""
     allowed = re.compile("(?:" + CHAINS[program] + MORE + ")$")
     leaf_name = LEAF_NAME.get(program, "leaf")
@@ -140,7 +142,8 @@ def judge(folded, program):
                 if not allowed.match(";".join(own)):
                     wrong[stack] = wrong.get(stack, 0) + weight
                 # Once a promise is settled nobody awaits it any more, but then the leaf has ended.
-                in_leaf = own[-1] == leaf_name and (program != "awaits" or own[0] == "main" or "lonely" in own)
+                is_leaf = own[-1] == leaf_name or (inlines and program == "wasm" and own[-1] in INLINED_LEAF)
+                in_leaf = is_leaf and (program != "awaits" or own[0] == "main" or "lonely" in own)
                 leaf += weight if in_leaf else 0
     return total, whole, wrong, leaf, unnamed, cut
 
@@ -286,7 +289,7 @@ def run(node, programs, way, ms, beside):
 def check(node, program, way, ms, beside, out, row):
     """Holds one row against the truth; what is wrong with it, as a list of texts."""
     label = f"{version_of(node)} {way} {program}"
-    total, whole, wrong, leaf, unnamed, cut = judge(os.path.join(out, row["folded"]), program)
+    total, whole, wrong, leaf, unnamed, cut = judge(os.path.join(out, row["folded"]), program, way != "no inlining")
     lines = judge_lines(os.path.join(out, row["pprof"])) if program == "lines" else None
     total = max(total, 1)
     print(f"{label}: {total / 1e6:.0f} ms, whole {whole / total:.2%}, wrong {sum(wrong.values()) / total:.2%}, "

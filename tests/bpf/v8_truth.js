@@ -196,18 +196,33 @@ const programs = {
 			sink += lineMiddle(4000); // main calls lineMiddle
 	},
 	workers: function main() { while (more()) a(2000); },
+	storm: function main() { const until = Date.now() + workerData.ms; while (Date.now() < until) a(2000); },
 };
+
+// Isolates that come and go, some of them in the middle of their work.
+function storm(living) {
+	if (!more())
+		return;
+	const worker = new Worker(__filename, { workerData: { program: 'storm', ms: 15 } });
+	worker.on('exit', () => storm(living));
+	if (living % 2)
+		worker.on('online', () => setTimeout(() => worker.terminate(), 7));
+}
 
 function startProgram(name) {
 	begin();
 	if (name === 'workers')
 		for (let i = 0; i < 2; i++)
-			new Worker(__filename, { workerData: { ms } });
-	programs[name]();
+			new Worker(__filename, { workerData: { program: 'workers', ms } });
+	if (name === 'storm')
+		for (let i = 0; i < 4; i++)
+			storm(i);
+	else
+		programs[name]();
 }
 
 // The work begins when the test says so: when the recording is live.
 if (isMainThread)
 	process.stdin.once('data', () => { process.stdin.destroy(); startProgram(process.argv[2]); });
 else
-	programs.workers();
+	programs[workerData.program]();

@@ -168,12 +168,21 @@ static void fill_heap(struct fnp_cursor c)
 	}
 }
 
+static uint32_t hash_around(uint64_t next)
+{
+	uint64_t around[2];
+
+	memcpy(around, (const uint8_t *)(uintptr_t)next - 8, sizeof(around));
+	return fnp_v8_code_hash(around[0], around[1]);
+}
+
 static void read_all(struct fnp_cursor c)
 {
 	uint64_t stream_map = (uint64_t)(uintptr_t)&heap[8] + 1;
 	struct fnp_v8_view view = {.pid = getpid(), .layout = layout_of_24(), .stream_map = &stream_map};
 	static struct fnp_v8_code code;
-	struct fnp_v8_scripts *scripts;
+	struct fnp_v8_scripts *scripts = NULL;
+	struct fnp_v8_units *units = NULL;
 	uint8_t byte = 0;
 
 	for (size_t i = 0; i < FNP_V8_CONSTANTS_MAX; i++) {
@@ -191,8 +200,8 @@ static void read_all(struct fnp_cursor c)
 	view.tables.bytecode_positions = 24;
 	view.tables.type_stream = byte;
 	fill_heap(c);
-	if (fnp_v8_scripts_create(false, &scripts) < 0)
-		return;
+	if (fnp_v8_scripts_create(false, &scripts) < 0 || fnp_v8_units_create(&units) < 0)
+		abort();
 	for (size_t i = 0; i < 64; i++) {
 		FNP_CLEANUP(fnp_v8_function_deinit) struct fnp_v8_function function = {0};
 		uint64_t object = (uint64_t)(uintptr_t)&heap[i * 8] + 1;
@@ -209,10 +218,16 @@ static void read_all(struct fnp_cursor c)
 		}
 		fnp_v8_bytecode_position(&view, object, (uint32_t)i);
 		if (i % 16 == 0)
-			fnp_v8_code_read(&view, object + 200, object + 201, 0, &code);
+			fnp_v8_units_read(units, &view, scripts,
+					  &(struct fnp_v8_where){.pc = object + 200,
+								 .next = object + 201,
+								 .hash = hash_around(object + 201),
+								 .own = function.ids},
+					  &code);
 		if (code.n > FNP_RUNTIME_LINES_MAX)
 			abort();
 	}
+	fnp_v8_units_destroy(units);
 	fnp_v8_scripts_destroy(scripts);
 }
 
