@@ -9,6 +9,8 @@
  *   many builtins (loads, stores, arithmetic, bytecode handlers, calls) make no frame: rbp is that of the function that
  *   called them, and the return address into it is on top of the stack, or a few words above
  *
+ *   WebAssembly's baseline code begins with mov r12, N; call BUILTIN, which makes the frame for it: pop rdi; push rbp; ...
+ *
  * A bytecode handler keeps the offset of its bytecode in a register; the frame has it only while the handler calls.
  *
  * Slots that lie below rsp are not filled yet, and hold what earlier calls left there: they are never read.
@@ -94,6 +96,32 @@ FNP_SUBPROGRAM int fnp_v8_is_before_frame(struct fnp_walk *walk)
 }
 
 /*
+ * Where baseline code of WebAssembly begins, or the builtin that makes its frame: its caller's frame is that of rbp.
+ * 0: taken; 1: neither; negative: ended. Of the builtin the function that called it has no frame yet, and is not shown.
+ */
+FNP_SUBPROGRAM int fnp_v8_leaf_of_liftoff(struct fnp_walk *walk, fnp_u32 builtin)
+{
+	fnp_u64 at, before, pc, top;
+
+	if (!walk)
+		return -1;
+	at = fnp_v8_bytes(walk, 0);
+	before = fnp_v8_bytes(walk, -8);
+	top = walk->sp;
+	if (builtin) {
+		if ((at & 0xffffffffff) != 0xe58948555f)
+			return 1;
+		top += 8;
+	} else if (((at & 0xffff) != 0xbc41 || (at >> 48 & 0xff) != 0xe8) &&
+		   ((at & 0xff) != 0xe8 || (before >> 16 & 0xffff) != 0xbc41)) {
+		return 1;
+	}
+	if (fnp_walk_load(walk, top, &pc) || !fnp_v8_is_return(walk, pc))
+		return 1;
+	return fnp_v8_leaf_over(walk, builtin, pc, top + 8, walk->fp);
+}
+
+/*
  * Frames in the making or left, by the code around the pc. 0: taken; 1: the frame of rbp is whole, and is that of the
  * code at the pc or of what called it; negative: ended.
  */
@@ -102,6 +130,7 @@ FNP_SUBPROGRAM int fnp_v8_leaf_edges(struct fnp_walk *walk, fnp_u32 layout, fnp_
 	const struct fnp_v8_layout *l = fnp_array_at(fnp_v8_layouts, layout);
 	fnp_u64 pc, fp, before;
 	fnp_u32 reg;
+	int r;
 
 	if (!walk || !l)
 		return -1;
@@ -118,6 +147,9 @@ FNP_SUBPROGRAM int fnp_v8_leaf_edges(struct fnp_walk *walk, fnp_u32 layout, fnp_
 			return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
 		return fnp_v8_leaf_over(walk, builtin, pc, walk->sp + 16, fp);
 	}
+	r = fnp_v8_leaf_of_liftoff(walk, builtin);
+	if (r <= 0)
+		return r;
 	reg = fnp_v8_is_in_register(walk);
 	if (reg) {
 		if (fnp_walk_reg(walk, reg, &pc))
