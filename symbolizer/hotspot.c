@@ -15,17 +15,17 @@
 #define FRAMES_MAX 32768
 #define CACHE_BYTES_MAX (8 << 20)
 #define RANGES_MAX FNP_HOTSPOT_HEAPS_MAX
-#define STUB_NAME_MAX 64
 #define LOOKS_MAX 20			       /* at a JVM that starts */
 #define WORD_ADDRESS ((UINT64_C(1) << 57) - 1) /* of a frame's head word */
 
 struct fnp_runtime {
 	struct fnp_hotspot_view view;
-	bool has_tables, is_ready, is_refused;
+	bool has_tables, has_symbols, was_starting, is_ready, is_refused;
 	unsigned n_same; /* looks in a row that found nothing new */
 	struct fnp_runtime_range ranges[RANGES_MAX];
 	size_t n_ranges;
 	struct fnp_hotspot_cache cache;
+	struct fnp_hotspot_stubs stubs;
 	struct fnp_map frames;		/* key_of() to struct known */
 	uint64_t n_named;		/* ever */
 	struct fnp_hotspot_chain chain; /* too big for the stack */
@@ -107,6 +107,7 @@ static void detach(struct fnp_runtime *runtime)
 	if (!runtime)
 		return;
 	forget_all(runtime);
+	fnp_hotspot_stubs_clear(&runtime->stubs);
 	free(runtime);
 }
 
@@ -144,9 +145,15 @@ static int refresh(struct fnp_runtime *runtime)
 		r = r ?: fnp_hotspot_layout_read(&view->tables, &view->layout);
 		runtime->has_tables = r == 0;
 	}
+	/* A JVM that starts is not kept waiting for what it needs later. */
+	if (r == 0 && !runtime->has_symbols && (!runtime->was_starting || runtime->n_same > 0)) {
+		fnp_hotspot_symbols_read(&view->place, &view->tables);
+		runtime->has_symbols = true;
+	}
 	r = r ?: fnp_hotspot_layout_places(&view->place, &view->tables, &view->layout);
 	if (r == -EOPNOTSUPP)
 		return refuse(runtime);
+	runtime->was_starting |= r == -EAGAIN;
 	if (r < 0)
 		return r;
 	view->is_detailed = is_on(view, FNP_HOTSPOT_DETAILED);
@@ -254,22 +261,36 @@ static int name_compiled(struct fnp_runtime *runtime, const uint64_t *words, str
 	return 0;
 }
 
-/* "StubRoutines (1)", "RuntimeStub - _new_array_Java" */
+/* "RuntimeStub - _new_array_Java", "StubRoutines (1)" */
+static int read_blob_name(const struct fnp_hotspot_view *view, const uint64_t *words,
+			  char ret[FNP_HOTSPOT_STUB_NAME_MAX])
+{
+	uint64_t blob = words[0] & WORD_ADDRESS & ~UINT64_C(7), name;
+
+	if (fnp_runtime_read(view->place.pid, blob + view->layout.blob_name, &name, sizeof(name)) < 0 ||
+	    (uint32_t)name != (uint32_t)(words[1] >> 32) ||
+	    fnp_runtime_read(view->place.pid, name, ret, FNP_HOTSPOT_STUB_NAME_MAX) < 0)
+		return -ESRCH;
+	ret[FNP_HOTSPOT_STUB_NAME_MAX - 1] = '\0';
+	return 0;
+}
+
+/* The piece of code that it is, else the blob that it lies in. */
 static int name_stub(struct fnp_runtime *runtime, const uint64_t *words, struct known **ret)
 {
-	pid_t pid = runtime->view.place.pid;
-	uint64_t blob = words[0] & WORD_ADDRESS & ~UINT64_C(7), name;
-	char text[STUB_NAME_MAX];
+	uint64_t address = (words[0] & WORD_ADDRESS & ~UINT64_C(7)) + (uint32_t)words[1];
+	char text[FNP_HOTSPOT_STUB_NAME_MAX];
+	int r = read_blob_name(&runtime->view, words, text);
+	const char *name;
 
-	if (fnp_runtime_read(pid, blob + runtime->view.layout.blob_name, &name, sizeof(name)) < 0 ||
-	    (uint32_t)name != (uint32_t)(words[1] >> 32) || fnp_runtime_read(pid, name, text, sizeof(text)) < 0)
-		return -ESRCH;
-	text[sizeof(text) - 1] = '\0';
+	if (r < 0)
+		return r;
 	FNP_CLEANUP(known_destroyp) struct known *known = create(words, 1);
 	if (!known)
 		return -ENOMEM;
+	name = fnp_hotspot_stub_name(&runtime->stubs, &runtime->view, address);
 	known->mapping = "[jvm]";
-	known->stub = strdup(text);
+	known->stub = strdup(name ? name : text);
 	if (!known->stub)
 		return -ENOMEM;
 	*ret = TAKE_PTR(known);

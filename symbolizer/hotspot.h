@@ -2,7 +2,8 @@
 /*
  * The parts of the HotSpot runtime: what the JVM publishes (hotspot_tables.c), what its walker must know
  * (hotspot_layout.c), names and lines of methods (hotspot_methods.c), what a pc of compiled code stands for
- * (hotspot_scopes.c), and what of that is kept (hotspot_cache.c). hotspot.c ties them to the seam.
+ * (hotspot_scopes.c), what the JVM's own code is called (hotspot_stubs.c), and what of that is kept (hotspot_cache.c).
+ * hotspot.c ties them to the seam.
  *
  * Everything is read from the memory of a process that runs on meanwhile: what was read may be torn or gone. So each
  * answer is checked against what the kernel side saw (a cookie, a compile id), and no answer is the answer in doubt.
@@ -11,6 +12,7 @@
 #define FNP_SYMBOLIZER_HOTSPOT_H
 
 #include "base/map.h"
+#include "base/vec.h"
 #include "bpf/layout/hotspot.h"
 #include "symbolizer/runtime.h"
 
@@ -50,6 +52,8 @@ struct fnp_hotspot_place {
 	X(CHUNK_BOTTOM, "jdk_internal_vm_StackChunk", "_bottom_offset")                                      \
 	X(CHUNK_PC, "jdk_internal_vm_StackChunk", "_pc_offset")                                              \
 	X(CHUNK_STACK, "InstanceStackChunkKlass", "_offset_of_stack")                                        \
+	/* descriptions of the JVM's own code */                                                             \
+	X(STUBS, "StubCodeDesc", "_list")                                                                    \
 	X(NARROW, "", "UseCompressedOops")                                                                   \
 	X(DETAILED, "", "DebugNonSafepoints")                                                                \
 	X(NARROW_BASE, "CompressedOops", "_base")                                                            \
@@ -120,6 +124,12 @@ struct fnp_hotspot_tables {
 
 /* -EAGAIN: the library is not ready to be read (it is being loaded). */
 int fnp_hotspot_tables_read(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *ret);
+
+/*
+ * Adds addresses of static fields that are not published, where the file has symbols of them: what frames of virtual threads
+ * and names of stubs need. Of one thread alone. Takes some milliseconds for a file that is new.
+ */
+void fnp_hotspot_symbols_read(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *tables);
 
 static inline bool fnp_hotspot_has(const struct fnp_hotspot_tables *t, enum fnp_hotspot_field field)
 {
@@ -270,6 +280,30 @@ int fnp_hotspot_flow(struct fnp_hotspot_code *code, const uint8_t *bytes, size_t
 
 /* `offset` as the walker says it, with FNP_HOTSPOT_LEAF. Needs no process. */
 void fnp_hotspot_code_at(const struct fnp_hotspot_code *code, uint32_t offset, struct fnp_hotspot_chain *ret);
+
+/* ---- the JVM's own code (hotspot_stubs.c) ------------------------------------------------------------------------ */
+
+#define FNP_HOTSPOT_STUB_NAME_MAX 64
+
+struct fnp_hotspot_stub {
+	uint64_t begin, end;
+	char name[FNP_HOTSPOT_STUB_NAME_MAX];
+};
+
+typedef FNP_VEC(struct fnp_hotspot_stub) fnp_hotspot_stub_vec;
+
+/* Of one process, by address. All zero is empty. */
+struct fnp_hotspot_stubs {
+	fnp_hotspot_stub_vec all;
+	uint64_t first; /* the list's front when it was read */
+};
+
+/* "jbyte_disjoint_arraycopy"; NULL: nobody describes what lies there. The name stands until the next call. */
+const char *fnp_hotspot_stub_name(struct fnp_hotspot_stubs *stubs, const struct fnp_hotspot_view *view,
+				  uint64_t address);
+void fnp_hotspot_stubs_clear(struct fnp_hotspot_stubs *stubs);
+
+/* ---- collections (hotspot_causes.c) ------------------------------------------------------------------------------ */
 
 /*
  * Where a process tells why it collects: a pointer at `ret_heap` (as the object counts), and the 32 bits that stand

@@ -15,6 +15,8 @@
 #define STRIDE_MAX 256
 #define CHUNK_BYTES 8192
 #define TEXT_MAX 96
+#define FILES_MAX 4
+#define FILES_ID_MAX 68
 
 static const struct wanted {
 	const char *type, *field;
@@ -193,36 +195,66 @@ static int read_published(const struct fnp_hotspot_place *place, const struct pu
 	return read_table(place, &shape, p->what, ret);
 }
 
+enum { SYMBOLS_FIRST = FNP_HOTSPOT_CONTINUATION_RETURN, SYMBOLS_LAST = FNP_HOTSPOT_DETAILED };
+
+/* Addresses as the object counts them, by field; 0: it has no such symbol. */
+struct symbols {
+	char build_id[FILES_ID_MAX];
+	uint64_t addresses[SYMBOLS_LAST - SYMBOLS_FIRST + 1];
+};
+
 /*
  * Static fields that are not published have symbols, in files that were not stripped of them: names of C++ as compilers
  * write them, _ZN, then each part behind its length.
  */
-static void read_symbols(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *ret)
+static void look_up(const struct fnp_object *object, struct symbols *ret)
 {
-	enum { FIRST = FNP_HOTSPOT_CONTINUATION_RETURN, LAST = FNP_HOTSPOT_DETAILED, N = LAST - FIRST + 1 };
-	struct fnp_object_symbol symbols[N];
+	enum { N = FNP_ARRAY_SIZE(ret->addresses) };
+	struct fnp_object_symbol found[N];
 	char texts[N][TEXT_MAX];
 	const char *names[N];
-	int fields[N];
-	size_t n = 0;
 
-	for (int i = FIRST; i <= LAST; i++) {
-		const struct wanted *w = &wanted[i];
+	for (int i = 0; i < N; i++) {
+		const struct wanted *w = &wanted[SYMBOLS_FIRST + i];
 
-		if (fnp_hotspot_has(ret, i))
-			continue;
 		if (w->type[0])
-			snprintf(texts[n], sizeof(texts[n]), "_ZN%zu%s%zu%sE", strlen(w->type), w->type,
+			snprintf(texts[i], sizeof(texts[i]), "_ZN%zu%s%zu%sE", strlen(w->type), w->type,
 				 strlen(w->field), w->field);
 		else
-			snprintf(texts[n], sizeof(texts[n]), "%s", w->field);
-		names[n] = texts[n];
-		fields[n++] = i;
+			snprintf(texts[i], sizeof(texts[i]), "%s", w->field);
+		names[i] = texts[i];
 	}
-	fnp_runtime_symbols(place->object, names, n, symbols);
-	for (size_t i = 0; i < n; i++) {
-		if (symbols[i].address)
-			ret->values[fields[i]] = symbols[i].address + place->bias;
+	fnp_runtime_symbols(object, names, N, found);
+	for (int i = 0; i < N; i++)
+		ret->addresses[i] = found[i].address;
+}
+
+/* Those of the files that were looked at last: it takes some milliseconds, and each JVM of a host has the same. */
+static const struct symbols *symbols_of(const struct fnp_object *object)
+{
+	static struct symbols files[FILES_MAX];
+	static unsigned next;
+	const char *id = fnp_object_build_id(object);
+
+	for (size_t i = 0; id[0] && i < FILES_MAX; i++) {
+		if (strcmp(files[i].build_id, id) == 0)
+			return &files[i];
+	}
+	struct symbols *fresh = &files[next++ % FILES_MAX];
+	look_up(object, fresh);
+	snprintf(fresh->build_id, sizeof(fresh->build_id), "%s", id);
+	return fresh;
+}
+
+void fnp_hotspot_symbols_read(const struct fnp_hotspot_place *place, struct fnp_hotspot_tables *tables)
+{
+	const struct symbols *symbols = symbols_of(place->object);
+
+	for (int i = SYMBOLS_FIRST; i <= SYMBOLS_LAST; i++) {
+		uint64_t address = symbols->addresses[i - SYMBOLS_FIRST];
+
+		if (!fnp_hotspot_has(tables, i) && address)
+			tables->values[i] = address + place->bias;
 	}
 }
 
@@ -236,7 +268,6 @@ int fnp_hotspot_tables_read(const struct fnp_hotspot_place *place, struct fnp_ho
 		r = read_published(place, &published[i], &tables);
 	if (r < 0)
 		return r;
-	read_symbols(place, &tables);
 	*ret = tables;
 	return 0;
 }

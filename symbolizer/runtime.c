@@ -137,12 +137,27 @@ size_t fnp_runtime_find(const struct fnp_runtime_process *process, fnp_runtime_r
 	return n;
 }
 
+/* The number of a name that was not found yet, or n_names. */
+static size_t find_wanted(const char *name, const char *const *names, size_t n_names,
+			  const struct fnp_object_symbol *found)
+{
+	size_t k = 0;
+
+	/* Most names differ early. */
+	while (k < n_names && (found[k].address || names[k][0] != name[0] || strcmp(names[k], name) != 0))
+		k++;
+	return k;
+}
+
 /* One pass over a symbol table for names whose type is still STT_NOTYPE. */
 static size_t scan_symbols(const struct fnp_object *object, const struct fnp_symbol_source *source,
 			   const char *const *names, size_t n_names, struct fnp_object_symbol *ret)
 {
+	bool begins[256] = {false};
 	size_t found = 0;
 
+	for (size_t k = 0; k < n_names; k++)
+		begins[(uint8_t)names[k][0]] = true;
 	for (size_t i = 0; i < source->n_symbols && found < n_names; i++) {
 		struct fnp_cursor c = source->names;
 		const char *name;
@@ -151,21 +166,16 @@ static size_t scan_symbols(const struct fnp_object *object, const struct fnp_sym
 		if (i % RELEASE_SYMBOLS == RELEASE_SYMBOLS - 1)
 			fnp_object_release_pages(object);
 		memcpy(&sym, source->symbols + i * sizeof(sym), sizeof(sym));
+		/* Only of what may be wanted is the whole text asked for. */
 		if (sym.st_shndx == SHN_UNDEF || fnp_cursor_seek(&c, sym.st_name) < 0 ||
-		    fnp_cursor_left(&c) == 0)
+		    fnp_cursor_left(&c) == 0 || !begins[c.pos[0]] || fnp_cursor_string(&c, &name) < 0)
 			continue;
-		for (size_t k = 0; k < n_names; k++) {
-			/* Most names differ early: look at the bytes before asking for the whole text. */
-			if (ret[k].address || c.pos[0] != (uint8_t)names[k][0])
-				continue;
-			struct fnp_cursor text = c;
-			if (fnp_cursor_string(&text, &name) == 0 && strcmp(name, names[k]) == 0) {
-				ret[k] = (struct fnp_object_symbol){.address = sym.st_value,
-								    .size = sym.st_size,
-								    .type = ELF64_ST_TYPE(sym.st_info)};
-				found++;
-			}
-		}
+		size_t k = find_wanted(name, names, n_names, ret);
+		if (k == n_names)
+			continue;
+		ret[k] = (struct fnp_object_symbol){
+			.address = sym.st_value, .size = sym.st_size, .type = ELF64_ST_TYPE(sym.st_info)};
+		found++;
 	}
 	return found;
 }

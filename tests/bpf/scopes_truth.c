@@ -276,6 +276,7 @@ int main(int argc, char **argv)
 		fnp_runtime_recognise(view.place.object, &id);
 		view.version = id.major;
 		r = fnp_hotspot_tables_read(&view.place, &view.tables);
+		fnp_hotspot_symbols_read(&view.place, &view.tables);
 	}
 	r = r ?: fnp_hotspot_layout_read(&view.tables, &view.layout);
 	r = r ?: fnp_hotspot_layout_places(&view.place, &view.tables, &view.layout);
