@@ -214,6 +214,24 @@ void fnp_rings_take(struct fnp_rings *rings, enum fnp_ring which,
 		fnp_vec_deinit(&rings->taken);
 }
 
+void fnp_rings_peek(struct fnp_rings *rings, enum fnp_ring which, size_t *from,
+		    void (*show)(void *self, const void *data, size_t size), void *self)
+{
+	struct queue *queue = &rings->queues[which];
+
+	if (!queue->ring)
+		return;
+	pthread_mutex_lock(&rings->lock);
+	empty(queue);
+	while (*from < queue->words.len) {
+		size_t size = queue->words.items[*from];
+
+		show(self, &queue->words.items[*from + 1], size);
+		*from += 1 + (size + 7) / 8;
+	}
+	pthread_mutex_unlock(&rings->lock);
+}
+
 uint64_t fnp_rings_moved_bytes(const struct fnp_rings *rings)
 {
 	return rings->moved_bytes;

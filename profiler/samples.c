@@ -221,12 +221,26 @@ static int user_stack(struct fnp_samples *samples, const struct fnp_sample_recor
 				     resume.size, &stack);
 	if (r == -EAGAIN) {
 		name_ahead(samples, process, stack.words, stack.n_words);
+		name_ahead(samples, process, stack.ahead, stack.n_ahead);
 		return r;
 	}
 	if (r < 0)
 		fnp_debug("process %u: a stack could not be resumed", record->head.pid);
 	*ret = stack;
 	return 0;
+}
+
+void fnp_samples_read_ahead(struct fnp_samples *samples, const struct fnp_sample_record *record,
+			    struct fnp_process *process)
+{
+	struct fnp_resume_stack stack;
+
+	if (!process->runtime || process->exited)
+		return;
+	fnp_resumer_look_ahead(samples->resumer, true);
+	if (user_stack(samples, record, process, false, &stack) == 0)
+		name_ahead(samples, process, stack.words, stack.n_words);
+	fnp_resumer_look_ahead(samples->resumer, false);
 }
 
 static int push_user(struct fnp_samples *samples, const struct fnp_sample_record *record,

@@ -36,6 +36,10 @@ struct fnp_sample_stack {
 int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record *record,
 		     struct fnp_process *process, bool may_wait, struct fnp_sample_stack *ret);
 
+/* Reads what a sample's names stand in while that is there; it is taken later. */
+void fnp_samples_read_ahead(struct fnp_samples *samples, const struct fnp_sample_record *record,
+			    struct fnp_process *process);
+
 struct fnp_stack_epoch *fnp_samples_epoch(struct fnp_samples *samples);
 
 /* Between two rounds: when the stack table has grown, what no row of `invocations` refers to is freed. */

@@ -323,9 +323,11 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 	fnp_watch_give_late(watch);
 	fnp_watch_give_held(watch);
 	fnp_rings_take(watch->rings, FNP_RING_SAMPLES, fnp_watch_take_sample, watch);
+	watch->samples_seen = 0;
 	fnp_rings_take(watch->rings, FNP_RING_PROBES, fnp_watch_take_probe, watch);
 	/* Nothing is closed while samples are under way that it may own. */
 	if (watch->late.len == 0) {
+		fnp_resumer_forget(watch->resumer);
 		fnp_watch_visit_exited(watch);
 		watch->may_attend = true;
 		fnp_invocations_advance(watch->invocations, now_ns);

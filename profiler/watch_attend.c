@@ -3,7 +3,7 @@
  * Naming and writing a row takes up to a tenth of a second, more with debug data that is read for the first time. A
  * program that begins meanwhile would run as long without its mappings being known to the walkers: its native frames can
  * be made up for, those of its runtime not, for what they stand in is gone by then. So between the steps of that work
- * new processes and what they map are learnt of. What their events mean for invocations has time until the next round,
+ * new processes and what they map are learnt of, and samples that came meanwhile are looked at for what must be read now. What their events mean for invocations has time until the next round,
  * because rows are closing now; the events are kept, in their order.
  */
 #include "base/clock.h"
@@ -45,6 +45,21 @@ static void take_early(void *self, const void *data, size_t size)
 		fnp_warning_once("no memory for an event");
 }
 
+/* A sample's turn comes in the next round; by then its process may be gone, and with it what names its frames. */
+static void read_ahead(void *self, const void *data, size_t size)
+{
+	struct fnp_watch *watch = self;
+	const struct fnp_record *head;
+	struct fnp_process *process;
+
+	if (fnp_record_check(data, size, &head) < 0 ||
+	    (head->type != FNP_RECORD_SAMPLE && head->type != FNP_RECORD_OFF_CPU))
+		return;
+	process = fnp_processes_find(watch->processes, head->pid);
+	if (process && process->process == head->process)
+		fnp_samples_read_ahead(watch->samples, (const struct fnp_sample_record *)head, process);
+}
+
 void fnp_watch_attend(void *self)
 {
 	struct fnp_watch *watch = self;
@@ -61,6 +76,7 @@ void fnp_watch_attend(void *self)
 	if (watch->early_begun == watch->early.len)
 		fnp_map_events_deliver(watch->map_events, now_ns, fnp_processes_take_map_event,
 				       watch->processes);
+	fnp_rings_peek(watch->rings, FNP_RING_SAMPLES, &watch->samples_seen, read_ahead, watch);
 	watch->attended_ns = fnp_clock_ns();
 }
 

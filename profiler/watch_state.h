@@ -51,6 +51,7 @@ struct fnp_watch {
 	bool may_wait;		 /* at the end of a recording: for those tables */
 	FNP_VEC(uint64_t) early; /* events that were taken while rows were written; likewise */
 	size_t early_begun;	 /* words of them whose processes and mappings are known already */
+	size_t samples_seen;	 /* words of the next samples that were looked at while rows were written */
 	uint64_t attended_ns;	 /* when fnp_watch_attend() last looked */
 	bool may_attend;	 /* rows are closing, and nothing else is under way */
 	FNP_VEC(struct fnp_watch_exited) exited;

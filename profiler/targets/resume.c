@@ -7,6 +7,7 @@
 #include "base/cursor.h"
 #include "base/log.h"
 #include "bpf/walk/walk.h"
+#include "profiler/targets/kept_memory.h"
 
 /* Programs of FNP_WALK_TURNS frames; as many as the kernel side would have run. */
 #define ROUNDS (FNP_WALK_CONTINUATIONS + 1)
@@ -24,9 +25,12 @@ struct fnp_resumer {
 	uint64_t stack_start;
 	const uint8_t *stack;
 	size_t stack_size;
-	uint32_t holes; /* struct fnp_resume */
-	pid_t code_pid; /* whose code that has no file is read as it is now; 0: none */
-	pid_t live_pid; /* whose memory beside the stack is read as it is now; 0: none */
+	uint32_t holes;	  /* struct fnp_resume */
+	pid_t code_pid;	  /* whose code that has no file is read as it is now; 0: none */
+	pid_t live_pid;	  /* whose memory beside the stack is read as it is now; 0: none */
+	uint64_t process; /* struct fnp_process's number of it; 0: not known */
+	bool looks_ahead; /* what is read beside the stack is kept */
+	struct fnp_kept_memory kept;
 	struct fnp_hotspot_layout hotspot;
 	/* Memory beside the stack: struct fnp_python_piece and bytes, one after another. */
 	struct fnp_cursor pieces;
@@ -48,6 +52,7 @@ void fnp_resumer_destroy(struct fnp_resumer *resumer)
 	if (!resumer)
 		return;
 	fnp_vec_deinit(&resumer->ranges);
+	fnp_kept_memory_clear(&resumer->kept);
 	free(resumer);
 }
 
@@ -71,7 +76,7 @@ static int read_piece(struct fnp_cursor pieces, void *to, size_t size, uint64_t 
  * What stands beside the stack stays as it is while its frames live: code, and what the JVM keeps of methods. Above the
  * copy the stack itself goes on, and that has changed since.
  */
-static int read_beside(const struct fnp_resumer *resumer, void *to, size_t size, uint64_t address)
+static int read_beside(struct fnp_resumer *resumer, void *to, size_t size, uint64_t address)
 {
 	struct iovec local = {.iov_base = to, .iov_len = size};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
@@ -84,7 +89,12 @@ static int read_beside(const struct fnp_resumer *resumer, void *to, size_t size,
 		if (range->data == FNP_SPACE_ANONYMOUS && address >= range->start && address < range->end)
 			pid = resumer->code_pid;
 	}
-	return pid && process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -1;
+	if (pid && process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size) {
+		if (resumer->looks_ahead && resumer->process)
+			fnp_kept_memory_put(&resumer->kept, resumer->process, address, to, size);
+		return 0;
+	}
+	return on_stack ? -1 : fnp_kept_memory_get(&resumer->kept, resumer->process, address, to, size);
 }
 
 /* Does [address, address + size), which lies in the copy, touch a page that was not in memory? */
@@ -101,7 +111,7 @@ static bool has_hole(const struct fnp_resumer *resumer, uint64_t address, size_t
 
 static int read_stack(void *context, void *to, size_t size, fnp_u64 address)
 {
-	const struct fnp_resumer *resumer = context;
+	struct fnp_resumer *resumer = context;
 	uint64_t offset = address - resumer->stack_start;
 
 	if (address < resumer->stack_start || offset > resumer->stack_size ||
@@ -188,6 +198,7 @@ static void switch_on(struct fnp_resumer *resumer, const struct fnp_process *pro
 	if (stack->v8_layout)
 		resumer->v8_layout = *stack->v8_layout;
 	resumer->v8_layout.late = 1;
+	resumer->process = process->process;
 	resumer->code_pid = process->exited ? 0 : (pid_t)process->pid;
 	resumer->live_pid = stack->hotspot_layout || stack->v8_layout ? resumer->code_pid : 0;
 	fnp_walk_python_on = true;
@@ -268,6 +279,31 @@ static void expect_nothing(struct fnp_resumer *resumer)
 	}
 }
 
+/*
+ * Walks on by frame pointers through the code whose tables are still made. The JVM and V8 keep them, so this mostly
+ * comes to the frames that the true walk will come to; what it shows is not believed, only looked up.
+ */
+static void look_ahead(struct fnp_resumer *resumer, const struct fnp_process *process,
+		       const struct fnp_resume *resume, struct fnp_resume_stack *stack, uint32_t n_words)
+{
+	struct fnp_tables *tables = fnp_spaces_tables(resumer->spaces);
+	bool before = resumer->looks_ahead;
+
+	if (process->exited || !process->process || (!stack->hotspot_layout && !stack->v8_layout))
+		return;
+	for (size_t i = 0; i < resumer->ranges.len; i++) {
+		struct fnp_code_range *range = &resumer->ranges.items[i];
+		if (range->kind == FNP_CODE_NATIVE && fnp_tables_is_building(tables, range->object))
+			range->kind = FNP_CODE_FRAME_POINTER;
+	}
+	resumer->looks_ahead = true;
+	if (attempt(resumer, process, resume, stack, n_words) == 0) {
+		stack->ahead = resumer->walk.words;
+		stack->n_ahead = resumer->walk.n_words;
+	}
+	resumer->looks_ahead = before;
+}
+
 /* The slot of the table that the walk ended for; 0 when it ended for another reason. */
 static uint32_t missing_table(const struct fnp_resumer *resumer)
 {
@@ -306,6 +342,8 @@ int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *proc
 		else if (fnp_tables_is_building(fnp_spaces_tables(resumer->spaces), missing))
 			r = -EAGAIN;
 	}
+	if (r == -EAGAIN)
+		look_ahead(resumer, process, &resume, stack, kept);
 	fnp_spaces_release_ranges(resumer->spaces, &resumer->ranges);
 	if (r < 0)
 		return r;
@@ -313,4 +351,15 @@ int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *proc
 	stack->n_words = resumer->walk.n_words;
 	stack->truncation = resumer->walk.truncation;
 	return 0;
+}
+
+void fnp_resumer_look_ahead(struct fnp_resumer *resumer, bool is_on)
+{
+	resumer->looks_ahead = is_on;
+}
+
+void fnp_resumer_forget(struct fnp_resumer *resumer)
+{
+	if (resumer->kept.bytes)
+		fnp_kept_memory_clear(&resumer->kept);
 }

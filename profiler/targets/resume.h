@@ -32,6 +32,12 @@ struct fnp_resume_stack {
 	const struct fnp_hotspot_layout *hotspot_layout;
 	/* The same of a process with V8, whose objects move: frames that do not fit any more have no name. */
 	const struct fnp_v8_layout *v8_layout;
+	/*
+	 * An answer with -EAGAIN: frames that the walk may come to, to be named while the process lives; not all need be right.
+	 * Memory of the resumer, as that of `words`.
+	 */
+	const uint64_t *ahead;
+	uint32_t n_ahead;
 };
 
 /*
@@ -39,8 +45,17 @@ struct fnp_resume_stack {
  * `time_ns`. `stack` is what the sample has, and becomes the whole
  * stack, in memory of the resumer that is valid until the next call; untouched on failure. 0, -EAGAIN, -EBADMSG,
  * -ENOMEM.
+ *
+ * With -EAGAIN it has looked ahead: what it read of the process's memory is kept, for it may be gone when the tables are
+ * there.
  */
 int fnp_resumer_walk(struct fnp_resumer *resumer, const struct fnp_process *process, uint64_t time_ns,
 		     const void *section, size_t size, struct fnp_resume_stack *stack);
+
+/* Whether what the next walks read is kept, also when they come to their end. */
+void fnp_resumer_look_ahead(struct fnp_resumer *resumer, bool is_on);
+
+/* No stack waits any more: nothing of what was read ahead will be asked for. */
+void fnp_resumer_forget(struct fnp_resumer *resumer);
 
 #endif
