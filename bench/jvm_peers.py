@@ -4,7 +4,12 @@
 tests/bpf/HotspotTruth.java: shares of samples in the program whose whole chain is there, and of those with a chain that
 cannot be.
 
-    jvm_peers.py [--ms=N] [VERSION...] [PROGRAM...]      needs root, FNPROF and mvn
+    jvm_peers.py [--ms=N] [--matrix] [--one-mode] [--show] [VERSION...] [PROGRAM...] [WAY...]
+
+    needs root, FNPROF and mvn
+
+WAYs are hotspot_test.py's; without one a program runs as it comes. --matrix: with the versions that registries have;
+--one-mode: async-profiler as it comes alone, not in its mode `vm`, too; --show: the stacks that are cut or wrong.
 
 Of async-profiler a stack of the program's thread counts as cut when it names the program but not its main, or is one
 of its own words for "could not be walked". Of fnprof it is what hotspot_test.py says.
@@ -12,6 +17,7 @@ of its own words for "could not be walked". Of fnprof it is what hotspot_test.py
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -64,35 +70,53 @@ def judge_async(path, program):
     return total, whole, wrong
 
 
-def run(jvm, classes, program, ms):
+def run(jvm, classes, program, way, options):
     """One line for each mode: how async-profiler and fnprof saw the same run."""
-    for mode, options in MODES.items():
+    for mode in list(MODES)[:1 if options["one_mode"] else None]:
+        # Where the JVM sees it, which may have another root.
+        collapsed = f"{classes}/collapsed"
+        agent = (f"-agentpath:{classes}/libasyncProfiler.so=start,event=cpu,interval=1ms,threads,dot,collapsed,"
+                 f"file={collapsed}{MODES[mode]}")
         with tempfile.TemporaryDirectory() as scratch:
-            out, collapsed = os.path.join(scratch, "out"), os.path.join(scratch, "collapsed")
-            agent = f"-agentpath:{library()}=start,event=cpu,interval=1ms,threads,dot,collapsed,file={collapsed}{options}"
-            done = subprocess.run([truth.FNPROF, "record", "-F", "999", "-o", out, "--", *jvm.java, agent,
+            out = os.path.join(scratch, "out")
+            done = subprocess.run([truth.FNPROF, "record", "-F", "999", "-o", out, "--", *jvm.java, *truth.WAYS.get(way, []),
+                                   agent, "-Dsun.reflect.inflationThreshold=100000",
                                    "-Djdk.reflect.useNativeAccessorOnly=true", "-cp", classes, "HotspotTruth", program,
-                                   str(ms)], capture_output=True, text=True)
+                                   str(options["ms"])], capture_output=True, text=True)
             files = glob.glob(os.path.join(out, "profiles/*/*.folded"))
-            if done.returncode != 0 or not files or not os.path.exists(collapsed):
-                print(f"{jvm.name} {program}: could not be run: {(done.stderr or done.stdout).strip()[-200:]}")
+            name = f"{jvm.name} {way} {program}"
+            if done.returncode != 0 or not files or not os.path.exists(jvm.root + collapsed):
+                if not re.search("Unrecognized|not supported", done.stdout + done.stderr):
+                    print(f"{name}: could not be run: {(done.stderr or done.stdout).strip()[-200:]}", flush=True)
                 return
-            total, whole, wrong, _, unnamed, _ = truth.judge(files[0], program)
-            peer = judge_async(collapsed, program)
-        print(f"{jvm.name} {program}: fnprof {whole / max(total, 1):.2%} whole, {sum(wrong.values()) / max(total, 1):.2%} "
-              f"wrong, {unnamed / max(total, 1):.2%} unnamed; {mode} {peer[1] / max(peer[0], 1):.2%} whole, "
-              f"{peer[2] / max(peer[0], 1):.2%} wrong of {peer[0]}", flush=True)
+            total, whole, wrong, _, unnamed, cut = truth.judge(files[0], program)
+            peer = judge_async(jvm.root + collapsed, program)
+            os.unlink(jvm.root + collapsed)
+        print(f"{name}: fnprof {whole / max(total, 1):.2%} whole, {sum(wrong.values()) / max(total, 1):.2%} "
+              f"wrong, {unnamed / max(total, 1):.2%} unnamed of {total / 1e6:.0f} ms; {mode} "
+              f"{peer[1] / max(peer[0], 1):.2%} whole, {peer[2] / max(peer[0], 1):.2%} wrong of {peer[0]}", flush=True)
+        for what, stacks in (("wrong", wrong), ("cut", cut)) if options["show"] else ():
+            for stack, weight in sorted(stacks.items(), key=lambda x: -x[1])[:3]:
+                print(f"    {what} {weight / 1e6:.0f} ms: {stack[:1000]}", flush=True)
 
 
 def main(arguments):
     ms = next((int(a[5:]) for a in arguments if a.startswith("--ms=")), 1000)
+    options = {"ms": ms, "one_mode": "--one-mode" in arguments, "show": "--show" in arguments}
     wanted = [int(a) for a in arguments if a.isdigit()]
+    ways = [w for w in truth.WAYS if w in arguments] or ["tiered"]
     with tempfile.TemporaryDirectory() as classes:
         truth.compile_truth(classes)
-        for jvm in jvms.installed():
-            for program in [a for a in arguments if a in truth.CHAINS] or PROGRAMS:
-                if (not wanted or jvm.major in wanted) and jvm.major >= truth.FIRST.get(program, 0):
-                    run(jvm, classes, program, ms)
+        shutil.copy(library(), classes)
+        for jvm in jvms.matrix() if "--matrix" in arguments else jvms.installed():
+            if wanted and jvm.major not in wanted:
+                continue
+            there = jvms.put(jvm, classes)
+            for way in ways:
+                for program in [a for a in arguments if a in truth.CHAINS] or PROGRAMS:
+                    if jvm.major >= max(truth.FIRST.get(program, 0), truth.FIRST_OF_WAY.get(way, 0)):
+                        run(jvm, there, program, way, options)
+            jvms.take_away(jvm, there)
 
 
 if __name__ == "__main__":
