@@ -48,12 +48,13 @@ static int fill_filter(const struct fnp_command_ops *command, const struct fnp_s
 	return fnp_filter_add_equal(ret, "kind", kind) < 0 ? FNP_EXIT_FAILED : FNP_OPTIONS_GO_ON;
 }
 
-/* What an id is compared with, strongest first. */
-enum way { EXACT, FUNCTION, BEGINNING, WAYS };
+/* What an id is compared with, strongest first. A function's name stands for its invocations, where it has some. */
+enum way { EXACT, FUNCTION_OF_KIND, FUNCTION, BEGINNING, WAYS };
 
 struct search {
 	struct fnp_filter *filter;
-	const char *id; /* NULL: everything */
+	const char *id;	  /* NULL: everything */
+	const char *kind; /* that is meant by a function's name; NULL: all */
 	enum way way;
 };
 
@@ -70,6 +71,10 @@ static bool matches(const json_t *line, void *context)
 	switch (search->way) {
 	case EXACT:
 		return strcmp(id, search->id) == 0;
+	case FUNCTION_OF_KIND:
+		if (search->kind && strcmp(fnp_recording_get_text(line, "kind") ?: "", search->kind) != 0)
+			return false;
+		return function && strcmp(function, search->id) == 0;
 	case FUNCTION:
 		return function && strcmp(function, search->id) == 0;
 	case BEGINNING:
@@ -113,6 +118,11 @@ static int show_other_rows(struct fnp_selection *selection)
 	return FNP_OPTIONS_GO_ON;
 }
 
+static const char *kind_of_function(const struct fnp_selection_request *request)
+{
+	return request->kind || strcmp(request->default_kind, "all") == 0 ? NULL : request->default_kind;
+}
+
 int fnp_selection_open(const struct fnp_command_ops *command, const struct fnp_arguments *words,
 		       const struct fnp_selection_request *request, struct fnp_selection *ret)
 {
@@ -131,7 +141,8 @@ int fnp_selection_open(const struct fnp_command_ops *command, const struct fnp_a
 		return status;
 	if (fnp_recording_open(dir, &selection.recording) < 0)
 		return FNP_EXIT_FAILED;
-	status = search_rows(&(struct search){.filter = &filter, .id = id}, &selection);
+	status = search_rows(&(struct search){.filter = &filter, .id = id, .kind = kind_of_function(request)},
+			     &selection);
 	if (status == FNP_OPTIONS_GO_ON && selection.rows.list.len == 0 && !request->kind &&
 	    request->filters.n == 0 && strcmp(request->default_kind, "all") != 0)
 		status = show_other_rows(&selection);

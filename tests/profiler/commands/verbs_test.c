@@ -156,6 +156,8 @@ static void show_of_a_function_puts_its_invocations_together(void **state)
 	assert_true(has("20.0 ms   90.0 ms   90.0 ms")); /* p50, p95, longest */
 	assert_int_equal(RUN("show"), 0);
 	assert_true(has("resize\n") && has("thumb\n"));
+	assert_int_equal(RUN("show", "sh"), 0); /* one that has none: its process */
+	assert_true(has("process proc\n"));
 }
 
 /* A recording with an init, and six invocations whose ledgers grow with their durations; the first one is cold. */
@@ -199,7 +201,8 @@ static void ledgers_are_shown_sorted_and_filtered(void **state)
 	assert_false(has("gc") || has("init of its process"));
 	assert_int_equal(RUN("show", folder, "i7"), 0);
 	assert_true(has("ledger       not known") && !has("Where its time went"));
-	assert_int_equal(RUN("show", folder, "f", "--kind", "invocation"), 0);
+	/* A function's name stands for its invocations: neither its init nor its idle time is one. */
+	assert_int_equal(RUN("show", folder, "f"), 0);
 	/* Of six ledgers the third stands for the median, and the last for the 99th percentile. */
 	assert_true(has("(1 around the median, 1 around p99, 6 in all; 1 without a ledger)"));
 	assert_true(has(" 2.00 ms  66.7 %   5.00 ms  83.3 %   2.50 ms  71.4 %  lock"));
