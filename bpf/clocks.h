@@ -46,7 +46,8 @@ struct thread {
 	fnp_u32 pid;	  /* of its process */
 	fnp_u8 state;	  /* enum thread_state */
 	fnp_u8 wait;	  /* enum fnp_wait or WAIT_NONE; OFF only */
-	fnp_u8 pad[2];
+	fnp_u8 is_chosen; /* the off-CPU collector takes the stack with which it leaves */
+	fnp_u8 pad;
 	fnp_u64 sleeps_until;	     /* a probe said that it sleeps, until then at most; 0: none did */
 	fnp_u64 waits[FNP_WAIT_MAX]; /* as in struct fnp_clocks */
 	/* Of the off-CPU collector (off_cpu.h): */

@@ -5,6 +5,7 @@
  */
 #include "bpf/off_cpu.h"
 #include "bpf/sample.h"
+#include "bpf/weights.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -27,24 +28,58 @@ static __always_inline struct fnp_walk *current_walk(void)
 	return bpf_map_lookup_elem(&fnp_off_cpu_walks, &cpu);
 }
 
-static __always_inline int finish(void *ctx, struct fnp_walk *walk, bool walked)
+/* The stack is a sample, too: of the ticks that the thread was owed. */
+static __always_inline void send_sample(struct fnp_walk *walk)
 {
-	fnp_u32 tid = bpf_get_current_pid_tgid();
-	struct thread *thread = bpf_map_lookup_elem(&threads, &tid);
-	struct off_cpu_budget *budget = off_cpu_budget_here();
-	bool sent = sample_finish(ctx, walk, walked) == 0;
+	struct fnp_sample_record *record = &((struct sample_head *)walk->head)->record;
+	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	fnp_u32 pid = record->head.pid;
+	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
+	fnp_u64 weight_ns = weight_claimed(slot, pid);
 
-	if (!thread || !budget)
-		return 0;
-	if (!sent) {
+	if (!weight_ns || !target)
+		return;
+	record->head.type = FNP_RECORD_SAMPLE;
+	record->cpu = bpf_get_smp_processor_id();
+	record->weight_ns = weight_ns;
+	__sync_fetch_and_add(&target->ticks, 1);
+	if (sample_send(walk) < 0)
+		__sync_fetch_and_add(&target->lost[FNP_LOSS_RING_FULL], 1);
+}
+
+static __always_inline void send_wait(struct fnp_walk *walk, struct thread *thread)
+{
+	struct fnp_sample_record *record = &((struct sample_head *)walk->head)->record;
+	struct off_cpu_budget *budget = off_cpu_budget_here();
+
+	if (!budget)
+		return;
+	record->head.type = FNP_RECORD_OFF_CPU;
+	record->cpu = thread->wait < FNP_WAIT_MAX ? thread->wait : FNP_WAIT_MAX;
+	record->expected_us = off_cpu_expected(thread);
+	record->period_us = budget->chosen_us;
+	if (record->expected_us >= record->period_us)
+		record->expected_us = 0;
+	if (sample_send(walk) < 0) {
 		budget->refused++;
-		return 0;
+		return;
 	}
 	budget->stacks++;
 	thread->taken_ns = thread->since_ns;
 	thread->taken_delay = thread->delay_at;
 	thread->taken_walk_ns = bpf_ktime_get_ns() - thread->since_ns;
 	off_cpu_paid(budget, thread->taken_walk_ns);
+}
+
+static __always_inline int finish(void *ctx, struct fnp_walk *walk, bool walked)
+{
+	fnp_u32 tid = bpf_get_current_pid_tgid();
+	struct thread *thread = bpf_map_lookup_elem(&threads, &tid);
+
+	sample_complete(ctx, walk, walked);
+	send_sample(walk);
+	if (thread && thread->is_chosen)
+		send_wait(walk, thread);
 	return 0;
 }
 
@@ -53,27 +88,17 @@ int BPF_PROG(fnp_off_cpu)
 {
 	fnp_u32 tid = bpf_get_current_pid_tgid();
 	struct thread *thread = bpf_map_lookup_elem(&threads, &tid);
-	struct off_cpu_budget *budget = off_cpu_budget_here();
 	struct fnp_walk *walk = current_walk();
-	struct fnp_sample_record *record;
 	struct fnp_target *target;
-	fnp_u32 pid, wait;
+	fnp_u32 pid;
 
-	if (!thread || !budget || !walk || thread->state != THREAD_OFF)
+	if (!thread || !walk || thread->state != THREAD_OFF)
 		return 0;
 	pid = thread->pid;
 	target = bpf_map_lookup_elem(&targets, &pid);
 	if (!target)
 		return 0;
 	sample_begin(walk, target, pid, thread->since_ns);
-	wait = thread->wait < FNP_WAIT_MAX ? thread->wait : FNP_WAIT_MAX;
-	record = &((struct sample_head *)walk->head)->record;
-	record->head.type = FNP_RECORD_OFF_CPU;
-	record->cpu = wait;
-	record->expected_us = off_cpu_expected(thread);
-	record->period_us = budget->chosen_us;
-	if (record->expected_us >= record->period_us)
-		record->expected_us = 0;
 	if (has_user_stack()) {
 		fnp_walk_begin(walk, pid, true);
 		/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */

@@ -64,26 +64,14 @@ static __always_inline fnp_u32 put_kernel_stack(void *ctx, struct fnp_walk *walk
 	return 1 + section->size / 8;
 }
 
-/* 0, or negative: the ring is full. */
-static __always_inline long sample_send(struct fnp_walk *walk, fnp_u32 size)
-{
-	const struct sample_head *head = (void *)walk->head;
-	fnp_u64 flags = BPF_RB_NO_WAKEUP;
-
-	if (fnp_walk_news(walk, head->record.head.process, head->record.head.time_ns) ||
-	    bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&samples, BPF_RB_RING_SIZE) / 4)
-		flags = BPF_RB_FORCE_WAKEUP;
-	return bpf_ringbuf_output(&samples, walk->head, size, flags);
-}
-
 /*
- * The walk is over: everything behind the user stack, and off it goes. 0, or negative: the ring is full. Where nothing was
- * walked there is nothing to go on with or to name, and the verifier is spared it.
+ * The walk is over: everything behind the user stack. Where nothing was walked there is nothing to go on with or to name, and
+ * the verifier is spared it.
  */
-static __always_inline long sample_finish(void *ctx, struct fnp_walk *walk, bool walked)
+static __always_inline void sample_complete(void *ctx, struct fnp_walk *walk, bool walked)
 {
 	struct sample_head *head = (void *)walk->head;
-	fnp_u32 words = walk->n_words, resume = 0, python = 0, names = 0, size;
+	fnp_u32 words = walk->n_words, resume = 0, python = 0, names = 0;
 
 	head->user.type = FNP_SECTION_USER_STACK;
 	head->user.truncated = 0;
@@ -99,11 +87,22 @@ static __always_inline long sample_finish(void *ctx, struct fnp_walk *walk, bool
 		words += names;
 	}
 	head->record.head.n_sections = 2 + (resume != 0) + (python != 0) + (names != 0);
-	size = sizeof(*head) + 8 * words;
+	head->record.head.size = sizeof(*head) + 8 * words;
+}
+
+/* A complete one, as what its head says by now. 0, or negative: the ring is full. */
+static __always_inline long sample_send(struct fnp_walk *walk)
+{
+	const struct sample_head *head = (void *)walk->head;
+	fnp_u32 size = *(const volatile fnp_u32 *)&head->record.head.size;
+	fnp_u64 flags = BPF_RB_NO_WAKEUP;
+
 	if (size > sizeof(walk->head) + sizeof(walk->words))
-		size = sizeof(walk->head) + sizeof(walk->words); /* cannot be; the verifier wants to see it */
-	head->record.head.size = size;
-	return sample_send(walk, size);
+		return -1; /* cannot be; the verifier wants to see it */
+	if (fnp_walk_news(walk, head->record.head.process, head->record.head.time_ns) ||
+	    bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&samples, BPF_RB_RING_SIZE) / 4)
+		flags = BPF_RB_FORCE_WAKEUP;
+	return bpf_ringbuf_output(&samples, walk->head, size, flags);
 }
 
 #endif

@@ -6,8 +6,24 @@
  * tp_btf, because programs on perf-attached tracepoints make the perf_event program of their CPU miss its ticks.
  */
 #include "bpf/off_cpu.h"
+#include "bpf/weights.h"
 
 char LICENSE[] SEC("license") = "GPL";
+
+#define LATE_NS 16000
+
+/*
+ * When the scheduler has it that `prev` left. Where a wake-up has brought its clock up to date that may be a while ago, and
+ * of a thread that was running events may have been told since.
+ */
+static __always_inline fnp_u64 time_of_switch(struct on_cpu *slot, struct task_struct *prev, struct queue *queue)
+{
+	fnp_u64 now_ns = bpf_ktime_get_ns(), time_ns;
+
+	fnp_queue_read(queue);
+	time_ns = slot_time(slot, queue, now_ns);
+	return prev->pid && time_ns < now_ns - LATE_NS ? now_ns - LATE_NS : time_ns;
+}
 
 /* What the thread waits for, when a probe of its runtime knows better than the system call (usdt.bpf.c). */
 static __always_inline fnp_u32 wait_as_told(struct on_cpu *slot, const struct thread *thread, fnp_u64 now_ns)
@@ -18,6 +34,18 @@ static __always_inline fnp_u32 wait_as_told(struct on_cpu *slot, const struct th
 	return *(volatile fnp_u32 *)&slot->wait;
 }
 
+/* True when it is owed ticks: they make a sample. */
+static __always_inline bool claim_ticks(struct on_cpu *slot, struct fnp_target *target, fnp_u32 pid,
+					fnp_u64 now_ns)
+{
+	fnp_u64 weight_ns = weight_of_departure(slot, now_ns);
+
+	if (!weight_ns || !(target->flags & FNP_TARGET_SAMPLED))
+		return false;
+	weight_claim(slot, pid, weight_ns);
+	return true;
+}
+
 /* True when its stack is to be taken; `slot->wait` says what it waits for. */
 static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *prev,
 				       const struct queue *queue, fnp_u64 now_ns)
@@ -26,6 +54,7 @@ static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
 	fnp_u64 sum = prev->se.sum_exec_runtime, old;
 	struct thread *thread;
+	bool owed;
 
 	slot->pid = 0;
 	slot_note_stolen(slot, queue);
@@ -42,10 +71,12 @@ static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *
 	}
 	if (!thread || thread->pid != pid)
 		return false;
+	owed = slot_tid == tid && claim_ticks(slot, target, pid, now_ns);
 	thread_leave(target, thread, sum, prev->sched_info.run_delay, wait_as_told(slot, thread, now_ns),
 		     now_ns);
-	return (target->flags & FNP_TARGET_SAMPLED) && !(prev->__state & FNP_TASK_DEAD) &&
-	       off_cpu_choose(thread, now_ns - slot->in_ns, now_ns);
+	thread->is_chosen = (target->flags & FNP_TARGET_SAMPLED) && !(prev->__state & FNP_TASK_DEAD) &&
+			    off_cpu_choose(thread, now_ns - slot->in_ns, now_ns);
+	return owed || thread->is_chosen;
 }
 
 /* A thread leaves for the last time, seen or not when it came. */
@@ -88,10 +119,7 @@ static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *p
 	if (target && (target->flags & FNP_TARGET_WAIT_EXEC))
 		target = NULL;
 	if (target || may_be_met(next)) {
-		if (!now_ns)
-			fnp_queue_read(queue);
-		slot_note(slot, next, queue, now_ns ? now_ns : bpf_ktime_get_ns());
-		slot->from_idle = prev->pid == 0;
+		slot_note(slot, next, queue, now_ns ? now_ns : time_of_switch(slot, prev, queue));
 	}
 	if (!target)
 		return;
@@ -114,8 +142,7 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 		slot->wait = WAIT_NONE;
 		if (!preempt && prev->__state)
 			slot->wait = wait_of(prev, (struct pt_regs *)bpf_task_pt_regs(prev));
-		now_ns = bpf_ktime_get_ns();
-		fnp_queue_read(&queue);
+		now_ns = time_of_switch(slot, prev, &queue);
 		take = switch_out(slot, prev, &queue, now_ns);
 	}
 	if (prev->__state & FNP_TASK_DEAD)

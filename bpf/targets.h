@@ -24,7 +24,8 @@
 #include "bpf/clocks.h"
 
 #define FNP_TARGETS_MAX 8192
-#define FNP_CPUS_MAX 1024 /* loop bound; the map has as many slots as the host has CPUs */
+#define CLOCK_STEP_NS 1024 /* of what a clock is behind another */
+#define FNP_CPUS_MAX 1024  /* loop bound; the map has as many slots as the host has CPUs */
 
 struct on_cpu {
 	fnp_u32 pid; /* 0: no watched thread runs here */
@@ -35,8 +36,10 @@ struct on_cpu {
 	fnp_u64 stolen_at_in;
 	fnp_u64 stolen_seen; /* of this CPU's time, by its host, up to the last look */
 	fnp_u64 stolen_ns;   /* of it, from watched threads; the sampler takes it off the weights */
-	fnp_u32 from_idle;   /* the CPU was idle before */
-	fnp_u32 wait;	     /* of the thread that leaves; with this, a cache line each */
+	fnp_u32 wait;	     /* of the thread that leaves */
+	fnp_u32 claimed_pid; /* whose next sample here weighs so much more: */
+	fnp_u64 claimed_ns;
+	fnp_u64 behind_ns; /* the run queue's clock, behind ours */
 };
 
 /* Set by user space before the programs are loaded. */
@@ -195,6 +198,24 @@ static __always_inline void slot_note_stolen(struct on_cpu *slot, const struct q
 	if (queue->stolen_ns > slot->stolen_seen)
 		slot->stolen_ns += queue->stolen_ns - slot->stolen_seen;
 	slot->stolen_seen = queue->stolen_ns;
+}
+
+/*
+ * The time of a switch as the scheduler has it, by which it charges who leaves and who comes: an idle CPU's thread from its
+ * wake-up on, some microseconds before anybody sees it run. What its clock is behind ours is never more than it seems, and
+ * changes slowly.
+ */
+static __always_inline fnp_u64 slot_time(struct on_cpu *slot, const struct queue *queue, fnp_u64 now_ns)
+{
+	fnp_u64 seen = now_ns - queue->clock_ns;
+
+	if (!queue->clock_ns)
+		return now_ns;
+	if (!slot->behind_ns || seen < slot->behind_ns)
+		slot->behind_ns = seen;
+	else
+		slot->behind_ns += smaller(seen - slot->behind_ns, CLOCK_STEP_NS) / 16;
+	return queue->clock_ns + slot->behind_ns;
 }
 
 /* Remembers who came to this CPU; nobody is charged yet. */

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What a tick of a CPU's timer stands for. For the sampler, and for tests: it needs nothing of the kernel.
+ * What ticks of a CPU's timer stand for. For the sampler, and for tests: it needs nothing of the kernel.
  *
- * A tick stands for the period before the moment at which it was due, and those of ticks that were due while its thread
- * was there and never came. Ticks that were due before are another's, or idle's: kernels have been seen that keep the
- * ticks of an idle CPU, and a thread that woke was charged with all of them.
+ * Ticks are due on a grid: at each period since the timer started, and it starts anew whenever its period is changed
+ * (struct fnp_timer_state). Each of them stands for the period before it, the first of a grid also for what was left of the
+ * grid before. A thread has those that were due while it was on the CPU, whether they came or not.
  *
- * A virtual CPU that sleeps gets its timer late, and often not before something else wakes it: the tick then meets the
- * thread that was woken, although the CPU was idle when the tick was due. Such a tick is idle's. (Counted for the
- * threads that are woken, it made a program that sleeps and wakes much 25 % too dear.)
+ * That is not who they meet. Timers are late: by some microseconds where the CPU is busy, by more where it is a virtual one
+ * that sleeps, often until something else wakes it; then the thread that was due has left, or one is met that was not there.
+ * Hosts take the CPU for many periods, of which one tick is left, and some kernels tell of no ticks that meet an idle CPU.
+ * (Whom ticks meet was charged once: programs that sleep and wake much were 17 % too cheap, or 25 % too dear.) So a thread
+ * takes what it is owed when a tick meets it, and what is left when it leaves.
  *
- * When ticks are due is known on two grids: the one of before, and since the timer started anew with another period
- * (struct fnp_timer_state; a tick's context says for ever the period that its event began with).
+ * When the grid lies is known to some microseconds, which does not matter: a grid that knows nothing of the program is as
+ * good as another. Only a tick that comes before its time must find that it is due, so the grid is moved to meet it.
  */
 #ifndef FNP_BPF_TICKS_H
 #define FNP_BPF_TICKS_H
@@ -19,68 +21,101 @@
 #include "bpf/walk/seam.h"
 #include "bpf/wire.h"
 
-#define FNP_TICK_RESTART_NS 100000 /* what was due so shortly before a new start was lost by that */
-#define FNP_TICK_SWITCH_NS 3000	   /* the kernel charges a thread with the switch to it */
+#define FNP_TICK_EARLY_NS 100000 /* and no more than an eighth of a period */
 
 /* Of one CPU. All zeros before the first tick. */
 struct fnp_tick_state {
-	fnp_u64 last_ns; /* when the last one was due */
-	fnp_u64 missed; /* ticks that never came: the host took the CPU, the kernel throttled the timer or kept them */
-	fnp_u64 due_ns;	   /* when the next one is due, at the latest, unless the timer starts anew */
-	fnp_u64 period_ns; /* of which they are */
-	fnp_u64 starts;	   /* of the timer: by which that was reckoned */
-	fnp_u64 cut_ns; /* the sampler's: of intervals that were too long for a weight, since last_cut_ns */
+	/* The grid: */
+	fnp_u64 first_ns;	/* when its first tick was due */
+	fnp_u64 first_extra_ns; /* what that stands for beside its period */
+	fnp_u64 period_ns;
+	fnp_u64 starts; /* of the timer, as it says them */
+
+	fnp_u64 next_ns; /* none is due before, if it does not start anew */
+	fnp_u64 had_ns;	 /* up to when threads took what they were owed */
+	fnp_u64 came_ns; /* when the last one came */
+	fnp_u64 missed;	 /* that never came */
+	fnp_u64 cut_ns;	 /* the sampler's: of intervals that were too long for a weight, since last_cut_ns */
 	fnp_u64 last_cut_ns;
 };
 
-struct fnp_tick {
-	fnp_u64 now_ns;
-	fnp_u64 asked_period_ns; /* the mean of those that are drawn */
-	fnp_u64 in_ns;		 /* when its thread came to the CPU; 0: nobody saw */
-	fnp_u32 from_idle;	 /* which was idle before */
-};
-
-/* Of the times at `due_ns` and each `period_ns` after it the last one up to `until_ns`; `before_ns` where there is none. */
-FNP_INLINE fnp_u64 fnp_tick_last_due(fnp_u64 due_ns, fnp_u64 period_ns, fnp_u64 until_ns, fnp_u64 before_ns)
+/* How many were due on the grid until then. */
+FNP_INLINE fnp_u64 fnp_ticks_until(const struct fnp_tick_state *state, fnp_u64 until_ns)
 {
-	return !period_ns || until_ns < due_ns ? before_ns : until_ns - (until_ns - due_ns) % period_ns;
+	return !state->period_ns || until_ns < state->first_ns
+		       ? 0
+		       : (until_ns - state->first_ns) / state->period_ns + 1;
 }
 
-FNP_INLINE void fnp_tick_came(struct fnp_tick_state *state, const struct fnp_timer_state *timer,
-			      const struct fnp_tick *tick, fnp_u64 due_ns)
+/* What those stand for that were due behind `from_ns`, up to `until_ns`. */
+FNP_INLINE fnp_u64 fnp_ticks_between(const struct fnp_tick_state *state, fnp_u64 from_ns, fnp_u64 until_ns)
 {
-	if (state->last_ns && due_ns - state->last_ns > 2 * tick->asked_period_ns)
-		state->missed += (due_ns - state->last_ns) / tick->asked_period_ns - 1;
-	state->last_ns = due_ns;
-	if (timer->period_ns) {
-		state->period_ns = timer->period_ns;
-		state->starts = timer->starts;
-	}
-	state->due_ns = due_ns + state->period_ns;
+	fnp_u64 before = fnp_ticks_until(state, from_ns), n = fnp_ticks_until(state, until_ns);
+
+	if (n <= before)
+		return 0;
+	return (n - before) * state->period_ns + (before ? 0 : state->first_extra_ns);
 }
 
-/* The interval in ns that a tick stands for; 0: it is idle's. `timer`: its period is 0 while it is being changed. */
-FNP_INLINE fnp_u64 fnp_tick_interval(struct fnp_tick_state *state, const struct fnp_timer_state *timer,
-				     const struct fnp_tick *tick)
+FNP_INLINE bool fnp_ticks_start_anew(const struct fnp_tick_state *state, const struct fnp_timer_state *timer)
 {
-	bool anew = timer->starts != state->starts;
-	fnp_u64 first_ns = anew ? timer->started_ns + timer->period_ns : state->due_ns, due_ns, in_ns, from_ns;
+	return timer->period_ns && timer->starts != state->starts;
+}
 
-	if (!timer->period_ns)
-		first_ns = ~0ULL; /* nobody knows */
-	due_ns = fnp_tick_last_due(first_ns, timer->period_ns, tick->now_ns, tick->now_ns);
-	in_ns = tick->in_ns && tick->in_ns < due_ns ? tick->in_ns : due_ns - 1;
-	if (in_ns >= first_ns) {
-		from_ns = fnp_tick_last_due(first_ns, timer->period_ns, in_ns, 0);
-	} else {
-		if (anew && timer->period_ns && timer->started_ns - FNP_TICK_RESTART_NS < in_ns)
-			in_ns = timer->started_ns - FNP_TICK_RESTART_NS;
-		from_ns = fnp_tick_last_due(state->due_ns, state->period_ns, in_ns, state->last_ns);
+/* From the grid that was to the one that is. */
+FNP_INLINE void fnp_ticks_turn(struct fnp_tick_state *state, const struct fnp_timer_state *timer)
+{
+	fnp_u64 n = fnp_ticks_until(state, timer->started_ns);
+	fnp_u64 left_ns = timer->started_ns - state->first_ns + state->period_ns - n * state->period_ns;
+
+	if (n)
+		state->first_extra_ns = left_ns;
+	else if (state->period_ns)
+		state->first_extra_ns += left_ns;
+	state->first_ns = timer->started_ns + timer->period_ns;
+	state->period_ns = timer->period_ns;
+	state->starts = timer->starts;
+	state->next_ns = state->first_ns;
+}
+
+/*
+ * The interval in ns that the thread is owed which came to the CPU at `in_ns` and is there at `now_ns`. `timer`: its period
+ * is 0 while it is being changed; then the old grid goes on.
+ */
+FNP_INLINE fnp_u64 fnp_ticks_owed(struct fnp_tick_state *state, const struct fnp_timer_state *timer,
+				  fnp_u64 in_ns, fnp_u64 now_ns)
+{
+	fnp_u64 from_ns = in_ns > state->had_ns ? in_ns : state->had_ns, owed = 0;
+
+	if (fnp_ticks_start_anew(state, timer) && now_ns >= timer->started_ns) {
+		owed = fnp_ticks_between(state, from_ns, timer->started_ns);
+		fnp_ticks_turn(state, timer);
 	}
-	if (!state->last_ns)
-		from_ns = due_ns - tick->asked_period_ns;
-	fnp_tick_came(state, timer, tick, due_ns);
-	return tick->from_idle && tick->in_ns > due_ns + FNP_TICK_SWITCH_NS ? 0 : due_ns - from_ns;
+	if (now_ns < state->next_ns && !owed)
+		return 0;
+	owed += fnp_ticks_between(state, from_ns, now_ns);
+	state->had_ns = now_ns;
+	state->next_ns = state->first_ns + fnp_ticks_until(state, now_ns) * state->period_ns;
+	return owed;
+}
+
+/* A tick comes, whomever it meets. To be told before anybody takes it. */
+FNP_INLINE void fnp_tick_comes(struct fnp_tick_state *state, const struct fnp_timer_state *timer, fnp_u64 now_ns)
+{
+	fnp_u64 due, missed, early_ns;
+
+	if (!fnp_ticks_start_anew(state, timer) && state->period_ns) {
+		due = fnp_ticks_until(state, now_ns);
+		early_ns = state->first_ns + due * state->period_ns - now_ns;
+		if (early_ns <= FNP_TICK_EARLY_NS && early_ns <= state->period_ns / 8) {
+			state->first_ns -= early_ns;
+			state->next_ns -= early_ns;
+		}
+		missed = (now_ns - state->came_ns) / state->period_ns;
+		if (state->came_ns >= state->first_ns && missed > 1)
+			state->missed += missed - 1;
+	}
+	state->came_ns = now_ns;
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 
@@ -38,6 +39,8 @@ struct cpu_state {
 	struct fnp_kernel *kernel;
 	struct fnp_bpf_cpu *skeleton;
 	FNP_VEC(struct timer) timers;
+	struct fnp_timer_state *told; /* one a CPU, mapped */
+	size_t told_size;
 	uint64_t period_ns;
 	uint64_t random;
 };
@@ -58,15 +61,13 @@ static uint64_t draw_period(struct cpu_state *state)
 
 /*
  * A new period. The sampler is told how the timer runs from now on, because its context says for ever the period that an
- * event began with. Of more CPUs than it has room for it knows nothing.
+ * event began with.
  */
 static int change_period(struct cpu_state *state, const struct timer *timer, uint64_t period_ns)
 {
-	struct fnp_timer_state nobody = {0}, *told = &nobody;
+	struct fnp_timer_state *told = &state->told[timer->cpu];
 	int r;
 
-	if (timer->cpu < FNP_ARRAY_SIZE(state->skeleton->bss->timers))
-		told = &state->skeleton->bss->timers[timer->cpu];
 	__atomic_fetch_add(&told->starts, 1, __ATOMIC_SEQ_CST);
 	r = ioctl(timer->fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0 ? -errno : 0;
 	if (r == 0) {
@@ -132,8 +133,27 @@ static void cpu_close(void *self)
 
 	cpu_detach(state);
 	fnp_vec_deinit(&state->timers);
+	if (state->told)
+		munmap(state->told, state->told_size);
 	fnp_bpf_cpu__destroy(state->skeleton);
 	free(state);
+}
+
+/* What we tell the sampler of its timers is memory that it reads. */
+static int map_told(struct cpu_state *state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE),
+	       size = fnp_kernel_n_cpus(state->kernel) * sizeof(*state->told);
+	void *at;
+
+	size = (size + page - 1) / page * page;
+	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(state->skeleton->maps.timers), 0);
+	if (at == MAP_FAILED)
+		return fnp_error(-errno, "cannot map what the sampler knows of its timers: %s",
+				 strerror(errno));
+	state->told = at;
+	state->told_size = size;
+	return 0;
 }
 
 static int cpu_load(struct fnp_kernel *kernel, void **ret)
@@ -155,6 +175,8 @@ static int cpu_load(struct fnp_kernel *kernel, void **ret)
 		state->skeleton->rodata->asked_period_ns = state->period_ns;
 		r = fnp_collector_load(kernel, state->skeleton->skeleton, "cpu");
 	}
+	if (r == 0)
+		r = map_told(state);
 	if (r < 0)
 		cpu_close(state);
 	else
@@ -212,14 +234,13 @@ static unsigned int cpu_poll_ms(void *self)
 static uint64_t cpu_ticks_missed(void *self)
 {
 	struct cpu_state *state = self;
-	uint32_t zero = 0, n_cpus = fnp_kernel_n_cpus(state->kernel);
-	fnp_autofree struct fnp_tick_state *states = calloc(n_cpus, sizeof(*states));
+	struct fnp_tick_state one;
 	uint64_t sum = 0;
 
-	if (!states || bpf_map_lookup_elem(bpf_map__fd(state->skeleton->maps.tick_states), &zero, states) < 0)
-		return 0;
-	for (uint32_t i = 0; i < n_cpus; i++)
-		sum += states[i].missed;
+	for (uint32_t i = 0; i < fnp_kernel_n_cpus(state->kernel); i++) {
+		if (bpf_map_lookup_elem(bpf_map__fd(state->skeleton->maps.tick_states), &i, &one) == 0)
+			sum += one.missed;
+	}
 	return sum;
 }
 

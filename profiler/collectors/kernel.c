@@ -160,8 +160,9 @@ bool fnp_kernel_has_tracepoint(const struct fnp_kernel *kernel, const char *name
 /* Maps whose size depends on the machine or on the options; 0: as the object says. */
 static uint32_t entries_of(const struct fnp_kernel *kernel, const char *name)
 {
-	static const char *const one_a_cpu[] = {"on_cpus", "fnp_cpu_walks", "fnp_off_cpu_walks",
-						"exec_scratch", "socket_scratch"};
+	static const char *const one_a_cpu[] = {"on_cpus",	"fnp_cpu_walks",  "fnp_off_cpu_walks",
+						"exec_scratch", "socket_scratch", "tick_states",
+						"timers"};
 
 	if (strcmp(name, "events") == 0)
 		return (uint32_t)kernel->options.events_ring_bytes;

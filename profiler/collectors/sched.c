@@ -2,6 +2,7 @@
 /* Exact CPU time at context switches. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "bpf/sched.skel.h"
 #include "profiler/collectors/attach.h"
 #include "profiler/collectors/collector.h"
@@ -17,6 +18,7 @@ static int sched_load(struct fnp_kernel *kernel, void **ret)
 		return -errno;
 	fnp_collector_configure(kernel, skeleton);
 	skeleton->rodata->watch_every_exec = fnp_kernel_options(kernel)->watch_every_exec;
+	skeleton->rodata->asked_period_ns = FNP_NS_PER_S / fnp_kernel_options(kernel)->rate_hz;
 	skeleton->rodata->off_cpu_budget = budget.stacks;
 	skeleton->rodata->off_cpu_least_ns = budget.least_ns;
 	skeleton->rodata->off_cpu_share = budget.share;
