@@ -15,7 +15,7 @@
 
 /* A program has tens of megabytes: pages that were looked through are given back on the way. */
 #define RELEASE_BYTES ((size_t)2 << 20)
-#define RELEASE_SYMBOLS 16384
+#define RELEASE_SYMBOLS 2048
 
 #define FNP_REGISTER(name) extern const struct fnp_runtime_ops fnp_runtime_##name;
 #include "runtimes_registry.inc"

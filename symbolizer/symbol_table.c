@@ -16,7 +16,7 @@
 
 #define NAME_MAX_BYTES 16384 /* longer names count as none: nobody reads them, and comparing them costs */
 #define MINIDEBUG_MAX (UINT64_C(24) << 20)
-#define RELEASE_SYMBOLS 16384
+#define RELEASE_BYTES ((size_t)1 << 20) /* of names that were looked at */
 
 enum source {
 	SOURCE_SYMTAB,
@@ -150,32 +150,64 @@ static bool is_function_name(const uint8_t *name, size_t len)
 	return len > 0 && name[0] != '$' && !(len >= 2 && name[0] == '.' && name[1] == 'L');
 }
 
-/* All of the file's symbols and names are read, tens of megabytes of some: their pages are given back on the way. */
+static int compare_names(const void *a, const void *b)
+{
+	const struct symbol *x = a, *y = b;
+
+	return x->name < y->name ? -1 : x->name > y->name;
+}
+
+/*
+ * Looks at the names of symbols from `first` on, in the order in which they lie in the file; those that are no function's are
+ * taken away. In the order of the symbols all of the names would be in memory at once, tens of megabytes of some files.
+ */
+static void read_names(struct fnp_symbol_table *table, const struct fnp_object *file,
+		       const struct fnp_cursor *names, size_t first)
+{
+	struct symbol *symbols = table->symbols.items;
+	size_t n = first, released = 0;
+
+	if (table->symbols.len > first)
+		qsort(symbols + first, table->symbols.len - first, sizeof(symbols[0]), compare_names);
+	for (size_t i = first; i < table->symbols.len; i++) {
+		struct fnp_cursor c = *names;
+		const uint8_t *nul = NULL;
+
+		if (fnp_cursor_seek(&c, symbols[i].name) == 0)
+			nul = memchr(c.pos, 0, FNP_MIN(fnp_cursor_left(&c), (size_t)NAME_MAX_BYTES));
+		if (!nul || !is_function_name(c.pos, (size_t)(nul - c.pos)))
+			continue;
+		symbols[n] = symbols[i];
+		symbols[n++].name_len = (uint16_t)(nul - c.pos);
+		if (symbols[i].name - released > RELEASE_BYTES) {
+			fnp_object_release_pages(file);
+			released = symbols[i].name;
+		}
+	}
+	table->symbols.len = n;
+	fnp_object_release_pages(file);
+}
+
 static int add_source(struct fnp_symbol_table *table, const struct fnp_object *file, enum source number,
 		      const struct fnp_symbol_source *source)
 {
+	size_t first = table->symbols.len;
+
 	table->names[number] = source->names;
 	for (size_t i = 0; i < source->n_symbols; i++) {
-		struct fnp_cursor c = source->names;
 		Elf64_Sym elf;
 
-		if (i % RELEASE_SYMBOLS == RELEASE_SYMBOLS - 1)
-			fnp_object_release_pages(file);
 		memcpy(&elf, source->symbols + i * sizeof(elf), sizeof(elf));
-		if (!is_code(&elf) || (elf.st_size == 0 && number != SOURCE_SYMTAB) ||
-		    fnp_cursor_seek(&c, elf.st_name) < 0)
-			continue;
-		const uint8_t *nul = memchr(c.pos, 0, FNP_MIN(fnp_cursor_left(&c), (size_t)NAME_MAX_BYTES));
-		if (!nul || !is_function_name(c.pos, (size_t)(nul - c.pos)))
+		if (!is_code(&elf) || (elf.st_size == 0 && number != SOURCE_SYMTAB))
 			continue;
 		struct symbol symbol = {.name = elf.st_name,
-					.name_len = (uint16_t)(nul - c.pos),
 					.source = (uint8_t)number,
 					.flags = ELF64_ST_BIND(elf.st_info) == STB_LOCAL ? 0 : IS_GLOBAL};
 		int r = add_symbol(table, symbol, elf.st_value, elf.st_size);
 		if (r < 0)
 			return r;
 	}
+	read_names(table, file, &source->names, first);
 	return 0;
 }
 

@@ -203,10 +203,10 @@ const programs = {
 function storm(living) {
 	if (!more())
 		return;
-	const worker = new Worker(__filename, { workerData: { program: 'storm', ms: 15 } });
+	const worker = new Worker(__filename, { workerData: { program: 'storm', ms: 60 } });
 	worker.on('exit', () => storm(living));
 	if (living % 2)
-		worker.on('online', () => setTimeout(() => worker.terminate(), 7));
+		worker.on('online', () => setTimeout(() => worker.terminate(), 30));
 }
 
 function startProgram(name) {
