@@ -14,6 +14,7 @@
 #define QUEUE_BYTES_MAX                                                                                      \
 	(32 << 20) /* of one ring; past it the ring fills, and its writers count what is lost */
 #define LOOK_EVERY_NS 5000000
+#define PEEK_MAX 64 /* records; the helper waits meanwhile */
 
 /* Records one after the other: a word with the size in bytes, then the record, padded to 8. */
 typedef FNP_VEC(uint64_t) record_vec;
@@ -223,7 +224,7 @@ void fnp_rings_peek(struct fnp_rings *rings, enum fnp_ring which, size_t *from,
 		return;
 	pthread_mutex_lock(&rings->lock);
 	empty(queue);
-	while (*from < queue->words.len) {
+	for (int i = 0; i < PEEK_MAX && *from < queue->words.len; i++) {
 		size_t size = queue->words.items[*from];
 
 		show(self, &queue->words.items[*from + 1], size);

@@ -40,8 +40,8 @@ void fnp_rings_take(struct fnp_rings *rings, enum fnp_ring which,
 		    void (*take)(void *self, const void *data, size_t size), void *self);
 
 /*
- * Shows what fnp_rings_take() will hand out next, but for the first `*from` words, which becomes how much that is; 0 after
- * each take. The records stay. `show` must not take.
+ * Shows some tens of what fnp_rings_take() will hand out next, from the word `*from` on, which becomes where they end; set
+ * it to 0 after each take. The records stay. `show` must not take.
  */
 void fnp_rings_peek(struct fnp_rings *rings, enum fnp_ring which, size_t *from,
 		    void (*show)(void *self, const void *data, size_t size), void *self);
