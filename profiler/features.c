@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "profiler/rate.h"
 
 #define TRACEFS "/sys/kernel/tracing"
 #define TRACEFS_SUPER_MAGIC 0x74726163
@@ -269,6 +270,16 @@ static void probe_timer(struct fnp_feature_result *ret)
 		remedy(ret, "boot a kernel that was built with CONFIG_PERF_EVENTS=y");
 }
 
+static void probe_rate(struct fnp_feature_result *ret)
+{
+	uint32_t rate_hz = fnp_rate_allowed(FNP_RATE_LIMIT_FILE, FNP_RATE_HZ_MAX);
+
+	set(ret, rate_hz < FNP_RATE_HZ_MAX ? FNP_FEATURE_LESS : FNP_FEATURE_THERE,
+	    "%u a second and processor at most", rate_hz);
+	if (rate_hz < FNP_RATE_HZ_MAX)
+		remedy(ret, "sysctl kernel.perf_event_max_sample_rate=100000");
+}
+
 static void probe_program(struct fnp_feature_result *ret, enum bpf_prog_type type, const char *option)
 {
 	int r = libbpf_probe_bpf_prog_type(type, NULL);
@@ -438,6 +449,7 @@ const struct fnp_feature fnp_features[] = {
 	{"lockdown", "reading stacks", true, true, probe_lockdown},
 	{"bpf()", "programs and maps", true, true, probe_bpf},
 	{"timer", "sampling", true, true, probe_timer},
+	{"sample rate", "rates above it (record -F)", false, true, probe_rate},
 	{"perf programs", "sampling", true, false, probe_perf_program},
 	{"process hooks", "processes as they come and go", true, false, probe_process_hooks},
 	{"switch hook", "exact CPU time", true, false, probe_switch_hook},

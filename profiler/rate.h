@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#define FNP_RATE_HZ_MAX 10000 /* that can be asked for */
 #define FNP_RATE_LIMIT_FILE "/proc/sys/kernel/perf_event_max_sample_rate"
 
 /* The lower one of `wanted_hz` and the number in the file; a limit that cannot be read is none. Says nothing. */

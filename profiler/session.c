@@ -17,7 +17,6 @@
 #include "profiler/loading.h"
 #include "profiler/output/directory.h"
 #include "profiler/output/terminal.h"
-#include "profiler/rate.h"
 #include "profiler/watch.h"
 
 #define EVENTS_RING_BYTES (2 << 20)

@@ -10,8 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "profiler/rate.h"
+
 #define FNP_SESSION_RATE_HZ_DEFAULT 99
-#define FNP_SESSION_RATE_HZ_MAX 10000
+#define FNP_SESSION_RATE_HZ_MAX FNP_RATE_HZ_MAX
 
 /* With neither pids nor command: every function of the host. Never both. */
 struct fnp_session_options {

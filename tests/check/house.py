@@ -20,7 +20,7 @@ PROFILER_STEPS = [
     ["profiler/demo"],
     ["profiler/session"],
     ["profiler/watch", "profiler/watch_begin", "profiler/watch_exits", "profiler/watch_records", "profiler/watch_state",
-     "profiler/launch", "profiler/loading", "profiler/rate"],
+     "profiler/launch", "profiler/loading"],
     ["profiler/collectors", "profiler/samples", "profiler/profiles", "profiler/places", "profiler/probes",
      "profiler/probe_meanings",
      "profiler/probe_plan", "profiler/span_names", "profiler/spans", "profiler/runtimes", "profiler/rings",
@@ -28,6 +28,7 @@ PROFILER_STEPS = [
      "profiler/stack_table", "profiler/output"],
     ["profiler/sources", "profiler/invocations", "profiler/targets"],
     ["profiler/records", "profiler/features"],
+    ["profiler/rate"],
 ]
 OUTSIDE = {
     "base": ["base"],
