@@ -16,6 +16,7 @@ run_child(int go_fd, int error_fd, char *const *command, const struct fnp_launch
 
 	sigprocmask(SIG_SETMASK, &signals->mask, NULL);
 	sigaction(SIGPIPE, &signals->pipe, NULL);
+	sigaction(SIGXFSZ, &signals->file_size, NULL);
 	if (read(go_fd, &byte, 1) != 1)
 		_exit(125); /* the profiler is gone */
 	execvp(command[0], command);

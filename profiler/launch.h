@@ -28,7 +28,8 @@ struct fnp_launch {
 /* What the command is to have of signals: as they were when we were started. */
 struct fnp_launch_signals {
 	sigset_t mask;
-	struct sigaction pipe; /* of SIGPIPE, which we ignore */
+	struct sigaction pipe;	    /* of SIGPIPE, which we ignore */
+	struct sigaction file_size; /* of SIGXFSZ, likewise */
 };
 
 /* Forks and holds. */

@@ -204,6 +204,7 @@ static void session_deinit(struct session *s)
 	fnp_closep(&s->signal_fd);
 	sigprocmask(SIG_SETMASK, &s->old_signals.mask, NULL);
 	sigaction(SIGPIPE, &s->old_signals.pipe, NULL);
+	sigaction(SIGXFSZ, &s->old_signals.file_size, NULL);
 }
 
 /* Under nohup the terminal may go away: what was ignored when we were started stays so. */
@@ -227,6 +228,8 @@ static int take_signals(struct session *s)
 	sigprocmask(SIG_BLOCK, &mask, &s->old_signals.mask);
 	/* Who read our messages may go away (`2>&1 | head`): the recording goes on. */
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &s->old_signals.pipe);
+	/* A file that may not grow (`ulimit -f`) is a disk that is full. */
+	sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, &s->old_signals.file_size);
 	s->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signal_fd < 0 ? fnp_error(-errno, "cannot take signals: %s", strerror(errno)) : 0;
 }

@@ -145,6 +145,15 @@ class BadInput(fnprof_e2e.TestCase):
                 self.assertGreater((out / row["pprof"]).stat().st_size, 0)
             self.assert_pprof_files(out, rows)
 
+    def test_a_limit_of_file_sizes_is_a_full_disk(self):
+        script = 'ulimit -f 40; exec "$0" record -F 997 -o "$1" -- "$2" 1000 500'
+        done = subprocess.run(["/bin/sh", "-c", script, FNPROF, self.out, program("cycle")], capture_output=True, text=True,
+                              timeout=60)
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn("File too large", done.stderr)
+        for row in fnprof_e2e.read_lines(pathlib.Path(self.out, "index.jsonl")):
+            self.assertGreater(pathlib.Path(self.out, row["pprof"]).stat().st_size, 0)
+
     def assert_pprof_files(self, out, rows):
         class Written:
             dir = out

@@ -15,10 +15,12 @@
 
 static void prepare(struct fnp_launch *launch, char *const *command)
 {
-	struct fnp_launch_signals signals = {.pipe = {.sa_handler = SIG_DFL}};
+	struct fnp_launch_signals signals = {.pipe = {.sa_handler = SIG_DFL},
+					     .file_size = {.sa_handler = SIG_DFL}};
 
 	sigemptyset(&signals.mask);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	*launch = (struct fnp_launch)FNP_LAUNCH_NONE;
 	assert_int_equal(fnp_launch_prepare(launch, command, &signals), 0);
 	assert_true(launch->pid > 0);
@@ -107,16 +109,23 @@ static void a_command_that_a_signal_ends_while_it_waits_has_that_status(void **s
 	fnp_launch_deinit(&launch);
 }
 
-static void the_command_has_the_broken_pipes_that_we_were_given(void **state)
+/* Ends itself by a signal that we ignore. */
+static void assert_ends_by(const char *kill, int signum)
 {
-	char *const command[] = {"/bin/sh", "-c", "kill -PIPE $$; exit 7", NULL};
+	char *const command[] = {"/bin/sh", "-c", (char *)(uintptr_t)kill, NULL};
 	struct fnp_launch launch;
 
-	(void)state;
 	prepare(&launch, command);
 	assert_int_equal(fnp_launch_go(&launch), 0);
-	assert_int_equal(wait_for_end(&launch), 128 + SIGPIPE);
+	assert_int_equal(wait_for_end(&launch), 128 + signum);
 	fnp_launch_deinit(&launch);
+}
+
+static void the_command_has_the_signals_that_we_were_given(void **state)
+{
+	(void)state;
+	assert_ends_by("kill -PIPE $$; exit 7", SIGPIPE);
+	assert_ends_by("kill -XFSZ $$; exit 7", SIGXFSZ);
 }
 
 int main(void)
@@ -127,7 +136,7 @@ int main(void)
 		cmocka_unit_test(a_command_that_does_not_exist_is_told_from_one_that_cannot_be_executed),
 		cmocka_unit_test(a_command_that_never_goes_does_not_run),
 		cmocka_unit_test(a_command_that_a_signal_ends_while_it_waits_has_that_status),
-		cmocka_unit_test(the_command_has_the_broken_pipes_that_we_were_given),
+		cmocka_unit_test(the_command_has_the_signals_that_we_were_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
