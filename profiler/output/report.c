@@ -95,6 +95,11 @@ void fnp_report_line(const struct fnp_report *report, struct fnp_buffer *ret)
 		fnp_buffer_text(ret, ", ");
 		count(ret, lost, "tick lost", "ticks lost");
 	}
+	if (report->summary->events_lost) {
+		fnp_buffer_text(ret, ", ");
+		count(ret, report->summary->events_lost, "event", "events");
+		fnp_buffer_text(ret, " lost (invocations may be missing or joined)");
+	}
 	fnp_buffer_text(ret, "; files in ");
 	fnp_report_name(ret, report->dir, 4096, false);
 	fnp_buffer_byte(ret, '\n');

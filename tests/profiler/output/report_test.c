@@ -95,6 +95,12 @@ static void closing_line_says_counts_and_place(void **state)
 	add(&tally, "f", "i", 5);
 	fnp_report_line(&report, &b);
 	assert_string_equal(text_of(&b), "1 invocation in 10.0 s, 2 samples, 3 ticks lost; files in out\n");
+	fnp_buffer_deinit(&b);
+	summary.events_lost = 4321;
+	fnp_report_line(&report, &b);
+	assert_non_null(
+		strstr(text_of(&b),
+		       "3 ticks lost, 4,321 events lost (invocations may be missing or joined); files"));
 }
 
 static void summary_names_what_could_not_be_known(void **state)
