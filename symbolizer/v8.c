@@ -8,10 +8,12 @@
  */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "symbolizer/v8_frames.h"
 
 #define FILES_MAX 4
+#define REFRESH_SHARE 4 /* one part in so many of the time */
 
 /* ---- files -------------------------------------------------------------------------------------------------- */
 
@@ -106,18 +108,24 @@ static void remapped(struct fnp_runtime *runtime)
 	runtime->is_remapped = true;
 }
 
+/*
+ * Each sample asks; up to Node.js 18 mappings change with each function that is compiled, and where isolates come and go
+ * they do so all the time. So to look for the places of code takes a part of the time alone.
+ */
 static int refresh(struct fnp_runtime *runtime)
 {
 	struct fnp_v8_places places;
+	uint64_t now_ns = fnp_clock_ns();
 	bool is_same;
 	int r;
 
-	if (!runtime->is_remapped)
+	if (!runtime->is_remapped || (runtime->is_told && now_ns < runtime->not_before_ns))
 		return 0;
 	r = fnp_v8_places_read(runtime->view.pid, &runtime->view.tables, runtime->bias, runtime->object,
 			       &places);
 	if (r < 0)
 		return r;
+	runtime->not_before_ns = now_ns + REFRESH_SHARE * (fnp_clock_ns() - now_ns);
 	runtime->is_remapped = false;
 	is_same = runtime->is_told && places.n_ranges == runtime->places.n_ranges &&
 		  memcmp(places.ranges, runtime->places.ranges, places.n_ranges * sizeof(places.ranges[0])) ==

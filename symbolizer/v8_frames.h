@@ -57,6 +57,7 @@ struct fnp_runtime {
 	uint64_t bias;
 	uint64_t stream_map; /* of the view */
 	bool is_remapped, is_told;
+	uint64_t not_before_ns; /* places of code are not looked for again */
 	struct fnp_v8_places places;
 	struct fnp_v8_scripts *scripts;
 	struct fnp_v8_units *units;
