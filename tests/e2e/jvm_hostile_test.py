@@ -33,6 +33,7 @@ ENDS = {"killed": "java -cp {cp} Busy 60000 0 & p=$!; sleep 0.{n}; kill -9 $p; w
         "exits": "java -cp {cp} Busy {n} 7",
         "crashes": "java -XX:ErrorFile=/dev/null -XX:-CreateCoredumpOnCrash -cp {cp} Busy 60000 0 & p=$!; sleep 0.6; kill -SEGV $p; wait $p",
         "execs": "for i in 1 2 3; do java -version 2>&1; done; exec java -cp {cp} Busy {n} 0"}
+STATUS = {"killed": (137,), "exits": (7,), "crashes": (1, 134), "execs": (0,)}  # a JVM that may not dump exits with 1
 
 
 class Lies(fnprof_e2e.TestCase):
@@ -80,7 +81,7 @@ class Deaths(fnprof_e2e.TestCase):
                     script = command.format(cp=self.folder, n=n)
                     with Recording("-F", 1999, cmd=["bash", "-c", script], live=False, env={"FNPROF_CACHE": ""}) as recording:
                         status = recording.wait()
-                        self.assertEqual(status, {"killed": 137, "exits": 7, "crashes": 134, "execs": 0}[how], recording.stderr)
+                        self.assertIn(status, STATUS[how], recording.stderr)
                         self.assert_directory_is_whole(recording)
                         self.assertTrue([row for row in recording.rows if row.get("runtime", "").startswith("jvm")])
 
