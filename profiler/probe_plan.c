@@ -12,13 +12,19 @@
 static const uint8_t x86_parameters[] = {14, 13, 12, 11}; /* rdi, rsi, rdx, rcx */
 #define X86_RAX 10
 
-static int pattern_of(const char *const *asked, size_t n_asked, const struct fnp_usdt_place *place)
+struct patterns {
+	const char *const *list;
+	size_t n;
+};
+
+/* The number of the first that means this probe; -1: none does. */
+static int pattern_of(const struct patterns *asked, const char *provider, const char *name)
 {
 	char full[512];
 
-	snprintf(full, sizeof(full), "%s:%s", place->provider, place->name);
-	for (size_t i = 0; i < n_asked; i++) {
-		if (fnmatch(asked[i], full, 0) == 0)
+	snprintf(full, sizeof(full), "%s:%s", provider, name);
+	for (size_t i = 0; i < asked->n; i++) {
+		if (fnmatch(asked->list[i], full, 0) == 0)
 			return (int)i;
 	}
 	return -1;
@@ -69,6 +75,11 @@ static void fill_registers(struct fnp_planned_probe *probe, bool arm64)
 							   .base = arm64 ? i : x86_parameters[i],
 							   .index = FNP_PROBE_NO_REGISTER};
 	probe->spec.n_arguments = FNP_ARRAY_SIZE(x86_parameters);
+	/* A handle: it points to where the object's address stands. */
+	if (probe->meaning->naming == FNP_NAMING_V8_PATH) {
+		arguments[probe->meaning->texts[0].argument].kind = FNP_PROBE_MEMORY;
+		arguments[probe->meaning->texts[0].argument].size = 8;
+	}
 	/* An object of Python's, or whether there is one. */
 	if (probe->meaning->naming == FNP_NAMING_PYTHON_STR)
 		arguments[2].size = 8;
@@ -79,12 +90,13 @@ static void fill_registers(struct fnp_planned_probe *probe, bool arm64)
 }
 
 /* A place that no note tells of. */
-static int add_place(struct fnp_probe_plan *plan, const struct fnp_probe_meaning *meaning, uint64_t address)
+static int add_place(struct fnp_probe_plan *plan, const struct fnp_probe_meaning *meaning, uint64_t address,
+		     const struct patterns *asked)
 {
 	bool arm64 = fnp_object_header(plan->object)->e_machine == EM_AARCH64;
 	struct fnp_planned_probe probe = {.meaning = meaning,
 					  .name = meaning->name,
-					  .asked = -1,
+					  .asked = pattern_of(asked, plan->runtime, meaning->what),
 					  .instruction = fnp_usdt_instruction_at(plan->object, address)};
 
 	for (size_t i = 0; i < plan->probes.len; i++) {
@@ -113,7 +125,8 @@ static bool is_named(struct fnp_cursor names, uint32_t at, const char *name)
 	return name[len] == '*' ? !strstr(text, ".cold") : text[len] == '\0';
 }
 
-static int add_functions(struct fnp_probe_plan *plan, const struct fnp_probe_meaning *meanings)
+static int add_functions(struct fnp_probe_plan *plan, const struct fnp_probe_meaning *meanings,
+			 const struct patterns *asked)
 {
 	struct fnp_symbol_source source;
 	int r = 0;
@@ -129,7 +142,7 @@ static int add_functions(struct fnp_probe_plan *plan, const struct fnp_probe_mea
 			continue;
 		for (const struct fnp_probe_meaning *m = meanings; m->name && r == 0; m++) {
 			if (is_named(source.names, symbol.st_name, m->name))
-				r = add_place(plan, m, symbol.st_value);
+				r = add_place(plan, m, symbol.st_value, asked);
 		}
 	}
 	return r;
@@ -145,7 +158,7 @@ static bool has(const struct fnp_probe_plan *plan, enum fnp_probe_pair pair, enu
 }
 
 /* What a Python without probes does not tell is taken from its code; pairs that it tells are left to its notes. */
-static int add_python(struct fnp_probe_plan *plan)
+static int add_python(struct fnp_probe_plan *plan, const struct patterns *asked)
 {
 	bool gc = has(plan, FNP_PAIR_GC, FNP_PROBE_BEGIN), import = has(plan, FNP_PAIR_IMPORT, FNP_PROBE_BEGIN);
 	struct fnp_python_places places;
@@ -158,7 +171,7 @@ static int add_python(struct fnp_probe_plan *plan)
 		const struct fnp_probe_meaning *meaning = fnp_probe_python_place(places.list[i].kind);
 
 		if (meaning->pair == FNP_PAIR_GC ? !gc : !import)
-			r = add_place(plan, meaning, places.list[i].address);
+			r = add_place(plan, meaning, places.list[i].address, asked);
 	}
 	return r;
 }
@@ -182,18 +195,25 @@ static void drop_halves(struct fnp_probe_plan *plan)
 }
 
 int fnp_probe_plan_make(const struct fnp_object *object, const struct fnp_runtime_id *id,
-			const char *const *asked, size_t n_asked, struct fnp_probe_plan *ret)
+			const char *const *asked_list, size_t n_asked, struct fnp_probe_plan *ret)
 {
-	struct fnp_probe_plan plan = {.object = object, .version = id->major, .minor = id->minor};
+	const struct patterns asked = {asked_list, n_asked};
+	struct fnp_probe_plan plan = {.object = object,
+				      .runtime = id->ops ? id->ops->name : NULL,
+				      .version = id->major,
+				      .minor = id->minor};
 	struct fnp_usdt_places places = {0};
-	int r = id->ops ? add_functions(&plan, fnp_probe_functions(id->ops->name)) : 0;
+	int r = id->ops ? add_functions(&plan, fnp_probe_functions(id->ops->name), &asked) : 0;
 
 	r = r ?: fnp_usdt_read(object, &places);
-	for (size_t i = 0; i < places.list.len && r == 0 && plan.probes.len < PROBES_MAX; i++)
-		r = add_note(&plan, &places.list.items[i], pattern_of(asked, n_asked, &places.list.items[i]));
+	for (size_t i = 0; i < places.list.len && r == 0 && plan.probes.len < PROBES_MAX; i++) {
+		const struct fnp_usdt_place *place = &places.list.items[i];
+
+		r = add_note(&plan, place, pattern_of(&asked, place->provider, place->name));
+	}
 	fnp_usdt_places_deinit(&places);
 	if (r == 0 && id->ops && strcmp(id->ops->name, "python") == 0)
-		r = add_python(&plan);
+		r = add_python(&plan, &asked);
 	drop_halves(&plan);
 	if (r < 0) {
 		fnp_probe_plan_deinit(&plan);

@@ -21,7 +21,8 @@ struct fnp_planned_probe {
 /* Texts are the object's. */
 struct fnp_probe_plan {
 	const struct fnp_object *object; /* not owned */
-	unsigned int version, minor;	 /* of the runtime that it is; 0: none, or not known */
+	const char *runtime;		 /* that it is; NULL: none */
+	unsigned int version, minor;	 /* of the runtime; 0: none, or not known */
 	FNP_VEC(struct fnp_planned_probe) probes;
 	bool peeks;  /* one of them peeks at the JVM's heap ... */
 	bool peeked; /* ... whose place is known, or never will be */
@@ -29,11 +30,12 @@ struct fnp_probe_plan {
 };
 
 /*
- * `asked` are patterns of "provider:name". `id` is what the object was recognised as. 0 and a plan that may be empty, to
+ * `asked_list` are patterns of "provider:name"; what a file tells without notes has its runtime's name and the kind of event
+ * ("python:gc"). `id` is what the object was recognised as. 0 and a plan that may be empty, to
  * be given to fnp_probe_plan_deinit; or -ENOMEM.
  */
 int fnp_probe_plan_make(const struct fnp_object *object, const struct fnp_runtime_id *id,
-			const char *const *asked, size_t n_asked, struct fnp_probe_plan *ret);
+			const char *const *asked_list, size_t n_asked, struct fnp_probe_plan *ret);
 void fnp_probe_plan_deinit(struct fnp_probe_plan *plan);
 
 #endif

@@ -168,13 +168,16 @@ static void take_result(struct fnp_probes *probes, struct fnp_probe_plan *plan, 
 		probes->met[probe->asked]++;
 }
 
-/* Collections stand apart: what is hit too often is taken away with all that was attached with it. */
-static bool is_in_group(const struct fnp_planned_probe *probe, bool collections)
+#define ASKED_GROUP FNP_PAIRS
+#define GROUPS (FNP_PAIRS + 1)
+
+/* What is attached together is taken away together, when one of it is hit too often: what tells of one kind of event. */
+static unsigned int group_of(const struct fnp_planned_probe *probe)
 {
-	return (probe->meaning->pair == FNP_PAIR_GC && !probe->provider) == collections;
+	return probe->asked >= 0 ? ASKED_GROUP : probe->meaning->pair;
 }
 
-static void attach_group(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd, bool collections)
+static void attach_group(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd, unsigned int group)
 {
 	fnp_autofree struct fnp_usdt_place_of *places = calloc(plan->probes.len, sizeof(*places));
 	fnp_autofree uint32_t *indices = calloc(plan->probes.len, sizeof(*indices));
@@ -186,7 +189,7 @@ static void attach_group(struct fnp_probes *probes, struct fnp_probe_plan *plan,
 	for (uint32_t i = 0; i < plan->probes.len; i++) {
 		const struct fnp_planned_probe *probe = &plan->probes.items[i];
 
-		if (!is_in_group(probe, collections) || check(plan, probe, fd) < 0)
+		if (group_of(probe) != group || check(plan, probe, fd) < 0)
 			continue;
 		indices[n] = i;
 		places[n++] = (struct fnp_usdt_place_of){.offset = probe->offset,
@@ -201,8 +204,8 @@ static void attach_group(struct fnp_probes *probes, struct fnp_probe_plan *plan,
 
 static void attach(struct fnp_probes *probes, struct fnp_probe_plan *plan, int fd)
 {
-	attach_group(probes, plan, fd, false);
-	attach_group(probes, plan, fd, true);
+	for (unsigned int group = 0; group < GROUPS; group++)
+		attach_group(probes, plan, fd, group);
 }
 
 /* A process may have come to places of a file before probes sat there. */
@@ -461,21 +464,21 @@ static void say_busy(const struct sitting *one, uint64_t a_second)
 	char text[256];
 
 	if (probe->provider)
-		fnp_warning("the probe %s was hit %lu times a second: the probes of %s were taken away; "
-			    "--usdt keeps one",
-			    label(probe, text), a_second, file);
+		fnp_warning("the probe %s of %s was hit %lu times a second: '%s' is not told any more; "
+			    "--usdt '%s' keeps it, at 1 us a hit",
+			    label(probe, text), file, a_second, probe->meaning->what, text);
 	else
-		fnp_warning("events of kind '%s' came %lu times a second from %s: they are not told any "
-			    "more, because "
-			    "without USDT probes each costs the program 17 us",
-			    probe->meaning->what, a_second, file);
+		fnp_warning(
+			"'%s' came %lu times a second from %s, which has no USDT probes: it is not told any "
+			"more; --usdt '%s:%s' keeps it, at up to 17 us each",
+			probe->meaning->what, a_second, file, one->plan->runtime, probe->meaning->what);
 }
 
 /* With all that was attached with it. Records of them may be on the way, and what is open has no end any more. */
 static void retire(struct fnp_probes *probes, uint32_t number)
 {
 	const struct sitting *one = &probes->sitting[number];
-	bool collections = is_in_group(&one->plan->probes.items[one->probe], true);
+	unsigned int group = group_of(&one->plan->probes.items[one->probe]);
 
 	for (uint32_t i = 0; i < FNP_PROBE_SPECS_MAX; i++) {
 		struct sitting *other = &probes->sitting[i];
@@ -484,7 +487,7 @@ static void retire(struct fnp_probes *probes, uint32_t number)
 		if (other->plan != one->plan)
 			continue;
 		probe = &other->plan->probes.items[other->probe];
-		if (!is_in_group(probe, collections) || probe->asked >= 0)
+		if (group_of(probe) != group)
 			continue;
 		other->away = true;
 		if (probe->meaning->role == FNP_PROBE_BEGIN)
