@@ -50,7 +50,7 @@ function drawItem(p, track, item) {
 		return;
 	}
 	const state = track.kind === "state";
-	const [label, color, ink] = state ? ledgerLook(item.what === "on_cpu" ? "on_cpu" : item.cause || "other") : spanLook(item.what);
+	const [label, color, ink] = state ? ledgerLook(item.what === "on_cpu" ? "on_cpu" : item.name || "other") : spanLook(item.what);
 	p.fillStyle = color;
 	if (!state && item.duration === 0) {
 		p.beginPath();
@@ -174,8 +174,8 @@ function itemAt(clientX, clientY) {
 function itemTip(item, x, y) {
 	const rows = item.node !== undefined ? [["sample", `at ${duration(item.t)}`]]
 		: [["took", item.duration > 0 ? duration(item.duration) : "no time of its own"], ["began", `at ${item.t < 0 ? "\u2212" : ""}${duration(Math.abs(item.t))}`],
-			item.cause ? ["cause", item.cause] : null, ["known by", item.how || "unknown"]].filter(Boolean);
-	const title = item.node !== undefined ? frameName(item.node) : describeItem(item).split(", ").slice(0, item.name ? 2 : 1).join(" ");
+			item.cause ? [item.what === "off_cpu" ? "waited for" : "cause", item.cause] : null, ["known by", item.how || "unknown"]].filter(Boolean);
+	const title = item.node !== undefined ? frameName(item.node) : describeItem(item).split(", ").slice(0, (item.what === "off_cpu" ? item.cause : item.name) ? 2 : 1).join(" ");
 	const tip = $("tip");
 	tip.replaceChildren(el("div", {className: "name"}, title.slice(0, 600)), el("dl", {}, ...rows.flatMap(([k, v]) => [el("dt", {}, k), el("dd", {}, v)])));
 	placeTip(x, y);

@@ -50,7 +50,7 @@ function timelineLegend() {
 	};
 	for (const lane of T.lanes) {
 		lane.spans.forEach((event) => swatch(event.what, spanLook(event.what)));
-		lane.states.forEach((event) => swatch(event.cause, ledgerLook(event.what === "on_cpu" ? "on_cpu" : event.cause || "other")));
+		lane.states.forEach((event) => swatch(event.name, ledgerLook(event.what === "on_cpu" ? "on_cpu" : event.name || "other")));
 	}
 	$("legend").replaceChildren(...items.slice(0, 16), el("span", {className: "keys"}, el("kbd", {}, "\u2190\u2191\u2193\u2192"), " move ",
 		el("kbd", {}, "Enter"), " open ", el("kbd", {}, "+"), el("kbd", {}, "\u2212"), " zoom"));

@@ -71,8 +71,8 @@ function extentOf(row, story) {
 function describeItem(item) {
 	if (item.node !== undefined)
 		return `sample at ${duration(item.t)}, ${frameName(item.node)}`;
-	const look = item.what === "on_cpu" ? "on CPU" : item.what === "off_cpu" ? "off CPU" + (item.cause ? ": " + ledgerLook(item.cause)[0] : "") : spanLook(item.what)[0];
-	return [look, item.what === "off_cpu" ? "" : item.name, item.duration > 0 ? duration(item.duration) : "", item.t > 0 ? `at ${duration(item.t)}` : "at the begin"].filter(Boolean).join(", ");
+	const look = item.what === "on_cpu" ? "on CPU" : item.what === "off_cpu" ? "off CPU" + (item.name ? ": " + ledgerLook(item.name)[0] : "") : spanLook(item.what)[0];
+	return [look, item.what === "off_cpu" ? item.cause : item.name, item.duration > 0 ? duration(item.duration) : "", item.t > 0 ? `at ${duration(item.t)}` : "at the begin"].filter(Boolean).join(", ");
 }
 
 // Round steps of a ruler: 1, 2 or 5 times a power of ten, some 8 of them, fewer where their words would meet.

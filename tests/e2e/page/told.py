@@ -49,7 +49,7 @@ def states(rng, start, end, tid):
         t += on
         off = min(end - t, rng.uniform(0.01, 0.15) * (end - start))
         if off > 0:
-            out.append(event(t, off, tid, "off_cpu", cause=causes[rng.randrange(len(causes))], how="samples"))
+            out.append(event(t, off, tid, "off_cpu", causes[rng.randrange(len(causes))], how="samples"))
         t += off
     return out
 
