@@ -159,7 +159,8 @@ static __noinline fnp_u32 put_text(char *at, const struct fnp_probe_record *reco
 {
 	struct fnp_wire_section *section = (void *)at;
 	void *from = (void *)address_of_text(record, text);
-	fnp_u64 length = FNP_PROBE_TEXT_RAW_BYTES;
+	bool is_long = text->kind == FNP_PROBE_TEXT_RAW_LONG;
+	fnp_u64 length = is_long ? FNP_PROBE_TEXT_LONG_BYTES : FNP_PROBE_TEXT_RAW_BYTES;
 	long n = 0;
 
 	section->type = FNP_SECTION_PROBE_TEXT;
@@ -182,7 +183,7 @@ static __noinline fnp_u32 put_text(char *at, const struct fnp_probe_record *reco
 		if (bpf_probe_read_user(at + sizeof(*section), length, from) == 0)
 			n = length;
 		/* Before memory that is not there half of it may do. */
-		else if (text->kind == FNP_PROBE_TEXT_RAW &&
+		else if (text->kind != FNP_PROBE_TEXT_SIZED &&
 			 bpf_probe_read_user(at + sizeof(*section), FNP_PROBE_TEXT_RAW_BYTES / 2, from) == 0)
 			n = FNP_PROBE_TEXT_RAW_BYTES / 2;
 	}

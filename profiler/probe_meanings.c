@@ -20,6 +20,12 @@
 		"hotspot", "class__initialization__" step, "class_init", role_, FNP_PAIR_CLASS,              \
 			FNP_NAMING_JVM_CLASS, .n_texts = 1, .texts = {SIZED(0)}, .label = label_             \
 	}
+/* An object of V8's, and those that its first two fields may point to (symbolizer/v8_heap.h has the layouts). */
+#define V8_STRING(argument)                                                                                  \
+	{(argument), FNP_PROBE_TEXT_RAW_LONG, 0, 0}, {(argument), FNP_PROBE_TEXT_RAW_LONG, 0, 15},           \
+	{                                                                                                    \
+		(argument), FNP_PROBE_TEXT_RAW_LONG, 0, 23                                                   \
+	}
 #define TUPLE_FIRST 24 /* PyTupleObject.ob_item, CPython 3.8 to 3.14 */
 
 const struct fnp_probe_meaning fnp_probe_asked = {.what = "usdt", .naming = FNP_NAMING_ASKED};
@@ -43,7 +49,7 @@ static const struct fnp_probe_meaning notes[] = {
 	{"hotspot", "gc__end", "gc", FNP_PROBE_END, FNP_PAIR_GC, FNP_NAMING_NONE, .flags = FNP_PROBE_CLOCKS},
 	{"hotspot", "mem__pool__gc__begin", "gc", FNP_PROBE_NOTE, FNP_PAIR_GC, FNP_NAMING_JVM_GC,
 	 .n_texts = 1, .texts = {SIZED(0)}, .peeks_cause = true},
-	{"hotspot", "class__loaded", "class_load", FNP_PROBE_MOMENT, FNP_PAIR_NONE, FNP_NAMING_JVM_CLASS,
+	{"hotspot", "class__loaded", "class_load", FNP_PROBE_MOMENT, FNP_PAIR_CLASS, FNP_NAMING_JVM_CLASS,
 	 .n_texts = 1, .texts = {SIZED(0)}},
 	/* A class is initialized when it is first used: what that takes, its superclasses' included. */
 	CLASS_INIT("required", FNP_PROBE_BEGIN, NULL),
@@ -91,6 +97,11 @@ static const struct fnp_probe_meaning v8[] = {
 	/* node::Start is all that main() does, node::LoadEnvironment begins with Node's own JavaScript. */
 	{NULL, "_ZN4node5StartEiPPc", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL,
 	 .rare = true, .label = FNP_PHASE_LINKED},
+	/* Once for each file that is required or imported: its code is compiled, then it runs. */
+	{NULL, "_ZN4node10contextifyL27CompileFunctionForCJSLoaderEPNS_11Environment*", "module_load",
+	 FNP_PROBE_MOMENT, FNP_PAIR_IMPORT, FNP_NAMING_V8_PATH, .n_texts = 3, .texts = {V8_STRING(3)}},
+	{NULL, "_ZN4node6loader10ModuleWrap23CompileSourceTextModule*", "module_load", FNP_PROBE_MOMENT,
+	 FNP_PAIR_IMPORT, FNP_NAMING_V8_PATH, .n_texts = 3, .texts = {V8_STRING(2)}},
 	{NULL, "_ZN4node15LoadEnvironment*", FNP_PHASE, FNP_PROBE_PHASE, FNP_PAIR_NONE, FNP_NAMING_LABEL,
 	 .rare = true, .label = FNP_PHASE_STARTED},
 	{0},

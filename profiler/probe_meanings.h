@@ -47,7 +47,8 @@ enum fnp_probe_naming {
 	FNP_NAMING_JVM_GC,	   /* the collector's name, and the cause that was peeked */
 	FNP_NAMING_JVM_METHOD,	   /* class, method; the compiler is the cause */
 	FNP_NAMING_V8_GC,	   /* numbers of the kind and the reason */
-	FNP_NAMING_ASKED,	   /* "provider:name" and its arguments */
+	FNP_NAMING_V8_PATH, /* the texts are a string of V8's heap: itself, and the parts that it may have */
+	FNP_NAMING_ASKED,   /* "provider:name" and its arguments */
 };
 
 struct fnp_probe_meaning {

@@ -92,6 +92,74 @@ static const char *v8_reason(uint64_t number)
 	return number < FNP_ARRAY_SIZE(names) && names[number] ? names[number] : "";
 }
 
+/*
+ * A string's object as it is read, from the second byte on (its address has a tag): hash at 7, length at 11, then its
+ * characters, or the addresses of the strings that it is made of: another one with the same text (ThinString), or two that
+ * follow each other (ConsString). An address has zeros in its last two bytes, a path never.
+ */
+#define V8_LENGTH 11
+#define V8_TEXT 15
+
+static bool is_address(const struct fnp_record_part *object, size_t at)
+{
+	uint64_t word = 0;
+
+	if (object->size < at + sizeof(word))
+		return false;
+	memcpy(&word, (const uint8_t *)object->data + at, sizeof(word));
+	return word >> 48 == 0 && (word & 1);
+}
+
+/* Appends a flat string of bytes (Latin-1), as UTF-8; its length, 0: it is something else. */
+static size_t add_flat(const struct fnp_record_part *object, char *ret, size_t at)
+{
+	const uint8_t *bytes = object->data;
+	uint32_t length, n;
+
+	if (object->size < V8_TEXT + sizeof(uint64_t))
+		return 0;
+	memcpy(&length, bytes + V8_LENGTH, sizeof(length));
+	n = (uint32_t)FNP_MIN((size_t)length, object->size - V8_TEXT);
+	for (uint32_t i = 0; i < n; i++) {
+		if (bytes[V8_TEXT + i] < ' ')
+			return 0;
+	}
+	for (uint32_t i = 0; i < n && at < FNP_SPAN_NAME_MAX - 2; i++) {
+		uint8_t one = bytes[V8_TEXT + i];
+
+		if (one >= 0x80)
+			ret[at++] = (char)(0xc0 | one >> 6);
+		ret[at++] = (char)(one >= 0x80 ? 0x80 | (one & 0x3f) : one);
+	}
+	ret[at] = '\0';
+	return length;
+}
+
+static void name_path(const struct fnp_probe_record *record, char ret[FNP_SPAN_NAME_MAX])
+{
+	static const char scheme[] = "file://";
+	struct fnp_record_part parts[3];
+	uint32_t length = 0;
+	size_t n;
+
+	for (unsigned int i = 0; i < FNP_ARRAY_SIZE(parts); i++)
+		parts[i] = fnp_record_nth_section(&record->head, FNP_SECTION_PROBE_TEXT, i);
+	if (parts[0].size < V8_TEXT)
+		return;
+	memcpy(&length, (const uint8_t *)parts[0].data + V8_LENGTH, sizeof(length));
+	if (length < sizeof(uint64_t) || !is_address(&parts[0], V8_TEXT)) {
+		add_flat(&parts[0], ret, 0);
+	} else {
+		n = add_flat(&parts[1], ret, 0);
+		if (n > 0 && n < length && n < FNP_SPAN_NAME_MAX)
+			n += add_flat(&parts[2], ret, strlen(ret));
+		if (n != length)
+			ret[0] = '\0'; /* made in another way */
+	}
+	if (strncmp(ret, scheme, strlen(scheme)) == 0)
+		memmove(ret, ret + strlen(scheme), strlen(ret) - strlen(scheme) + 1);
+}
+
 /* ---- all ---------------------------------------------------------------------------------------------------- */
 
 static void set(char ret[FNP_SPAN_NAME_MAX], const char *text)
@@ -178,6 +246,9 @@ void fnp_span_names_make(const struct fnp_spans_hit *hit, const struct fnp_probe
 	case FNP_NAMING_V8_GC:
 		set(ret->name, v8_collector(record->arguments[1]));
 		set(ret->cause, v8_reason(record->arguments[2]));
+		break;
+	case FNP_NAMING_V8_PATH:
+		name_path(record, ret->name);
 		break;
 	case FNP_NAMING_ASKED:
 		snprintf(ret->name, sizeof(ret->name), "%s:%s", hit->provider ? hit->provider : "", hit->name);

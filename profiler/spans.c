@@ -275,6 +275,9 @@ void fnp_spans_take(struct fnp_spans *spans, const struct fnp_spans_hit *hit,
 	switch (hit->meaning->role) {
 	case FNP_PROBE_MOMENT:
 	case FNP_PROBE_PHASE:
+		/* Node.js also compiles what it only wants to know the syntax of, without a path. */
+		if (hit->meaning->naming == FNP_NAMING_V8_PATH && !names.name[0])
+			break;
 		take_moment(spans, hit, record, &names);
 		break;
 	case FNP_PROBE_BEGIN:

@@ -44,11 +44,13 @@ struct fnp_probe_argument {
 };
 
 enum fnp_probe_text_kind {
-	FNP_PROBE_TEXT_STRING = 0, /* ends in NUL */
-	FNP_PROBE_TEXT_SIZED = 1,  /* its length is another argument */
-	FNP_PROBE_TEXT_RAW = 2,	   /* FNP_PROBE_TEXT_RAW_BYTES of memory, whatever they are */
+	FNP_PROBE_TEXT_STRING = 0,   /* ends in NUL */
+	FNP_PROBE_TEXT_SIZED = 1,    /* its length is another argument */
+	FNP_PROBE_TEXT_RAW = 2,	     /* FNP_PROBE_TEXT_RAW_BYTES of memory, whatever they are */
+	FNP_PROBE_TEXT_RAW_LONG = 3, /* likewise, FNP_PROBE_TEXT_LONG_BYTES */
 };
 #define FNP_PROBE_TEXT_RAW_BYTES 128
+#define FNP_PROBE_TEXT_LONG_BYTES 248
 
 struct fnp_probe_text {
 	fnp_u8 argument; /* that holds the address */

@@ -51,7 +51,10 @@ let kept = [];
 for (let i = 0; i < 3000000; i++) { const o = {a: i, b: [i]}; if (i % 20 == 0) kept.push(o); }
 kept = null;
 global.gc();
+require('./lib/first.js');
 """
+NODE_FILES = {"lib/first.js": "exports.b = require('second');", "node_modules/second/index.js": "exports.a = 1;",
+              "module.mjs": "import './other.mjs';\nimport 'second';", "other.mjs": "export const a = 1;"}
 
 JAVA = """
 public class Fill {
@@ -173,6 +176,9 @@ class Events(e2e.TestCase):
     def test_node(self):
         program = prepare.node(NAME[len("node"):]).argv[0]
         (self.folder / "fill.js").write_text(NODE)
+        for name, text in NODE_FILES.items():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text)
         events, said = self.record([program, "--trace-gc", "--expose-gc", "fill.js"])
         lines = [line for line in said.splitlines() if re.match(r"\[\d+:0x[0-9a-f]+\] +\d+ ms: ", line)]
         truth = [float(re.search(r"MB, (?:pooled: [\d.]+ MB, )?([\d.]+) / ", line).group(1)) for line in lines]
@@ -181,6 +187,15 @@ class Events(e2e.TestCase):
             self.assertEqual(event["name"] == "Scavenge", "Scavenge" in line, line)
             self.assertIn(event["cause"], line)
             self.assertEqual(event["how"], "uprobe")
+        # Every file that it required, by name, in this order.
+        files = ["fill.js", "lib/first.js", "node_modules/second/index.js"]
+        self.assertEqual([(one["name"], one["how"]) for one in events["module_load"]],
+                         [(str(self.folder / name), "uprobe") for name in files])
+        events, _ = self.record([program, "module.mjs"])
+        loaded = {one["name"] for one in events["module_load"]}
+        # (On some versions one place serves ES modules whose code another one compiles.)
+        self.assertLessEqual(loaded, {str(self.folder / name) for name in ["module.mjs", "other.mjs", "node_modules/second/index.js"]})
+        self.assertIn(str(self.folder / "node_modules/second/index.js"), loaded)
 
     @e2e.unittest.skipUnless(NAME.startswith("java"), "the JVM's")
     def test_java(self):

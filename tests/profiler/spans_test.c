@@ -358,6 +358,62 @@ static void open_spans_are_bounded_and_the_oldest_go(void **state)
 	fnp_spans_destroy(s.spans);
 }
 
+/* A string object of V8 from its second byte on, with these bytes behind its length. */
+static void add_v8_string(struct hit *hit, uint32_t length, const void *rest, size_t size)
+{
+	uint8_t object[248] = {0};
+
+	memcpy(object + 11, &length, sizeof(length));
+	memcpy(object + 15, rest, size);
+	add_text(hit, object, sizeof(object));
+}
+
+static void add_v8_parts(struct hit *hit, uint32_t length, const char *first, const char *second)
+{
+	const uint64_t parts[] = {0x3f0012345671, 0x3f0012345699};
+
+	add_v8_string(hit, length, parts, sizeof(parts));
+	add_v8_string(hit, (uint32_t)strlen(first), first, strlen(first));
+	if (second)
+		add_v8_string(hit, (uint32_t)strlen(second), second, strlen(second));
+}
+
+static void path_of_a_module_is_read_from_each_kind_of_string(void **state)
+{
+	static const uint16_t wide[] = {'/', 'a', '/', 0xe9, '/', 'x', '.', 'j', 's'};
+	const struct fnp_probe_meaning *meaning = fnp_probe_functions("v8");
+	struct hit hits[7];
+	struct stage s;
+
+	(void)state;
+	while (strcmp(meaning->what, "module_load") != 0)
+		meaning++;
+	begin(&s);
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(hits); i++)
+		hits[i] = hit_at(10, 10 + i);
+	add_v8_string(&hits[0], 19, "/srv/app/handler.js", 19);
+	add_v8_string(&hits[1], 4, "/a.j", 4);
+	add_v8_parts(&hits[2], 26, "file:///srv/app/handler.js", NULL);
+	add_v8_parts(&hits[3], 19, "/srv/app/", "handler.js");
+	add_v8_parts(&hits[4], 30, "/srv/app/", "handler.js"); /* they are not what it is made of */
+	add_v8_string(&hits[5], 9, wide, sizeof(wide));
+	add_v8_string(&hits[6], 9,
+		      "/a/\xe9"
+		      "/x.js",
+		      9);
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(hits); i++)
+		fnp_spans_take(s.spans, &(struct fnp_spans_hit){.meaning = meaning}, &hits[i].record);
+	/* What could not be read is none: Node.js compiles other things there, too. */
+	assert_int_equal(s.n, FNP_ARRAY_SIZE(hits) - 2);
+	assert_string_equal(s.told[0].name, "/srv/app/handler.js");
+	assert_string_equal(s.told[1].name, "/a.j");
+	assert_string_equal(s.told[2].name, "/srv/app/handler.js");
+	assert_string_equal(s.told[3].name, "/srv/app/handler.js");
+	assert_string_equal(s.told[4].name, "/a/\xc3\xa9"
+					    "/x.js");
+	fnp_spans_destroy(s.spans);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +426,7 @@ int main(void)
 		cmocka_unit_test(class_and_compiled_method_have_names_of_the_language),
 		cmocka_unit_test(audit_marks_are_read_from_both_layouts_of_str),
 		cmocka_unit_test(memory_that_is_no_str_has_no_name),
+		cmocka_unit_test(path_of_a_module_is_read_from_each_kind_of_string),
 		cmocka_unit_test(probe_that_was_asked_for_tells_its_arguments),
 		cmocka_unit_test(what_is_open_when_its_process_ends_lasts_to_that_end),
 		cmocka_unit_test(open_spans_of_a_pair_that_is_told_no_more_are_forgotten),
