@@ -9,19 +9,22 @@
  */
 #include "symbolizer/hotspot.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 
 #define FRAMES_MAX 32768
 #define CACHE_BYTES_MAX (8 << 20)
 #define RANGES_MAX FNP_HOTSPOT_HEAPS_MAX
-#define LOOKS_MAX 20			       /* at a JVM that starts */
+#define LOOKS_MAX 20			       /* at a JVM that starts, and for so long: */
+#define SETTLED_NS FNP_NS_PER_S		       /* many samples that waited are looked at at once */
 #define WORD_ADDRESS ((UINT64_C(1) << 57) - 1) /* of a frame's head word */
 
 struct fnp_runtime {
 	struct fnp_hotspot_view view;
 	bool has_tables, has_symbols, was_starting, is_ready, is_refused;
-	unsigned n_same; /* looks in a row that found nothing new */
+	unsigned n_same;   /* looks in a row that found nothing new */
+	uint64_t moved_ns; /* the last one that did */
 	struct fnp_runtime_range ranges[RANGES_MAX];
 	size_t n_ranges;
 	struct fnp_hotspot_cache cache;
@@ -163,7 +166,9 @@ static int refresh(struct fnp_runtime *runtime)
 			.start = view->layout.heaps[i].start, .end = view->layout.heaps[i].end};
 	/* The interpreter is complete when nothing moves any more. */
 	runtime->n_same = memcmp(&before, &view->layout, sizeof(before)) == 0 ? runtime->n_same + 1 : 0;
-	runtime->is_ready = runtime->n_same >= LOOKS_MAX;
+	if (runtime->n_same == 0)
+		runtime->moved_ns = fnp_clock_ns();
+	runtime->is_ready = runtime->n_same >= LOOKS_MAX && fnp_clock_ns() - runtime->moved_ns >= SETTLED_NS;
 	return runtime->n_same == 0;
 }
 
