@@ -26,7 +26,7 @@
 
 #include "bpf/waits.h"
 
-#define FNP_THREADS_MAX 16384
+#define FNP_THREADS_MAX 16384 /* four times as many where elements are made when they are needed */
 #define CLOCK_SHIFT 48
 #define CLOCK_MASK ((1ULL << CLOCK_SHIFT) - 1) /* 78 hours of ns; times are compared in this ring */
 #define CLOCK_TRIES 64
@@ -37,6 +37,7 @@
 enum thread_state { THREAD_NEW = 0, THREAD_ON = 1, THREAD_OFF = 2 };
 #define WAIT_NONE 255 /* it was pushed from its CPU */
 
+/* What each switch needs stands together at the begin. */
 struct thread {
 	fnp_u64 charged;  /* up to which sum_exec_runtime its process was charged when it last left a CPU */
 	fnp_u64 since_ns; /* it came, or left */
@@ -49,12 +50,12 @@ struct thread {
 	fnp_u8 is_chosen; /* the off-CPU collector takes the stack with which it leaves */
 	fnp_u8 pad;
 	fnp_u64 sleeps_until;	     /* a probe said that it sleeps, until then at most; 0: none did */
+	fnp_u64 taken_ns;	     /* a stack was taken when it left at this time (off_cpu.h); 0: none */
 	fnp_u64 waits[FNP_WAIT_MAX]; /* as in struct fnp_clocks */
 	/* Of the off-CPU collector (off_cpu.h): */
-	fnp_u64 taken_ns;		       /* a stack was taken when it left at this time; 0: none */
-	fnp_u64 taken_delay;		       /* delay_at then */
 	fnp_u32 expected_us[FNP_WAIT_MAX + 1]; /* how long it is off, by what it waits for; 0: not known */
 	fnp_u32 taken_walk_ns;		       /* for so long the walk kept it from leaving */
+	fnp_u64 taken_delay;		       /* delay_at then */
 };
 
 /* Key: global tid. */
@@ -196,10 +197,14 @@ static __always_inline void thread_end_wait(struct fnp_target *target, struct th
 	thread_waited(thread, thread->wait, waited);
 }
 
-/* It is on a CPU by our books, and comes again: it left when its sum_exec_runtime stood still. */
-static __always_inline void thread_mend_departure(struct fnp_target *target, struct thread *thread,
-						  struct task_struct *task, const struct queue *queue,
-						  fnp_u64 now_ns)
+/*
+ * It is on a CPU by our books, and comes again: it left when its sum_exec_runtime stood still. Seldom, so it does not stand
+ * in the way of what each switch runs through.
+ */
+__attribute__((unused)) static __noinline int thread_mend_departure(struct fnp_target *target,
+								    struct thread *thread,
+								    struct task_struct *task,
+								    const struct queue *queue, fnp_u64 now_ns)
 {
 	fnp_u64 ran = task->se.sum_exec_runtime - thread->sum_at, gone, queued;
 
@@ -213,6 +218,7 @@ static __always_inline void thread_mend_departure(struct fnp_target *target, str
 	/* Read back, so that the verifier does not follow each cause on its own. */
 	thread->wait = wait_of(task, (struct pt_regs *)bpf_task_pt_regs(task));
 	thread_waited(thread, *(volatile fnp_u8 *)&thread->wait, gone - queued);
+	return 0;
 }
 
 /* It was off its CPU for so long; it will be so again. */

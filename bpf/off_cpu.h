@@ -2,16 +2,16 @@
 /*
  * Which times off a CPU get a stack. A stack costs some microseconds, and how long a thread will be away is not known
  * when it leaves, which is when its stack can be read. So each thread remembers how long it was away, by what it waited
- * for, and what is expected to last long is taken for certain, the rest with a probability in proportion: as if the lost
- * time itself were sampled with a period. After each window the period becomes what would have spent the budget, and within
- * one it doubles with each further budget that is spent; at its floor everything is taken. Behind BURST budgets nothing is,
- * which is counted.
+ * for, and what is expected to last long is taken for certain, the rest in proportion: the lost time itself is sampled,
+ * each half to three halves of a period after the last one (in the mean a period, so that few stacks are enough for a good
+ * sum, and nothing periodic keeps step). After each window the period becomes what would have spent the budget, and within
+ * one it doubles with each further budget that is spent, past FAST of them faster; at its floor everything is taken. Behind
+ * BURST budgets nothing is, and what those would have stood for is counted.
  *
- * The budget of a window is a number of stacks. Those of native programs cost 5 to 25 us, and nobody feels them; those of
- * managed runtimes cost 40 to 120 us, and a function that waits a hundred times a second would pay more for its waits than
- * for all other samples. Where they are dear their time has a budget, too: a share of what watched threads ran in the window
- * before, or a little of the processor when they hardly ran. Who waits seldom has all of its long waits: the budget is there
- * again after each window, and behind it the period begins low.
+ * The budget of a window is time: a share of what watched threads ran in the window before, or a little of the processor when
+ * they hardly ran. A stack of a native program costs 5 to 25 us, one of a managed runtime 40 to 120 us, as the last ones
+ * were: so many stacks it is, and never more than a number of them. Who waits seldom has all of its long waits: the budget
+ * is there again after each window, and behind it the period begins low.
  */
 #ifndef FNP_BPF_OFF_CPU_H
 #define FNP_BPF_OFF_CPU_H
@@ -25,9 +25,11 @@
 #define OFF_CPU_PERIOD_FEW_US 256 /* where FEW are allowed: else BURST is used up before a period counts */
 #define OFF_CPU_FEW 8
 #define OFF_CPU_BURST 8 /* budgets */
+#define OFF_CPU_FAST 2
+#define OFF_CPU_DUE_SHIFT 16
 #define OFF_CPU_SHARE_SHIFT 20
-#define OFF_CPU_CHEAP_NS 32000
-#define OFF_CPU_COST_MAX_NS 1000000
+#define OFF_CPU_COST_FIRST_NS 20000
+#define OFF_CPU_OUTLIER 4 /* times what one usually costs */
 
 struct off_cpu_budget {
 	fnp_u64 window_ns; /* since when */
@@ -36,12 +38,14 @@ struct off_cpu_budget {
 	fnp_u32 chosen_us; /* the period by which the last one was chosen */
 	fnp_u32 allowed;   /* in this window */
 	fnp_u64 ran_ns;	   /* in this window, by watched threads */
-	fnp_u32 cost_ns;   /* of a stack, as the last ones were; 0: none was taken yet */
-	fnp_u32 pad;
+	fnp_u32 cost_ns;   /* of a stack, in the mean of the last ones; 0: none was taken yet */
+	fnp_u32 due; /* the next short one is taken when so much was lost: of a period, in 2^-DUE_SHIFT */
+	fnp_u64 passed_us; /* lost since, as it was expected */
 	/* Since the beginning: */
-	fnp_u64 times;	 /* that a watched thread left its CPU */
-	fnp_u64 stacks;	 /* taken */
-	fnp_u64 refused; /* chosen, but BURST budgets were used up, or the ring was full */
+	fnp_u64 times;	    /* that a watched thread left its CPU */
+	fnp_u64 stacks;	    /* taken */
+	fnp_u64 refused;    /* chosen, but BURST budgets were used up, or the ring was full */
+	fnp_u64 refused_us; /* what those would have stood for, as it was expected */
 };
 
 /* Set before loading: see struct fnp_off_cpu_budget in profiler/collectors/offcpu.h. */
@@ -79,9 +83,7 @@ static __always_inline fnp_u32 off_cpu_allow(const struct off_cpu_budget *budget
 
 	if (ns < off_cpu_least_ns)
 		ns = off_cpu_least_ns;
-	if (budget->cost_ns <= OFF_CPU_CHEAP_NS)
-		return off_cpu_budget;
-	allowed = ns / budget->cost_ns;
+	allowed = ns / (budget->cost_ns ? budget->cost_ns : OFF_CPU_COST_FIRST_NS);
 	if (allowed > off_cpu_budget)
 		return off_cpu_budget;
 	return allowed ? allowed : 1;
@@ -93,7 +95,7 @@ static __always_inline fnp_u32 off_cpu_first(fnp_u32 allowed)
 }
 
 /* A window is over: the period for the next one, by what this one came to. */
-static __always_inline void off_cpu_turn(struct off_cpu_budget *budget, fnp_u64 now_ns)
+__attribute__((unused)) static __noinline int off_cpu_turn(struct off_cpu_budget *budget, fnp_u64 now_ns)
 {
 	fnp_u32 allowed = budget->allowed ? budget->allowed : 1;
 	fnp_u64 before = budget->period_us, period = before;
@@ -111,6 +113,7 @@ static __always_inline void off_cpu_turn(struct off_cpu_budget *budget, fnp_u64 
 	budget->taken = 0;
 	budget->ran_ns = 0;
 	budget->window_ns = now_ns;
+	return 0;
 }
 
 /* One more is taken. */
@@ -123,25 +126,19 @@ static __always_inline void off_cpu_spend(struct off_cpu_budget *budget)
 	budget->taken++;
 	if (budget->taken <= allowed || budget->taken % allowed)
 		return;
+	if (budget->taken > OFF_CPU_FAST * allowed)
+		period *= 4;
 	budget->period_us = period < OFF_CPU_PERIOD_MAX_US ? period : OFF_CPU_PERIOD_MAX_US;
 }
 
-/*
- * A stack was taken, which took so long. What the host, an interrupt or cold caches add now and then must not count for many
- * windows: it falls fast and rises slowly.
- */
+/* A stack was taken, which took so long. What the host or an interrupt adds now and then must not count for many windows. */
 static __always_inline void off_cpu_paid(struct off_cpu_budget *budget, fnp_u64 ns)
 {
-	fnp_u64 before = budget->cost_ns;
+	fnp_u64 before = budget->cost_ns ? budget->cost_ns : OFF_CPU_COST_FIRST_NS;
 
-	if (ns > OFF_CPU_COST_MAX_NS)
-		ns = OFF_CPU_COST_MAX_NS;
-	if (!before)
-		budget->cost_ns = ns;
-	else if (ns < before)
-		budget->cost_ns = before - (before - ns) / 8;
-	else
-		budget->cost_ns = before + smaller(ns - before, before) / 16;
+	if (ns > OFF_CPU_OUTLIER * before)
+		ns = OFF_CPU_OUTLIER * before;
+	budget->cost_ns = (7 * before + ns) / 8;
 }
 
 /* How long the thread will be away, in us: as it was before, else as such waits often are. */
@@ -165,6 +162,36 @@ static __always_inline fnp_u32 off_cpu_expected(const struct thread *thread)
 	return 1000;
 }
 
+/* True when so short a wait is taken for certain. (Where two may be due within one, less would be taken than is due.) */
+static __always_inline bool off_cpu_is_certain(fnp_u32 expected_us, fnp_u32 period_us)
+{
+	return 2 * (fnp_u64)expected_us >= period_us;
+}
+
+/* True when the short wait that begins is the one in which the next is due. */
+static __always_inline bool off_cpu_falls_due(struct off_cpu_budget *budget, fnp_u32 expected_us)
+{
+	fnp_u64 due_us = (fnp_u64)budget->period_us * budget->due >> OFF_CPU_DUE_SHIFT;
+
+	budget->passed_us += expected_us;
+	if (budget->passed_us < due_us)
+		return false;
+	budget->passed_us -= due_us;
+	/* The period may have become much shorter meanwhile. */
+	if (budget->passed_us > budget->period_us)
+		budget->passed_us = 0;
+	budget->due = (1 << (OFF_CPU_DUE_SHIFT - 1)) + (bpf_get_prandom_u32() >> (32 - OFF_CPU_DUE_SHIFT));
+	return true;
+}
+
+/* A stack that was chosen is not taken. */
+static __always_inline void off_cpu_refuse(struct off_cpu_budget *budget, fnp_u32 expected_us)
+{
+	budget->refused++;
+	budget->refused_us += off_cpu_is_certain(expected_us, budget->period_us) ? expected_us
+										 : budget->period_us;
+}
+
 /* True when the thread that leaves after it ran for `ran_ns` is to have its stack taken. */
 static __always_inline bool off_cpu_choose(const struct thread *thread, fnp_u64 ran_ns, fnp_u64 now_ns)
 {
@@ -178,11 +205,10 @@ static __always_inline bool off_cpu_choose(const struct thread *thread, fnp_u64 
 	if (now_ns - budget->window_ns > OFF_CPU_WINDOW_NS)
 		off_cpu_turn(budget, now_ns);
 	expected = off_cpu_expected(thread);
-	if (expected < budget->period_us &&
-	    (fnp_u64)bpf_get_prandom_u32() * budget->period_us > (fnp_u64)expected << 32)
+	if (!off_cpu_is_certain(expected, budget->period_us) && !off_cpu_falls_due(budget, expected))
 		return false;
 	if (budget->taken >= OFF_CPU_BURST * budget->allowed) {
-		budget->refused++;
+		off_cpu_refuse(budget, expected);
 		return false;
 	}
 	off_cpu_spend(budget);
@@ -190,8 +216,8 @@ static __always_inline bool off_cpu_choose(const struct thread *thread, fnp_u64 
 }
 
 /* The thread is back; its stack was taken when it left. */
-static __always_inline void off_cpu_end(struct fnp_target *target, struct thread *thread, fnp_u32 pid,
-					fnp_u32 tid)
+__attribute__((unused)) static __noinline int off_cpu_end(struct fnp_target *target, struct thread *thread,
+							  fnp_u32 pid, fnp_u32 tid)
 {
 	struct fnp_off_cpu_end_record record = {
 		.head = {.type = FNP_RECORD_OFF_CPU_END,
@@ -208,6 +234,7 @@ static __always_inline void off_cpu_end(struct fnp_target *target, struct thread
 
 	thread->taken_ns = 0;
 	bpf_ringbuf_output(&samples, &record, sizeof(record), BPF_RB_NO_WAKEUP);
+	return 0;
 }
 
 #endif

@@ -80,7 +80,7 @@ static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *
 }
 
 /* A thread leaves for the last time, seen or not when it came. */
-static __always_inline void bury(struct task_struct *prev)
+static __noinline int bury(struct task_struct *prev)
 {
 	fnp_u32 pid = pid_of(prev), tid = prev->pid;
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
@@ -92,6 +92,7 @@ static __always_inline void bury(struct task_struct *prev)
 		bpf_map_delete_elem(&threads, &tid);
 	if (target)
 		__sync_fetch_and_add(&target->deads, 1);
+	return 0;
 }
 
 /*

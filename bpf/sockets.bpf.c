@@ -15,6 +15,7 @@
  */
 #include "bpf/layout/probe.h"
 #include "bpf/probes_ring.h"
+#include "bpf/socket_address.h"
 #include "bpf/targets.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -192,13 +193,6 @@ static __always_inline fnp_u32 copy_data(struct socket_scratch *scratch, struct 
 	return 0;
 }
 
-/* What is asked of a socket, read once. */
-struct address {
-	fnp_u16 family, protocol, local_port, remote_port;
-	__be32 remote;
-	struct in6_addr remote_v6;
-};
-
 /* From the tracepoints' own argument, which may be followed without a helper. */
 static __always_inline void address_of(struct sock *sk, struct address *ret)
 {
@@ -211,29 +205,11 @@ static __always_inline void address_of(struct sock *sk, struct address *ret)
 		ret->remote_v6 = sk->__sk_common.skc_v6_daddr;
 }
 
-/* From a pointer that was found in memory. */
-static __always_inline void address_of_found(struct sock *sk, struct address *ret)
-{
-	ret->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	ret->protocol = BPF_CORE_READ(sk, sk_protocol);
-	ret->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	ret->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	ret->remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
-	if (ret->family == FNP_AF_INET6)
-		BPF_CORE_READ_INTO(&ret->remote_v6, sk, __sk_common.skc_v6_daddr);
-}
-
 static __always_inline void put_address(struct fnp_socket_record *record, const struct address *address)
 {
 	record->local_port = address->local_port;
 	record->remote_port = address->remote_port;
-	__builtin_memset(record->remote_address, 0, sizeof(record->remote_address));
-	if (address->family == FNP_AF_INET6) {
-		__builtin_memcpy(record->remote_address, &address->remote_v6, sizeof(address->remote_v6));
-	} else {
-		record->remote_address[10] = record->remote_address[11] = 0xff;
-		__builtin_memcpy(record->remote_address + 12, &address->remote, sizeof(address->remote));
-	}
+	address_put(address, record->remote_address);
 }
 
 static __always_inline bool watches_sockets(const struct fnp_target *target)
@@ -378,24 +354,6 @@ SEC("tp_btf/sock_send_length")
 int BPF_PROG(fnp_sock_send, struct sock *sk, int length, int flags)
 {
 	return on_length(sk, length, 0, true);
-}
-
-/* The socket behind a file descriptor of the current process, or NULL. */
-static __always_inline struct sock *sock_of_fd(fnp_u64 fd)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
-	struct socket *socket;
-
-	if (fd >= BPF_CORE_READ(table, max_fds))
-		return NULL;
-	if (bpf_probe_read_kernel(&file, sizeof(file), files + fd) != 0 || !file)
-		return NULL;
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & 0170000) != 0140000)
-		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
 }
 
 SEC("tp_btf/sys_exit")

@@ -210,7 +210,7 @@ static const volatile fnp_u8 calls[CALLS_MAX] = {
 #define PF_FROZEN 0x00010000
 #define PF_IO_WORKER 0x00000010
 
-static __always_inline fnp_u32 wait_of_fd(struct task_struct *task, fnp_u64 fd)
+__attribute__((unused)) static __noinline fnp_u32 wait_of_fd(struct task_struct *task, fnp_u64 fd)
 {
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;

@@ -161,6 +161,7 @@ enum fnp_section_type {
 	FNP_SECTION_RESUME_PYTHON = 12, /* beside RESUME, memory that the Python walker needs: see layout/python.h */
 	FNP_SECTION_PROBE_TEXT = 11, /* of a probe: bytes that an argument points to; one for each text of its spec */
 	FNP_SECTION_CLOCKS = 13, /* of an exec, a last exit, a socket event, some probes: struct fnp_clocks */
+	FNP_SECTION_PEER = 14,	 /* of an OFF_CPU that waits for the network: struct fnp_peer */
 };
 
 struct fnp_wire_section {
@@ -205,6 +206,13 @@ struct fnp_sample_record {
 	fnp_u32 cpu;		 /* of OFF_CPU: enum fnp_wait, or FNP_WAIT_MAX: it was pushed */
 	fnp_u32 truncation;	 /* enum fnp_truncation_cause of the user stack */
 	char comm[FNP_COMM_MAX]; /* of the thread; NUL-padded */
+};
+
+/* Whom a thread waits for: the other end of the one socket that its system call is about. */
+struct fnp_peer {
+	fnp_u8 address[16]; /* IPv6, or IPv4-mapped */
+	fnp_u16 port;	    /* host byte order */
+	fnp_u16 pad[3];
 };
 
 /* The thread is back. Both records are in the ring of samples, in this order. */
@@ -312,29 +320,32 @@ enum fnp_target_flags {
 	FNP_TARGET_SOCKETS = 1 << 3,	 /* socket events are taken, by `port` */
 };
 
-/* A watched process: value of the map `targets`, key pid. User space reads it back whole when the process is gone. */
+/*
+ * A watched process: value of the map `targets`, key pid. User space reads it back whole when the process is gone. What each
+ * switch needs stands together at the begin.
+ */
 struct fnp_target {
-	fnp_u64 process; /* as in struct fnp_record; 0 until the kernel side has met it */
-	fnp_u64 seq;	 /* number of the last event */
-	fnp_u64 cpu_ns;	 /* of all its threads, charged at switches and events; may be ahead by stolen time */
+	fnp_u64 cpu_ns; /* of all its threads, charged at switches and events; may be ahead by stolen time */
+	/* The process's clocks, see bpf/clocks.h. */
+	fnp_u64 clock;	      /* threads on a CPU << 48 | time of the last change; 0: not begun */
+	fnp_u64 alone_ns;     /* exactly one thread was on a CPU */
+	fnp_u64 together_ns;  /* several */
+	fnp_u64 run_queue_ns; /* none, but one could have been */
+	fnp_u64 quiet_ns;     /* all waited */
+	fnp_u64 stolen_ns;    /* of alone_ns: in no thread's sum_exec_runtime */
+	fnp_u32 flags;	      /* enum fnp_target_flags */
+	fnp_u32 running;      /* its threads that are on a CPU now */
+	fnp_u64 clock_begun;  /* the clock's first time: what the four above sum to is the time since then */
+	fnp_u64 process;      /* as in struct fnp_record; 0 until the kernel side has met it */
+	fnp_u64 seq;	      /* number of the last event */
 	fnp_u64 ticks;
 	fnp_u64 lost[8]; /* ticks by enum fnp_loss_cause */
-	fnp_u32 flags;	 /* enum fnp_target_flags */
-	fnp_u32 running; /* its threads that are on a CPU now */
 	fnp_u16 port;	 /* only sockets whose remote port this is; 0: all TCP sockets */
 	fnp_u16 pad;
 	fnp_u32 probes_lost; /* hits of probes that became no record */
 	fnp_u64 events_lost; /* records with a number that the ring had no room for */
 	fnp_u32 exits;	     /* its threads that began to exit (exit records) ... */
 	fnp_u32 deads; /* ... and that left their CPU for the last time: when equal after the last one, it is over */
-	/* The process's clocks, see bpf/clocks.h. */
-	fnp_u64 clock;	      /* threads on a CPU << 48 | time of the last change; 0: not begun */
-	fnp_u64 clock_begun;  /* its first time: what the four below sum to is the time since then */
-	fnp_u64 alone_ns;     /* exactly one thread was on a CPU */
-	fnp_u64 together_ns;  /* several */
-	fnp_u64 run_queue_ns; /* none, but one could have been */
-	fnp_u64 quiet_ns;     /* all waited */
-	fnp_u64 stolen_ns;    /* of alone_ns: in no thread's sum_exec_runtime */
 };
 
 /* What user space runs the program fnp_set_filter with: PROVISIONAL is cleared, the rest of the target stays. */
@@ -355,6 +366,7 @@ _Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
 _Static_assert(sizeof(struct fnp_probe_record) == 160, "wire");
 _Static_assert(sizeof(struct fnp_off_cpu_end_record) == 64, "wire");
 _Static_assert(sizeof(struct fnp_clocks) == 200, "wire");
+_Static_assert(sizeof(struct fnp_peer) == 24, "wire");
 _Static_assert(sizeof(struct fnp_target) == 184, "wire");
 _Static_assert(sizeof(struct fnp_resume) == 328, "wire");
 _Static_assert(FNP_LOSS_MAX <= 8, "struct fnp_target has room for eight causes");

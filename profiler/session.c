@@ -479,6 +479,7 @@ static int finish(struct session *s)
 	summary.off_cpu_times = off_cpu.times;
 	summary.off_cpu_stacks = off_cpu.stacks;
 	summary.off_cpu_refused = off_cpu.refused + totals.off_cpu_lost;
+	summary.off_cpu_refused_ns = off_cpu.refused_ns;
 	summary.ledgers = totals.ledgers;
 	summary.probes_late_processes = totals.probes_late.processes;
 	summary.probes_late_max_ns = totals.probes_late.max_ns;

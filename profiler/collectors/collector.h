@@ -24,7 +24,8 @@
 struct fnp_off_cpu_counts {
 	uint64_t times; /* that one left */
 	uint64_t stacks; /* taken; the rest was left out by chance, in proportion to how short it was expected to be */
-	uint64_t refused; /* chosen, but the budget or the ring was full */
+	uint64_t refused;    /* chosen, but the budget or the ring was full */
+	uint64_t refused_ns; /* what those would have stood for, as it was expected */
 };
 
 struct fnp_collector_ops {

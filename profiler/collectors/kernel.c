@@ -19,6 +19,7 @@
 
 #define PROBES_RING_BYTES (2 << 20)
 #define LIBBPF_LINES_MAX 60
+#define THREADS_MAX_GROWING 65536
 #define INITIAL_PID_NS 0xEFFFFFFCU /* PROC_PID_INIT_INO */
 
 struct shared_map {
@@ -172,6 +173,8 @@ static uint32_t entries_of(const struct fnp_kernel *kernel, const char *name)
 		return PROBES_RING_BYTES;
 	if (strcmp(name, "probe_scratch") == 0)
 		return 4 * kernel->n_cpus;
+	if (strcmp(name, "threads") == 0 && kernel->allocates_anywhere)
+		return THREADS_MAX_GROWING;
 	for (size_t i = 0; i < FNP_ARRAY_SIZE(one_a_cpu); i++) {
 		if (strcmp(name, one_a_cpu[i]) == 0)
 			return kernel->n_cpus;
@@ -204,12 +207,11 @@ static int set_size(const struct fnp_kernel *kernel, struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
 	uint32_t entries = entries_of(kernel, name);
+	int r = entries ? bpf_map__set_max_entries(map, entries) : 0;
 
-	if (entries)
-		return bpf_map__set_max_entries(map, entries);
-	if (grows_as_needed(kernel, name))
-		return bpf_map__set_map_flags(map, bpf_map__map_flags(map) | BPF_F_NO_PREALLOC);
-	return 0;
+	if (r == 0 && grows_as_needed(kernel, name))
+		r = bpf_map__set_map_flags(map, bpf_map__map_flags(map) | BPF_F_NO_PREALLOC);
+	return r;
 }
 
 /* As the object declares it; an array of maps is told by one map that is made for that alone. */

@@ -11,7 +11,7 @@
 #include "profiler/collectors/collector.h"
 
 #define LEAST_NS_PER_HZ 500
-#define SHARE_PER_HZ 32 /* in 2^-20 */
+#define SHARE_PER_HZ 16 /* in 2^-20 */
 
 struct offcpu_state {
 	struct fnp_kernel *kernel;
@@ -85,8 +85,8 @@ struct budget {
 	uint64_t window_ns;
 	uint32_t taken, period_us, chosen_us, allowed;
 	uint64_t ran_ns;
-	uint32_t cost_ns, pad;
-	uint64_t times, stacks, refused;
+	uint32_t cost_ns, due;
+	uint64_t passed_us, times, stacks, refused, refused_us;
 };
 
 static void offcpu_count(void *self, struct fnp_off_cpu_counts *ret)
@@ -102,6 +102,7 @@ static void offcpu_count(void *self, struct fnp_off_cpu_counts *ret)
 		ret->times += budgets[i].times;
 		ret->stacks += budgets[i].stacks;
 		ret->refused += budgets[i].refused;
+		ret->refused_ns += budgets[i].refused_us * 1000;
 	}
 }
 

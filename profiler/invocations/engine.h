@@ -79,6 +79,7 @@ struct off_time {
 	uint64_t walk_ns;		 /* the first part of it, in which its stack was taken */
 	uint32_t expected_us, period_us; /* as in struct fnp_sample_record */
 	uint32_t wait;			 /* enum fnp_wait, or FNP_WAIT_MAX: it was pushed */
+	struct fnp_peer peer;		 /* port 0: not known */
 	struct off_time *older; /* of those that are open, one of the same thread that began before; owned */
 };
 

@@ -11,6 +11,7 @@
  * A time that was taken by chance stands for more (wire.h). One that was expected to be short and became long would stand
  * for very much: that is bounded, so that no single one makes up a profile.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 
 #include "profiler/invocations/engine.h"
@@ -30,17 +31,21 @@ const char *fnp_wait_name(uint32_t wait)
 	return wait < FNP_WAIT_MAX ? names[wait] : "run_queue";
 }
 
-static void free_times(struct off_time *time)
+/* How many there were. */
+static unsigned int free_times(struct off_time *time)
 {
-	for (struct off_time *older; time; time = older) {
+	unsigned int n = 0;
+
+	for (struct off_time *older; time; time = older, n++) {
 		older = time->older;
 		free(time);
 	}
+	return n;
 }
 
 /*
  * A stack that waited for tables comes after later ones of its thread, so a thread can have several open times; ends come
- * in order. 0, -ENOSPC or -ENOMEM.
+ * in order. The number of older ones that were given up for it, -ENOSPC or -ENOMEM.
  */
 static int open_time(struct process *process, const struct off_time *time)
 {
@@ -64,13 +69,13 @@ static int open_time(struct process *process, const struct off_time *time)
 	}
 	for (n = 0, at = &newest; *at && n < OPEN_MAX; at = &(*at)->older)
 		n++;
-	free_times(*at);
+	n = free_times(*at);
 	*at = NULL;
-	return 0;
+	return (int)n;
 }
 
-/* Takes the time that began then out of those of its thread, and forgets older ones: their ends were lost. */
-static struct off_time *close_time(struct process *process, uint32_t tid, uint64_t begin_ns)
+/* Takes the time that began then out of those of its thread, and forgets older ones, which it counts: their ends were lost. */
+static struct off_time *close_time(struct process *process, uint32_t tid, uint64_t begin_ns, uint64_t *lost)
 {
 	struct off_time *newest = fnp_map_find_ptr(&process->off_open, tid), **at = &newest;
 	struct off_time *found;
@@ -83,11 +88,11 @@ static struct off_time *close_time(struct process *process, uint32_t tid, uint64
 		fnp_map_remove(&process->off_open, tid);
 	if (!found)
 		return NULL;
-	free_times(found->older);
+	*lost += free_times(found->older);
 	found->older = NULL;
 	if (found->begin_ns == begin_ns)
 		return found;
-	free(found);
+	*lost += free_times(found);
 	return NULL;
 }
 
@@ -101,12 +106,18 @@ void fnp_invocations_off_cpu(struct fnp_invocations *engine, const struct fnp_sa
 				.expected_us = record->expected_us,
 				.period_us = record->period_us,
 				.wait = record->cpu};
+	struct fnp_record_part peer = fnp_record_section(&record->head, FNP_SECTION_PEER);
+	int r;
 
+	if (peer.size == sizeof(time.peer))
+		memcpy(&time.peer, peer.data, sizeof(time.peer));
 	time.one.tid = record->head.tid;
 	time.one.count = 0;
 	time.one.weight_ns = 0;
-	if (process && !process->unwanted && open_time(process, &time) < 0)
-		engine->counters.off_cpu_lost++;
+	if (!process || process->unwanted)
+		return;
+	r = open_time(process, &time);
+	engine->counters.off_cpu_lost += r < 0 ? 1 : (unsigned int)r;
 }
 
 /*
@@ -132,15 +143,32 @@ static uint64_t overlap(uint64_t begin, uint64_t end, uint64_t from, uint64_t to
 	return end > begin ? end - begin : 0;
 }
 
+/* "10.0.0.7:5432", "[2001:db8::1]:443"; NULL: nobody is known. */
+static char *peer_of(const struct off_time *time, char ret[64])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool is_v4 = memcmp(time->peer.address, mapped, sizeof(mapped)) == 0;
+	char address[INET6_ADDRSTRLEN];
+
+	if (!time->peer.port)
+		return NULL;
+	if (!inet_ntop(is_v4 ? AF_INET : AF_INET6, time->peer.address + (is_v4 ? sizeof(mapped) : 0), address,
+		       sizeof(address)))
+		return NULL;
+	snprintf(ret, 64, is_v4 ? "%s:%u" : "[%s]:%u", address, time->peer.port);
+	return ret;
+}
+
 static void add_event(struct fnp_row *row, const struct off_time *time, uint64_t begin_ns, uint64_t ns)
 {
-	char name[16];
+	char name[16], peer[64];
 	struct fnp_row_event event = {.t_ns = begin_ns,
 				      .duration_ns = ns,
 				      .tid = time->one.tid,
 				      .how = FNP_EVENT_SAMPLES,
 				      .what = "off_cpu",
-				      .name = name};
+				      .name = name,
+				      .cause = peer_of(time, peer)};
 
 	snprintf(name, sizeof(name), "%s", fnp_wait_name(time->wait));
 	fnp_row_add_event(row, &event); /* one that finds no room is counted there */
@@ -182,10 +210,11 @@ static struct fnp_row *row_at_once(const struct process *process)
 void fnp_invocations_off_cpu_end(struct fnp_invocations *engine, const struct fnp_off_cpu_end_record *record)
 {
 	struct process *process = fnp_engine_find(engine, record->head.pid, record->head.process);
-	fnp_autofree struct off_time *time = process ? close_time(process, record->head.tid, record->begin_ns)
-						     : NULL;
+	fnp_autofree struct off_time *time = NULL;
 	struct fnp_row *row;
 
+	if (process)
+		time = close_time(process, record->head.tid, record->begin_ns, &engine->counters.off_cpu_lost);
 	if (!time || record->head.time_ns < time->begin_ns)
 		return;
 	time->end_ns = record->head.time_ns;

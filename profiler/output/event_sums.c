@@ -6,19 +6,25 @@
 
 #define NAME_WIDTH 80
 
-static struct fnp_event_sum *find_kind(struct fnp_event_sums *sums, const char *what)
+/* The one of this text among `n`, or a new one; NULL: there is no room. */
+static struct fnp_event_sum *find(struct fnp_event_sum *list, size_t *n, size_t max, const char *what)
 {
-	struct fnp_event_sum *kind;
-
-	for (size_t i = 0; i < sums->n_kinds; i++) {
-		if (strncmp(sums->kinds[i].what, what, sizeof(sums->kinds[i].what) - 1) == 0)
-			return &sums->kinds[i];
+	for (size_t i = 0; i < *n; i++) {
+		if (strncmp(list[i].what, what, sizeof(list[i].what) - 1) == 0)
+			return &list[i];
 	}
-	if (sums->n_kinds == FNP_EVENT_SUMS_KINDS_MAX)
+	if (*n == max)
 		return NULL;
-	kind = &sums->kinds[sums->n_kinds++];
-	snprintf(kind->what, sizeof(kind->what), "%s", what);
-	return kind;
+	snprintf(list[*n].what, sizeof(list[*n].what), "%s", what);
+	return &list[(*n)++];
+}
+
+static void count(struct fnp_event_sum *sum, uint64_t ns)
+{
+	sum->count++;
+	if (__builtin_add_overflow(sum->total_ns, ns, &sum->total_ns))
+		sum->total_ns = UINT64_MAX;
+	sum->longest_ns = FNP_MAX(sum->longest_ns, ns);
 }
 
 static struct fnp_event_named named(const struct fnp_event_line *event)
@@ -54,16 +60,18 @@ static void keep_dearest(struct fnp_event_sums *sums, const struct fnp_event_lin
 int fnp_event_sums_add(void *sums_, const struct fnp_event_line *event)
 {
 	struct fnp_event_sums *sums = sums_;
-	struct fnp_event_sum *kind = find_kind(sums, event->what);
+	struct fnp_event_sum *kind = find(sums->kinds, &sums->n_kinds, FNP_EVENT_SUMS_KINDS_MAX, event->what);
+	struct fnp_event_sum *peer = NULL;
 
+	if (strcmp(event->what, "off_cpu") == 0 && event->cause)
+		peer = find(sums->peers, &sums->n_peers, FNP_EVENT_SUMS_PEERS_MAX, event->cause);
+	if (peer)
+		count(peer, event->duration_ns);
 	if (!kind) {
 		sums->others++;
 		return 0;
 	}
-	kind->count++;
-	if (__builtin_add_overflow(kind->total_ns, event->duration_ns, &kind->total_ns))
-		kind->total_ns = UINT64_MAX;
-	kind->longest_ns = FNP_MAX(kind->longest_ns, event->duration_ns);
+	count(kind, event->duration_ns);
 	if (is_load(event->what))
 		keep_dearest(sums, event);
 	if (strcmp(event->what, "phase") == 0 && sums->n_phases < FNP_EVENT_SUMS_PHASES_MAX)
@@ -76,18 +84,25 @@ static const char *duration(uint64_t ns, char ret[static 16])
 	return ns ? fnp_text_duration(ns, ret) : "-";
 }
 
-static void print_kinds(const struct fnp_event_sums *sums, struct fnp_buffer *b)
+static void print_list(const struct fnp_event_sum *list, size_t n, const char *what, struct fnp_buffer *b)
 {
 	char number[32], total[16], longest[16];
 
-	fnp_buffer_printf(b, "\nEvents\n  %8s  %8s  %8s  what\n", "count", "total", "longest");
-	for (size_t i = 0; i < sums->n_kinds; i++) {
-		const struct fnp_event_sum *kind = &sums->kinds[i];
-		fnp_buffer_printf(b, "  %8s  %8s  %8s  ", fnp_report_number(kind->count, number),
-				  duration(kind->total_ns, total), duration(kind->longest_ns, longest));
-		fnp_report_name(b, kind->what, sizeof(kind->what), false);
+	fnp_buffer_printf(b, "  %8s  %8s  %8s  %s\n", "count", "total", "longest", what);
+	for (size_t i = 0; i < n; i++) {
+		fnp_buffer_printf(b, "  %8s  %8s  %8s  ", fnp_report_number(list[i].count, number),
+				  duration(list[i].total_ns, total), duration(list[i].longest_ns, longest));
+		fnp_report_name(b, list[i].what, sizeof(list[i].what), false);
 		fnp_buffer_byte(b, '\n');
 	}
+}
+
+static void print_kinds(const struct fnp_event_sums *sums, struct fnp_buffer *b)
+{
+	char number[32];
+
+	fnp_buffer_text(b, "\nEvents\n");
+	print_list(sums->kinds, sums->n_kinds, "what", b);
 	if (sums->others)
 		fnp_buffer_printf(b, "  %8s  %8s  %8s  other kinds\n",
 				  fnp_report_number(sums->others, number), "", "");
@@ -128,6 +143,10 @@ void fnp_event_sums_print(const struct fnp_event_sums *sums, uint64_t start_ns, 
 {
 	if (sums->n_kinds > 0)
 		print_kinds(sums, ret);
+	if (sums->n_peers > 0) {
+		fnp_buffer_text(ret, "\nWaits for the network, those of 1 ms and more\n");
+		print_list(sums->peers, sums->n_peers, "peer", ret);
+	}
 	if (sums->n_phases > 0)
 		print_phases(sums, start_ns, ret);
 	if (sums->n_dearest > 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the events of a row come to: how many there were of each kind and how long they took, the dearest things that
- * were loaded, the phases of a start. Fed with one event after the other it stays small.
+ * were loaded, the phases of a start, whom it waited for. Fed with one event after the other it stays small.
  */
 #ifndef FNP_PROFILER_OUTPUT_EVENT_SUMS_H
 #define FNP_PROFILER_OUTPUT_EVENT_SUMS_H
@@ -12,10 +12,11 @@
 #define FNP_EVENT_SUMS_KINDS_MAX 32
 #define FNP_EVENT_SUMS_DEAREST 10
 #define FNP_EVENT_SUMS_PHASES_MAX 16
+#define FNP_EVENT_SUMS_PEERS_MAX 16
 #define FNP_EVENT_SUMS_TEXT_MAX 120
 
 struct fnp_event_sum {
-	char what[32];
+	char what[56];
 	uint64_t count, total_ns, longest_ns;
 };
 
@@ -33,6 +34,8 @@ struct fnp_event_sums {
 	size_t n_dearest;
 	struct fnp_event_named phases[FNP_EVENT_SUMS_PHASES_MAX]; /* what is `phase`, in the file's order */
 	size_t n_phases;
+	struct fnp_event_sum peers[FNP_EVENT_SUMS_PEERS_MAX]; /* `what` is whom threads waited for in the network */
+	size_t n_peers;
 };
 
 /* `sums` is a struct fnp_event_sums: fit for fnp_event_lines_read(). Always 0. */

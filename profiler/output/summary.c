@@ -123,6 +123,7 @@ static json_t *off_cpu_of(const struct fnp_summary *summary)
 	r = r ?: set_u64(object, "times", summary->off_cpu_times);
 	r = r ?: set_u64(object, "stacks", summary->off_cpu_stacks);
 	r = r ?: set_u64(object, "refused", summary->off_cpu_refused);
+	r = r ?: set_u64(object, "refused_ns", summary->off_cpu_refused_ns);
 	if (r < 0)
 		return NULL;
 	return TAKE_PTR(object);

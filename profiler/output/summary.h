@@ -28,6 +28,7 @@ struct fnp_summary {
 	uint64_t off_cpu_times;	       /* that watched threads left a CPU */
 	uint64_t off_cpu_stacks;       /* of these, taken with a stack */
 	uint64_t off_cpu_refused;      /* chosen, but there was no room */
+	uint64_t off_cpu_refused_ns;   /* what those would have stood for, as it was expected */
 	struct fnp_ledger_counts ledgers;
 	uint64_t probes_late_processes; /* that ran code of a file before its probes sat */
 	uint64_t probes_late_max_ns;

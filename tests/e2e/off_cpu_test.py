@@ -92,6 +92,10 @@ class OffCpu(e2e.TestCase):
                     ours = of_function(stacks, call.kind)
                     print(f"{call.kind}: {ours / waited:.4f} of {waited / MS:.1f} ms", file=sys.stderr)
                     self.assert_near(ours, waited, 0.02, f"wait below {call.kind}()", slack=MS)
+                    if call.kind == "network":
+                        events = e2e.read_lines(recording.dir / row["events"])
+                        longest = max((one for one in events if one.get("name") == "network"), key=lambda one: one["duration_ns"])
+                        self.assertEqual(longest["cause"], said["told"])
                     # What the handling thread lost is what its ledger says, whoever else waited beside it.
                     handled = sum(sum(ns) for stack, ns in stacks.items() if "handler" in stack)
                     ledger = row["ledger"]
@@ -109,13 +113,13 @@ class OffCpu(e2e.TestCase):
         print(f"{counts['stacks']} stacks of {naps} waits, {counts['refused']} refused", file=sys.stderr)
         # Each takes some 50 us: by their number alone three seconds had 570 a processor.
         self.assertGreater(counts["times"], 0.9 * naps)
-        self.assertLess(counts["stacks"], 300)
+        self.assertLess(counts["stacks"], 200)
         self.assertGreater(counts["stacks"], 10)
         ours = of_function(stacks, "deep")
         print(f"they stand for {ours / waited:.3f} of {waited / MS:.0f} ms", file=sys.stderr)
         # (Some dozens of stacks stand for all of it.)
-        self.assertGreater(ours, 0.3 * waited)
-        self.assertLess(ours, 2 * waited)
+        self.assertGreater(ours, 0.6 * waited)
+        self.assertLess(ours, 1.6 * waited)
 
     def test_a_flood_of_switches_stays_within_the_budget(self):
         with Recording("-F", 99, cmd=[program("blocked"), "flood", 3], live=False) as recording:

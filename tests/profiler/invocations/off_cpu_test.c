@@ -21,10 +21,16 @@ struct off {
 	uint32_t tid, wait, stack;
 	uint64_t begin_ns, end_ns, queued_ns, walk_ns;
 	uint32_t expected_us, period_us;
+	struct fnp_peer peer;
 };
 
 static void leave(struct stage *s, const struct off *off)
 {
+	struct {
+		struct fnp_sample_record record;
+		struct fnp_wire_section section;
+		struct fnp_peer peer;
+	} sent = {.section = {.type = FNP_SECTION_PEER, .size = sizeof(sent.peer)}, .peer = off->peer};
 	struct fnp_sample_record record = {.head = {.type = FNP_RECORD_OFF_CPU,
 						    .size = sizeof(record),
 						    .time_ns = off->begin_ns,
@@ -37,7 +43,9 @@ static void leave(struct stage *s, const struct off *off)
 					   .cpu = off->wait};
 	struct fnp_row_stack one = {.stack = off->stack, .tid = off->tid};
 
-	fnp_invocations_off_cpu(s->engine, &record, one, s->epoch);
+	sent.record = record;
+	sent.record.head.n_sections = off->peer.port != 0;
+	fnp_invocations_off_cpu(s->engine, &sent.record, one, s->epoch);
 }
 
 static void come_back(struct stage *s, const struct off *off)
@@ -213,6 +221,50 @@ static void begin_that_comes_after_the_next_one_has_its_end(void **state)
 	stage_end(&s);
 }
 
+static void wait_for_the_network_names_its_peer(void **state)
+{
+	struct off off = {.tid = 10, .wait = FNP_WAIT_NETWORK, .stack = 7};
+	struct stage s;
+
+	(void)state;
+	begin_call(&s);
+	off.peer = (struct fnp_peer){.address = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 7}, .port = 5432};
+	wait_for(&s, off, 2 * MS);
+	off.peer = (struct fnp_peer){.address = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}, .port = 443};
+	wait_for(&s, off, 3 * MS);
+	off.peer.port = 0;
+	wait_for(&s, off, 4 * MS);
+	play_answer(&s, 10, 1, "r1");
+	finish(&s);
+	assert_int_equal(row(&s, "r1")->events.len, 3);
+	assert_string_equal(row(&s, "r1")->events.items[0].cause, "10.0.0.7:5432");
+	assert_string_equal(row(&s, "r1")->events.items[1].cause, "[2001:db8::1]:443");
+	assert_null(row(&s, "r1")->events.items[2].cause);
+	stage_end(&s);
+}
+
+static void waits_whose_ends_never_come_are_bounded_and_counted(void **state)
+{
+	struct off off = {.tid = 10, .wait = FNP_WAIT_LOCK, .stack = 7};
+	struct stage s;
+
+	(void)state;
+	begin_call(&s);
+	for (uint64_t i = 0; i < 100; i++) {
+		off.begin_ns = s.now_ns + i * MS;
+		leave(&s, &off);
+	}
+	assert_int_equal(stage_counters(&s)->off_cpu_lost, 36);
+	s.now_ns += 200 * MS;
+	off.end_ns = s.now_ns;
+	come_back(&s, &off);
+	play_answer(&s, 10, 1, "r1");
+	finish(&s);
+	assert_int_equal(stack_of(row(&s, "r1"), 7)->off_cpu_ns, 101 * MS);
+	assert_int_equal(stage_counters(&s)->off_cpu_lost, 99);
+	stage_end(&s);
+}
+
 static void end_without_its_begin_is_nothing(void **state)
 {
 	struct stage s;
@@ -239,6 +291,8 @@ int main(void)
 		cmocka_unit_test(only_what_lies_within_the_call_is_its_own),
 		cmocka_unit_test(wait_that_never_ended_counts_up_to_the_end_of_the_call),
 		cmocka_unit_test(begin_that_comes_after_the_next_one_has_its_end),
+		cmocka_unit_test(wait_for_the_network_names_its_peer),
+		cmocka_unit_test(waits_whose_ends_never_come_are_bounded_and_counted),
 		cmocka_unit_test(end_without_its_begin_is_nothing),
 	};
 

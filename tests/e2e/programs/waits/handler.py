@@ -53,8 +53,10 @@ def network(event):
     other, _ = server.accept()
     later(event["ms"] / 1000, lambda: other.sendall(b"x"))
     client.recv(1)
+    peer = "%s:%d" % client.getpeername()
     for one in (server, client, other):
         one.close()
+    return peer
 
 
 def poll(event):
@@ -124,6 +126,6 @@ KINDS = {kind.__name__: kind for kind in
 
 def handler(event, context):
     waited = Wait()
-    KINDS[event["kind"]](event)
+    told = KINDS[event["kind"]](event)
     waited.stop()
-    return {"request_id": context.aws_request_id, "wall_ns": waited.wall_ns, "cpu_ns": waited.cpu_ns}
+    return {"request_id": context.aws_request_id, "wall_ns": waited.wall_ns, "cpu_ns": waited.cpu_ns, "told": told}
