@@ -9,6 +9,7 @@
 #include "profiler/places.h"
 #include "profiler/samples.h"
 #include "symbolizer/kallsyms.h"
+#include "symbolizer/kernel_lines.h"
 #include "symbolizer/symbolize.h"
 
 #define NAME_BYTES_MAX 1024
@@ -17,6 +18,7 @@ struct fnp_profiles {
 	struct fnp_profiles_options options;
 	struct fnp_places *places;
 	struct fnp_kallsyms *kallsyms;
+	struct fnp_kernel_lines *kernel_lines;
 	/* Of the profile that is being built: */
 	struct fnp_profile *profile;
 	const struct fnp_stack_epoch *epoch;
@@ -47,6 +49,7 @@ int fnp_profiles_create(const struct fnp_profiles_options *options, struct fnp_p
 	profiles->options = *options;
 	r = fnp_places_create(&places, &profiles->places);
 	r = r ?: fnp_kallsyms_create(NULL, &profiles->kallsyms);
+	r = r ?: fnp_kernel_lines_create(profiles->kallsyms, NULL, &profiles->kernel_lines);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(profiles);
@@ -58,6 +61,7 @@ void fnp_profiles_destroy(struct fnp_profiles *profiles)
 	if (!profiles)
 		return;
 	fnp_places_destroy(profiles->places);
+	fnp_kernel_lines_destroy(profiles->kernel_lines);
 	fnp_kallsyms_destroy(profiles->kallsyms);
 	fnp_map_deinit(&profiles->locations);
 	fnp_vec_deinit(&profiles->stack);
@@ -124,21 +128,29 @@ static int add_mapping(struct fnp_profile *profile, const char *file, const char
 }
 
 /* One function at one place of a pseudo mapping. */
-static int add_simple(struct fnp_profile *profile, const char *mapping_file, const char *name,
-		      struct fnp_profile_location location, uint32_t *ret)
+static int add_function(struct fnp_profile *profile, const char *mapping_file,
+			const struct fnp_symbol *symbol, struct fnp_profile_location location, uint32_t *ret)
 {
-	struct fnp_symbol symbol = {.name = name, .system_name = name, .file = ""};
 	struct fnp_profile_mapping mapping = {.start = location.address, .limit = location.address + 1};
 	struct fnp_profile_line line;
 	int r = add_mapping(profile, mapping_file, "", mapping, &location.mapping);
 
-	r = r ?: add_line(profile, &symbol, &line);
+	r = r ?: add_line(profile, symbol, &line);
 	return r ?: fnp_profile_add_location(profile, &location, &line, 1, ret);
+}
+
+static int add_simple(struct fnp_profile *profile, const char *mapping_file, const char *name,
+		      struct fnp_profile_location location, uint32_t *ret)
+{
+	struct fnp_symbol symbol = {.name = name, .system_name = name, .file = ""};
+
+	return add_function(profile, mapping_file, &symbol, location, ret);
 }
 
 static int add_kernel(struct fnp_profiles *profiles, const struct fnp_frame *frame, uint32_t *ret)
 {
 	struct fnp_profile_location location = {.address = frame->address, .kind = FNP_FRAME_KERNEL};
+	struct fnp_symbol line = {.file = ""};
 	struct fnp_kernel_symbol symbol;
 	char name[NAME_BYTES_MAX], mapping[128];
 
@@ -146,8 +158,11 @@ static int add_kernel(struct fnp_profiles *profiles, const struct fnp_frame *fra
 		snprintf(name, sizeof(name), "[kernel+0x%lx]", frame->address);
 		return add_simple(profiles->profile, FNP_MAPPING_KERNEL, name, location, ret);
 	}
-	if (!symbol.module[0])
-		return add_simple(profiles->profile, FNP_MAPPING_KERNEL, symbol.name, location, ret);
+	if (!symbol.module[0]) {
+		fnp_kernel_lines_find(profiles->kernel_lines, frame->address, &line);
+		line.name = line.system_name = symbol.name;
+		return add_function(profiles->profile, FNP_MAPPING_KERNEL, &line, location, ret);
+	}
 	snprintf(mapping, sizeof(mapping), FNP_MAPPING_KERNEL_MODULE_FORMAT, symbol.module);
 	return add_simple(profiles->profile, mapping, symbol.name, location, ret);
 }

@@ -5,7 +5,7 @@
  *	header    magic, 0, 0, least instruction, pointer size, functions, files, text start (0 in newer versions),
  *	          offsets of: function names, unit files, file names, pc values, functions
  *	functions {entry, record} pairs of 32 bits, entries counted from the text's start, and one last entry: the end
- *	record    entry, name, ..., pcfile @20, pcln @24, npcdata @28, unit files @32, start line @36 (1.20), ...
+ *	record    entry, name, ..., pcsp @16, pcfile @20, pcln @24, npcdata @28, unit files @32, start line @36 (1.20), ...
  *	pc values {difference of value as zigzag, difference of pc}, both LEB128, from value -1 at the entry
  *
  * Where the text starts stands in moduledata, whose first word points to the header; in a position independent
@@ -217,24 +217,40 @@ static int find_record(const struct fnp_go_table *table, uint64_t offset, uint32
 	return 0;
 }
 
-/* The value that a pc-value table has `distance` bytes into its function; -1 when it says nothing. */
+/* A table of values by pc, at its beginning; without bytes when there is none. */
+static struct fnp_go_depths values_at(const struct fnp_go_table *table, uint32_t where)
+{
+	struct fnp_go_depths values = {.bytes = table->bytes, .depth = -1, .is_first = true};
+
+	if (where == 0 || fnp_cursor_seek(&values.bytes, table->pc_values) < 0 ||
+	    fnp_cursor_skip(&values.bytes, where) < 0)
+		values.bytes = fnp_cursor_of(NULL, 0);
+	return values;
+}
+
+bool fnp_go_depths_next(const struct fnp_go_table *table, struct fnp_go_depths *depths)
+{
+	uint64_t zigzag, step;
+
+	if (fnp_cursor_uleb128(&depths->bytes, &zigzag) < 0 || (zigzag == 0 && !depths->is_first) ||
+	    fnp_cursor_uleb128(&depths->bytes, &step) < 0)
+		return false;
+	depths->is_first = false;
+	depths->depth += (int32_t)((uint32_t)zigzag >> 1 ^ -((uint32_t)zigzag & 1));
+	depths->end += step * table->min_instruction;
+	return true;
+}
+
+/* The value that a table has `distance` bytes into its function; -1 when it says nothing. */
 static int64_t pc_value(const struct fnp_go_table *table, uint32_t where, uint64_t distance)
 {
-	struct fnp_cursor c = table->bytes;
-	uint64_t zigzag, step, pc = 0;
-	int64_t value = -1;
+	struct fnp_go_depths values = values_at(table, where);
 
-	if (where == 0 || fnp_cursor_seek(&c, table->pc_values) < 0 || fnp_cursor_skip(&c, where) < 0)
-		return -1;
-	for (bool first = true;; first = false) {
-		if (fnp_cursor_uleb128(&c, &zigzag) < 0 || (zigzag == 0 && !first) ||
-		    fnp_cursor_uleb128(&c, &step) < 0)
-			return -1;
-		value += (int32_t)((uint32_t)zigzag >> 1 ^ -((uint32_t)zigzag & 1));
-		pc += step * table->min_instruction;
-		if (distance < pc)
-			return value;
+	while (fnp_go_depths_next(table, &values)) {
+		if (distance < values.end)
+			return values.depth;
 	}
+	return -1;
 }
 
 static bool is_inlined(const struct fnp_go_table *table, uint64_t record, uint64_t distance)
@@ -286,4 +302,36 @@ int fnp_go_table_find(const struct fnp_go_table *table, uint64_t address, struct
 	read_line(table, record, address - table->text - entry, &function);
 	*ret = function;
 	return 0;
+}
+
+uint64_t fnp_go_table_size(const struct fnp_go_table *table)
+{
+	return fnp_cursor_left(&table->bytes);
+}
+
+int fnp_go_table_code(const struct fnp_go_table *table, uint64_t number, struct fnp_go_code *ret)
+{
+	uint64_t at = table->functions + 8 * number;
+	uint32_t start, end, record, name;
+	struct fnp_go_code code = {.name = ""};
+	const char *text;
+
+	if (number >= table->n_functions || u32_at(table, at, &start) < 0 ||
+	    u32_at(table, at + 4, &record) < 0 || u32_at(table, at + 8, &end) < 0 || end < start ||
+	    u32_at(table, table->functions + record + 4, &name) < 0 ||
+	    u32_at(table, table->functions + record + 16, &code.depths) < 0 || end > UINT64_MAX - table->text)
+		return -ENOENT;
+	text = string_at(table, table->names, name);
+	code.name = text ? text : "";
+	code.start = table->text + start;
+	code.end = table->text + end;
+	*ret = code;
+	return 0;
+}
+
+void fnp_go_depths_begin(const struct fnp_go_table *table, const struct fnp_go_code *code,
+			 struct fnp_go_depths *ret)
+{
+	*ret = values_at(table, code->depths);
+	ret->end = code->start;
 }

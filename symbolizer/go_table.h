@@ -9,6 +9,9 @@
 #ifndef FNP_SYMBOLIZER_GO_TABLE_H
 #define FNP_SYMBOLIZER_GO_TABLE_H
 
+#include <stdbool.h>
+
+#include "base/cursor.h"
 #include "symbolizer/object.h"
 
 struct fnp_go_table;
@@ -29,5 +32,33 @@ FNP_DEFINE_CLEANUP(fnp_go_table_destroyp, struct fnp_go_table *, fnp_go_table_de
 
 /* -ENOENT when no function of Go's has this address. */
 int fnp_go_table_find(const struct fnp_go_table *table, uint64_t address, struct fnp_go_function *ret);
+
+/* ---- all functions, one after another ---- */
+
+/* A function's code, as the ELF file counts; padding behind it belongs to it. */
+struct fnp_go_code {
+	uint64_t start, end;
+	const char *name; /* "" when it cannot be read */
+	uint32_t depths;  /* where its depths stand */
+};
+
+/* Bytes of the table: a bound for what may be read of it. */
+uint64_t fnp_go_table_size(const struct fnp_go_table *table);
+
+/* The function with a number from 0 on, in the order of addresses. -ENOENT: there is none, or the table is broken there. */
+int fnp_go_table_code(const struct fnp_go_table *table, uint64_t number, struct fnp_go_code *ret);
+
+/* How far the stack pointer is from where it was at a function's first instruction, piece by piece. */
+struct fnp_go_depths {
+	struct fnp_cursor bytes;
+	uint64_t end;  /* of the piece, as the ELF file counts; it begins where the one before ended */
+	int64_t depth; /* in bytes */
+	bool is_first;
+};
+
+void fnp_go_depths_begin(const struct fnp_go_table *table, const struct fnp_go_code *code,
+			 struct fnp_go_depths *ret);
+/* The next piece; false: there is none. Pieces may be empty, and reach behind the function's end. */
+bool fnp_go_depths_next(const struct fnp_go_table *table, struct fnp_go_depths *depths);
 
 #endif

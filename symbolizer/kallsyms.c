@@ -33,6 +33,7 @@ struct fnp_kallsyms {
 	FNP_VEC(struct entry) entries;
 	struct fnp_buffer names;
 	FNP_VEC(uint32_t) modules; /* names, as offsets in `names`; number 0 is the kernel */
+	uint64_t text;		   /* _stext; 0: not known */
 };
 
 int fnp_kallsyms_create(const char *path, struct fnp_kallsyms **ret)
@@ -54,6 +55,7 @@ void fnp_kallsyms_forget(struct fnp_kallsyms *kallsyms)
 	fnp_vec_deinit(&kallsyms->modules);
 	fnp_buffer_deinit(&kallsyms->names);
 	kallsyms->loaded = false;
+	kallsyms->text = 0;
 }
 
 void fnp_kallsyms_destroy(struct fnp_kallsyms *kallsyms)
@@ -117,6 +119,8 @@ static int add_line(struct fnp_kallsyms *kallsyms, char *line)
 		*tab = '\0';
 	}
 	size_t len = strlen(name);
+	if (strcmp(name, "_stext") == 0)
+		kallsyms->text = entry.address;
 	entry.rank = (uint16_t)(FNP_MIN(len, (size_t)0x7fff) | (end[1] == 't' ? 0x8000 : 0));
 	if (r == 0)
 		r = add_text(kallsyms, name, len, &entry.name);
@@ -258,6 +262,16 @@ int fnp_kallsyms_find(struct fnp_kallsyms *kallsyms, uint64_t address, struct fn
 	ret->name = names + entry->name;
 	ret->module = names + kallsyms->modules.items[entry->module];
 	ret->start = entry->address;
+	return 0;
+}
+
+int fnp_kallsyms_text(struct fnp_kallsyms *kallsyms, uint64_t *ret)
+{
+	if (!kallsyms->loaded)
+		load_once(kallsyms);
+	if (kallsyms->text == 0)
+		return -ENOENT;
+	*ret = kallsyms->text;
 	return 0;
 }
 

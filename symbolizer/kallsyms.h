@@ -31,6 +31,9 @@ FNP_DEFINE_CLEANUP(fnp_kallsyms_destroyp, struct fnp_kallsyms *, fnp_kallsyms_de
  */
 int fnp_kallsyms_find(struct fnp_kallsyms *kallsyms, uint64_t address, struct fnp_kernel_symbol *ret);
 
+/* Where the kernel's own code begins. -ENOENT. */
+int fnp_kallsyms_text(struct fnp_kallsyms *kallsyms, uint64_t *ret);
+
 /* Forgets what was read; the next look-up reads again. */
 void fnp_kallsyms_forget(struct fnp_kallsyms *kallsyms);
 

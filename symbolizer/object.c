@@ -384,8 +384,8 @@ static int find_in_table(const struct fnp_symbol_source *source, const char *nam
 
 		memcpy(&symbol, source->symbols + i * sizeof(symbol), sizeof(symbol));
 		if (symbol.st_shndx == SHN_UNDEF || fnp_cursor_seek(&c, symbol.st_name) < 0 ||
-		    fnp_cursor_bytes(&c, len + 1, &text) < 0 || memcmp(text, name, len) != 0 ||
-		    (text[len] != '\0' && text[len] != '@'))
+		    fnp_cursor_bytes(&c, len + 1, &text) < 0 || text[0] != (uint8_t)name[0] ||
+		    memcmp(text, name, len) != 0 || (text[len] != '\0' && text[len] != '@'))
 			continue;
 		ret->address = symbol.st_value;
 		ret->size = symbol.st_size;

@@ -7,6 +7,7 @@
 #include "symbolizer/section_data.h"
 #include "symbolizer/unwind_cfi.h"
 #include "symbolizer/unwind_code.h"
+#include "symbolizer/unwind_go.h"
 #include "symbolizer/unwind_known.h"
 #include "symbolizer/unwind_rows.h"
 
@@ -132,15 +133,6 @@ static const struct fnp_segment *code_segment(const struct fnp_object *object, u
 	return NULL;
 }
 
-static int by_start(const void *a, const void *b)
-{
-	const struct fnp_cfi_fde *x = a, *y = b;
-
-	if (x->start != y->start)
-		return x->start < y->start ? -1 : 1;
-	return x->instructions < y->instructions ? -1 : x->instructions > y->instructions;
-}
-
 /* Keeps what lies in code, ends where its segment ends, sorted; of several entries for one start the first. */
 static void put_in_order(const struct fnp_object *object, struct fnp_cfi *cfi)
 {
@@ -162,7 +154,7 @@ static void put_in_order(const struct fnp_object *object, struct fnp_cfi *cfi)
 	}
 	cfi->fdes.len = n;
 	if (!sorted)
-		qsort(cfi->fdes.items, n, sizeof(cfi->fdes.items[0]), by_start);
+		fnp_cfi_sort(cfi);
 }
 
 static int emit_row(void *self, uint64_t address, const struct fnp_rule *rule)
@@ -290,14 +282,17 @@ int fnp_unwind_build(const struct fnp_object *object, struct fnp_unwind **ret)
 	put_in_order(object, &b.eh);
 	put_in_order(object, &b.debug);
 	described = b.eh.fdes.len > 0 || b.debug.fdes.len > 0;
-	if (!described && keeps_frame_pointers(object))
-		return -ENOENT;
 	r = fnp_known_add_entries(object, &b.eh, &b.debug);
 	if (r < 0)
 		return r;
 	put_in_order(object, &b.eh);
 	r = fnp_rows_init(&b.rows, first_address(&b));
 	r = r ?: compile(&b);
+	before = b.rows.rows.len;
+	r = r ?: fnp_unwind_go_fill(object, &b.rows);
+	described = described || b.rows.rows.len > before;
+	if (r == 0 && !described && keeps_frame_pointers(object))
+		return -ENOENT;
 	r = r ?: fnp_known_overlay(object, &b.eh, &b.rows);
 	before = b.rows.rows.len;
 	r = r ?: fnp_unwind_code_fill(object, &b.rows);

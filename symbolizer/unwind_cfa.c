@@ -25,8 +25,8 @@ struct machine_state {
 	const struct fnp_cfi_machine *machine;
 	const struct fnp_cfi_cie *cie;
 	struct fnp_rule rule;
-	int sp_in; /* the register that the caller's stack pointer is in, or SP_AT_CFA */
-	struct remembered remembered[REMEMBERED_MAX];
+	int sp_in;		       /* the register that the caller's stack pointer is in, or SP_AT_CFA */
+	struct remembered *remembered; /* REMEMBERED_MAX of them, of which n_remembered are set */
 	unsigned int n_remembered;
 	uint64_t address;
 };
@@ -451,7 +451,8 @@ static int instruction(struct machine_state *s, struct fnp_cursor *c)
 
 void fnp_cfa_initial(const struct fnp_cfi_machine *machine, struct fnp_cfi_cie *cie)
 {
-	struct machine_state s = {.machine = machine, .cie = cie, .sp_in = SP_AT_CFA};
+	struct remembered remembered[REMEMBERED_MAX];
+	struct machine_state s = {.machine = machine, .cie = cie, .sp_in = SP_AT_CFA, .remembered = remembered};
 	struct fnp_cursor c = cie->instructions;
 
 	/* Until it says otherwise nothing is known; on x86-64 a return address that is nowhere ends the stack. */
@@ -467,19 +468,16 @@ void fnp_cfa_initial(const struct fnp_cfi_machine *machine, struct fnp_cfi_cie *
 	cie->initial = s.rule;
 }
 
-static bool same_rule(const struct fnp_rule *a, const struct fnp_rule *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 int fnp_cfi_run(const struct fnp_cfi *cfi, const struct fnp_cfi_fde *fde, uint64_t end,
 		int (*emit)(void *self, uint64_t address, const struct fnp_rule *rule), void *self)
 {
 	const struct fnp_cfi_cie *cie = &cfi->cies.items[fde->cie];
+	struct remembered remembered[REMEMBERED_MAX]; /* not set: many functions remember nothing */
 	struct machine_state s = {.machine = &cfi->machine,
 				  .cie = cie,
 				  .rule = cie->initial,
 				  .sp_in = SP_AT_CFA,
+				  .remembered = remembered,
 				  .address = fde->start};
 	struct fnp_cursor c = fnp_cursor_of(fde->instructions, fde->size);
 	struct fnp_rule emitted = {0}, rule;
@@ -497,7 +495,7 @@ int fnp_cfi_run(const struct fnp_cfi *cfi, const struct fnp_cfi_fde *fde, uint64
 			continue;
 		/* The row that ended here is what stood before the instruction, and that changed the address alone. */
 		rule = walkable(&s);
-		if (first || !same_rule(&rule, &emitted)) {
+		if (first || !fnp_rule_is(&rule, &emitted)) {
 			r = emit(self, row, &rule);
 			if (r != 0)
 				return r;
@@ -509,5 +507,5 @@ int fnp_cfi_run(const struct fnp_cfi *cfi, const struct fnp_cfi_fde *fde, uint64
 			return 0;
 	}
 	rule = walkable(&s);
-	return row < end && (first || !same_rule(&rule, &emitted)) ? emit(self, row, &rule) : 0;
+	return row < end && (first || !fnp_rule_is(&rule, &emitted)) ? emit(self, row, &rule) : 0;
 }

@@ -13,6 +13,9 @@ struct reader {
 	struct fnp_cfi *cfi;
 	const struct fnp_cfi_section *section;
 	struct fnp_map cie_by_offset; /* offset -> index */
+	uint64_t last_offset; /* of the CIE that was asked for last; most entries have the one before's */
+	uint32_t last_index;
+	bool has_last;
 };
 
 struct entry {
@@ -215,18 +218,13 @@ static int read_cie(const struct reader *reader, struct entry *entry, struct fnp
 	return 0;
 }
 
-static int cie_at(struct reader *reader, uint64_t offset, uint32_t *ret)
+static int new_cie(struct reader *reader, uint64_t offset, uint32_t *ret)
 {
-	uint64_t *known = fnp_map_find(&reader->cie_by_offset, offset);
 	struct fnp_cursor c = reader->section->bytes;
 	struct fnp_cfi_cie cie = {0};
 	struct entry entry;
 	int r;
 
-	if (known) {
-		*ret = (uint32_t)*known;
-		return 0;
-	}
 	if (fnp_cursor_seek(&c, offset) < 0 || next_entry(reader, &c, &entry) != 1 ||
 	    entry.offset != offset || !is_cie(reader, &entry) || read_cie(reader, &entry, &cie) < 0)
 		cie.bad = true;
@@ -236,6 +234,28 @@ static int cie_at(struct reader *reader, uint64_t offset, uint32_t *ret)
 	if (r < 0)
 		return r;
 	*ret = (uint32_t)(reader->cfi->cies.len - 1);
+	return 0;
+}
+
+static int cie_at(struct reader *reader, uint64_t offset, uint32_t *ret)
+{
+	uint64_t *known;
+	int r = 0;
+
+	if (reader->has_last && reader->last_offset == offset) {
+		*ret = reader->last_index;
+		return 0;
+	}
+	known = fnp_map_find(&reader->cie_by_offset, offset);
+	if (known)
+		*ret = (uint32_t)*known;
+	else
+		r = new_cie(reader, offset, ret);
+	if (r < 0)
+		return r;
+	reader->has_last = true;
+	reader->last_offset = offset;
+	reader->last_index = *ret;
 	return 0;
 }
 

@@ -16,6 +16,17 @@
 #include "base/vec.h"
 #include "bpf/layout/native.h"
 
+/* Are two rules the same? Asked of each row several times: two words are compared, without a call. */
+static inline bool fnp_rule_is(const struct fnp_rule *a, const struct fnp_rule *b)
+{
+	uint64_t x[2], y[2];
+
+	_Static_assert(sizeof(*a) == sizeof(x), "a rule is two words");
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+}
+
 /* Which machine the numbers mean: DWARF numbers of three registers. */
 struct fnp_cfi_machine {
 	uint8_t sp, fp, ra;
@@ -59,6 +70,9 @@ struct fnp_cfi_section {
 /* Reads all entries of a section and adds them. The bytes must stay. 0 or -ENOMEM. */
 int fnp_cfi_read(struct fnp_cfi *cfi, const struct fnp_cfi_section *section);
 void fnp_cfi_deinit(struct fnp_cfi *cfi);
+
+/* Sorts the entries by their starts; of equal ones that stays first which stands first in the file. */
+void fnp_cfi_sort(struct fnp_cfi *cfi);
 
 /* The entry that covers an address, among the first `n`, which the caller has sorted by their starts; or NULL. */
 const struct fnp_cfi_fde *fnp_cfi_find(const struct fnp_cfi *cfi, size_t n, uint64_t address);

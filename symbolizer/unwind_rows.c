@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "symbolizer/unwind_cfi.h"
+
 #define RULES_MAX 65534 /* numbers have 16 bits; the last one stands for rules without a number */
 #define PAGE_SHIFT_MIN 8
 #define PAGE_SHIFT_MAX 16
@@ -39,16 +41,11 @@ static uint64_t hash_of(const struct fnp_rule *rule)
 	return words[0] ^ words[0] >> 32;
 }
 
-static bool same(const struct fnp_rule *a, const struct fnp_rule *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 static uint32_t *slot_of(const struct fnp_rows *rows, const struct fnp_rule *rule)
 {
 	size_t at = hash_of(rule) & (rows->n_slots - 1);
 
-	while (rows->slots[at] && !same(&rows->rules.items[rows->slots[at] - 1], rule))
+	while (rows->slots[at] && !fnp_rule_is(&rows->rules.items[rows->slots[at] - 1], rule))
 		at = (at + 1) & (rows->n_slots - 1);
 	return &rows->slots[at];
 }
@@ -74,7 +71,7 @@ static int rule_number(struct fnp_rows *rows, const struct fnp_rule *rule, uint3
 {
 	uint32_t *slot;
 
-	if (same(rule, &rows->rules.items[rows->last_rule])) {
+	if (fnp_rule_is(rule, &rows->rules.items[rows->last_rule])) {
 		*ret = rows->last_rule;
 		return 0;
 	}
@@ -85,7 +82,7 @@ static int rule_number(struct fnp_rows *rows, const struct fnp_rule *rule, uint3
 	if (rows->rules.len * 2 > rows->n_slots && grow_slots(rows) < 0)
 		return -ENOMEM;
 	slot = slot_of(rows, rule);
-	if (!*slot && rows->rules.len >= RULES_MAX && !same(rule, &not_expressible)) {
+	if (!*slot && rows->rules.len >= RULES_MAX && !fnp_rule_is(rule, &not_expressible)) {
 		rows->degraded++;
 		return rule_number(rows, &not_expressible, ret);
 	}

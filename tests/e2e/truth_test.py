@@ -82,6 +82,7 @@ OTHERS = {
                  r"| main.sorted( ~)?(( main.\(?\*?numbers\)?\.\w+){1,2}( ~)?( main.leaf)?)?( ~)?"
                  r"| main.catcher( ~)?( main.thrower){0,6}( main.leaf)?( ~)?( main.catcher.func1)?( ~)?| main.leaf( ~)?)?)?"),
 }
+OTHERS["truth_go_stripped"] = (["go", "build", "-ldflags=-s -w", "truth.go"], OTHERS["truth_go"][1])
 OTHERS["truth_cc_lto"] = (OTHERS["truth_cc_lto"][0], OTHERS["truth_cc"][1])
 
 C_OWN = {"main", "leaf", "descend", "tail", "inlining", "between", "innermost", "calls_tail", "handler", "compare", "sort",

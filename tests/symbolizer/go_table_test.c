@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "symbolizer/symbolize.h"
+#include "symbolizer/unwind.h"
 #include "tests/symbolizer/elf_writer.h"
 
 #define TEXT 0x401000
@@ -47,7 +48,8 @@ static void put_record(uint8_t *record, uint32_t entry, uint32_t name, uint32_t 
 {
 	put32(record, 0, entry);
 	put32(record, 4, name);
-	put32(record, 20, 1); /* pcfile */
+	put32(record, 16, entry ? 26 : 17); /* pcsp */
+	put32(record, 20, 1);		    /* pcfile */
 	put32(record, 24, lines);
 	put32(record, 28, 3); /* npcdata */
 	put32(record, 32, 1); /* unit's files begin at entry 1 */
@@ -74,6 +76,8 @@ static void build(struct table *t)
 	memcpy(t->bytes + FILE_NAMES, "x.go\0\0/src/main.go", 19);
 	/* pcfile @1: 0 over all; pcln @4: 10, then 12; @9: 20 over all; inlined @12: none, then call 0 */
 	memcpy(t->bytes + PC_VALUES, "\0\2\x40\0\x16\x10\4\x10\0\x2a\x40\0\0\x10\2\x10\0", 17);
+	/* pcsp @17: 0, behind one byte 8, behind four 40, in the last byte 0; @26: 0 over all */
+	memcpy(t->bytes + PC_VALUES + 17, "\2\1\x10\3\x40\x1b\x4f\1\0\2\x20\0", 12);
 	put32(t->bytes, FUNCTIONS, 0);
 	put32(t->bytes, FUNCTIONS + 4, RECORD_A);
 	put32(t->bytes, FUNCTIONS + 8, 0x20);
@@ -154,6 +158,78 @@ static void symbolizer_keeps_the_names_as_they_are(void **state)
 	assert_string_equal(chain.symbols[0].file, "/src/main.go");
 }
 
+static void assert_cfa(const struct fnp_unwind *unwind, uint64_t offset, int expected)
+{
+	const struct fnp_rule *rule = fnp_unwind_find(unwind, TEXT + offset);
+
+	assert_non_null(rule);
+	assert_int_equal(rule->cfa_kind, FNP_CFA_REG);
+	assert_int_equal(rule->cfa_reg, FNP_REG_SP);
+	assert_int_equal(rule->cfa_offset, expected);
+	assert_int_equal(rule->ra_offset, -8);
+}
+
+static void assert_no_row(const struct fnp_unwind *unwind, uint64_t offset)
+{
+	const struct fnp_rule *rule = fnp_unwind_find(unwind, TEXT + offset);
+
+	assert_true(!rule || rule->cfa_kind == FNP_CFA_NONE);
+}
+
+/* Of a stripped program nothing else says how its stacks are walked. */
+static void depths_of_the_stack_become_rows(void **state)
+{
+	FNP_CLEANUP(fnp_unwind_destroyp) struct fnp_unwind *unwind = NULL;
+	struct table t;
+
+	(void)state;
+	build(&t);
+	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = program(&t);
+	assert_int_equal(fnp_unwind_build(object, &unwind), 0);
+	assert_cfa(unwind, 0, 8);
+	assert_cfa(unwind, 1, 16);
+	assert_cfa(unwind, 3, 16);
+	assert_cfa(unwind, 4, 48);
+	assert_cfa(unwind, 0x1e, 48);
+	assert_cfa(unwind, 0x1f, 8);
+	assert_cfa(unwind, 0x3f, 8);
+	assert_no_row(unwind, 0x40);
+}
+
+static void depths_that_make_no_sense_are_no_rows(void **state)
+{
+	FNP_CLEANUP(fnp_unwind_destroyp) struct fnp_unwind *unwind = NULL;
+	struct table t;
+
+	(void)state;
+	build(&t);
+	t.bytes[PC_VALUES + 19] = 0x13; /* 10 less instead of 8 more */
+	put32(t.bytes, FUNCTIONS + RECORD_B + 16, UINT32_MAX);
+	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = program(&t);
+	assert_int_equal(fnp_unwind_build(object, &unwind), 0);
+	assert_cfa(unwind, 0, 8);
+	assert_no_row(unwind, 1);
+	assert_no_row(unwind, 0x20);
+}
+
+/* Where goroutines begin, by the name that the table has. */
+static void the_first_frame_is_found_by_its_name_in_the_table(void **state)
+{
+	FNP_CLEANUP(fnp_unwind_destroyp) struct fnp_unwind *unwind = NULL;
+	const struct fnp_rule *rule;
+	struct table t;
+
+	(void)state;
+	build(&t);
+	memcpy(t.bytes + NAMES + 11, "runtime.goexit", 15);
+	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = program(&t);
+	assert_int_equal(fnp_unwind_build(object, &unwind), 0);
+	rule = fnp_unwind_find(unwind, TEXT + 0x21);
+	assert_non_null(rule);
+	assert_int_equal(rule->saved >> 4, FNP_SAVED_UNDEFINED);
+	assert_cfa(unwind, 1, 16);
+}
+
 static void assert_refused(const struct table *t)
 {
 	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = program(t);
@@ -206,6 +282,9 @@ int main(void)
 		cmocka_unit_test(functions_and_lines_are_found),
 		cmocka_unit_test(inlined_code_has_no_line_of_its_caller),
 		cmocka_unit_test(symbolizer_keeps_the_names_as_they_are),
+		cmocka_unit_test(depths_of_the_stack_become_rows),
+		cmocka_unit_test(depths_that_make_no_sense_are_no_rows),
+		cmocka_unit_test(the_first_frame_is_found_by_its_name_in_the_table),
 		cmocka_unit_test(tables_that_lie_are_refused),
 		cmocka_unit_test(offsets_past_the_end_name_nothing),
 	};
