@@ -76,6 +76,7 @@ enum fnp_rule_flags {
 	FNP_RULE_OTHER_STACK = 1 << 2, /* the caller may be on another stack, at lower addresses */
 	FNP_RULE_ODD_SP = 1 << 1,      /* the caller's sp is not the CFA: cannot be walked */
 	FNP_RULE_EXACT = 1 << 3,       /* the caller's pc is where it will go on, no return address */
+	FNP_RULE_BELIEVED = 1 << 4, /* nobody says so: it holds when the caller's pc stands behind a call */
 };
 
 struct fnp_rule {

@@ -129,6 +129,73 @@ FNP_INLINE void fnp_native_frame_pointer_rule(struct fnp_walk *walk)
 	walk->rule = rule;
 }
 
+/* The byte of `code` with the number n, the one at the lowest address first. */
+#define FNP_NATIVE_BYTE(code, n) ((fnp_u8)((code) >> (8 * (n))))
+
+/*
+ * 1 when what stands before an address is a call: e8, or ff /2 with each length of its operand (Intel SDM, volume 2); on arm64
+ * bl or blr. 0 when not, and when it cannot be read.
+ */
+FNP_SUBPROGRAM int fnp_native_is_behind_call(struct fnp_walk *walk, fnp_u64 address)
+{
+	fnp_u64 code = 0;
+
+	if (!walk || fnp_read_user(&code, sizeof(code), address - sizeof(code)))
+		return 0;
+#if FNP_REG_RA == 16
+	fnp_u8 last = FNP_NATIVE_BYTE(code, 7), third = FNP_NATIVE_BYTE(code, 6),
+	       fourth = FNP_NATIVE_BYTE(code, 5);
+
+	if (FNP_NATIVE_BYTE(code, 3) == 0xe8)
+		return 1;
+	if (third == 0xff && ((last & 0xf8) == 0xd0 || ((last & 0xf8) == 0x10 && last != 0x14 && last != 0x15)))
+		return 1;
+	if (fourth == 0xff && ((third & 0xf8) == 0x50 || third == 0x14) && third != 0x54)
+		return 1;
+	if (FNP_NATIVE_BYTE(code, 4) == 0xff && fourth == 0x54)
+		return 1;
+	if (FNP_NATIVE_BYTE(code, 2) == 0xff &&
+	    (FNP_NATIVE_BYTE(code, 3) == 0x15 ||
+	     ((FNP_NATIVE_BYTE(code, 3) & 0xf8) == 0x90 && FNP_NATIVE_BYTE(code, 3) != 0x94)))
+		return 1;
+	return FNP_NATIVE_BYTE(code, 1) == 0xff && FNP_NATIVE_BYTE(code, 2) == 0x94;
+#else
+	code >>= 32;
+	return (code & 0xfc000000) == 0x94000000 || (code & 0xfffffc1f) == 0xd63f0000;
+#endif
+}
+
+/*
+ * Code that a JIT made. Whether it keeps frame pointers nobody says: they are believed as far as what they say makes sense. Where it
+ * stands exactly, at the instructions that set a frame up or have taken it down, the caller's is at the stack pointer.
+ */
+FNP_SUBPROGRAM int fnp_native_jit_rule(struct fnp_walk *walk)
+{
+	fnp_u64 code = 0;
+
+	if (!walk)
+		return -1;
+	fnp_native_frame_pointer_rule(walk);
+	walk->rule.flags = FNP_RULE_BELIEVED;
+#if FNP_REG_RA == 16
+	if (!walk->exact || fnp_read_user(&code, sizeof(code), walk->pc - 1))
+		return 0;
+	/* push rbp, perhaps behind endbr64; or ret */
+	if (FNP_NATIVE_BYTE(code, 1) == 0x55 || FNP_NATIVE_BYTE(code, 1) == 0xc3 ||
+	    FNP_NATIVE_BYTE(code, 1) == 0xc2 || (code >> 8 & 0xffffffffffULL) == 0x55fa1e0ff3ULL) {
+		walk->rule.cfa_reg = FNP_REG_SP;
+		walk->rule.cfa_offset = 8;
+		walk->rule.fp_offset = 0;
+		walk->rule.saved = FNP_SAVED_SAME | FNP_SAVED_AT_CFA << 4;
+	}
+	/* Behind push rbp, before mov rbp, rsp. */
+	if (FNP_NATIVE_BYTE(code, 0) == 0x55 &&
+	    ((code >> 8 & 0xffffff) == 0xe58948 || (code >> 8 & 0xffffff) == 0xec8b48))
+		walk->rule.cfa_reg = FNP_REG_SP;
+#endif
+	return 0;
+}
+
 /* Leaves the rule that holds at an address (as the ELF file counts) of an object in walk->rule. 0 or a cause. */
 FNP_SUBPROGRAM int fnp_native_find_row(struct fnp_walk *walk, fnp_u32 object, fnp_u64 address)
 {
@@ -184,10 +251,13 @@ FNP_SUBPROGRAM int fnp_native_find(struct fnp_walk *walk, fnp_u64 address)
 	}
 	walk->kind = walk->here.kind;
 	walk->data = walk->here.data;
-	if (walk->kind == FNP_CODE_FRAME_POINTER || walk->data == FNP_SPACE_ANONYMOUS) {
+	if (walk->kind == FNP_CODE_FRAME_POINTER) {
+		walk->kind = FNP_CODE_NATIVE;
+		fnp_native_jit_rule(walk);
+		return 0;
+	}
+	if (walk->data == FNP_SPACE_ANONYMOUS) {
 		fnp_native_frame_pointer_rule(walk);
-		if (walk->kind == FNP_CODE_FRAME_POINTER)
-			walk->kind = FNP_CODE_NATIVE;
 		return 0;
 	}
 	cause = fnp_native_find_row(walk, walk->here.object, address - walk->here.bias);
@@ -294,6 +364,8 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 	 */
 	if (ra == 0 || (walk->leaf && walk->fp == 0 && cfa == walk->sp + 8 && ra < FNP_NATIVE_CODE_MIN))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
+	if (rule.flags & FNP_RULE_BELIEVED && (cfa & 7 || !fnp_native_is_behind_call(walk, ra)))
+		return fnp_walk_stop(walk, FNP_TRUNCATION_NO_ROW);
 	walk->regs_at = signal ? walk->sp + FNP_WALK_SIGNAL_REGS : 0;
 	walk->exact = signal || (rule.flags & FNP_RULE_EXACT);
 	walk->behind_leaf = walk->leaf && !walk->exact;
@@ -469,7 +541,8 @@ FNP_SUBPROGRAM int fnp_walk_frame(struct fnp_walk *walk)
 			}
 			return fnp_walk_stop(walk, cause);
 		}
-		if (cached) {
+		/* At an address a JIT may put other code at any time. */
+		if (cached && !(walk->exact && walk->rule.flags & FNP_RULE_BELIEVED)) {
 			cached->address = address;
 			cached->version = walk->version;
 			cached->kind = walk->kind;

@@ -26,7 +26,7 @@ struct fnp_resumer {
 	const uint8_t *stack;
 	size_t stack_size;
 	uint32_t holes;	  /* struct fnp_resume */
-	pid_t code_pid;	  /* whose code that has no file is read as it is now; 0: none */
+	pid_t code_pid;	  /* whose code is read as it is now; 0: none */
 	pid_t live_pid;	  /* whose memory beside the stack is read as it is now; 0: none */
 	uint64_t process; /* struct fnp_process's number of it; 0: not known */
 	bool looks_ahead; /* what is read beside the stack is kept */
@@ -86,7 +86,7 @@ static int read_beside(struct fnp_resumer *resumer, void *to, size_t size, uint6
 
 	for (size_t i = 0; !pid && resumer->code_pid && i < resumer->ranges.len; i++) {
 		const struct fnp_code_range *range = &resumer->ranges.items[i];
-		if (range->data == FNP_SPACE_ANONYMOUS && address >= range->start && address < range->end)
+		if (address >= range->start && address < range->end)
 			pid = resumer->code_pid;
 	}
 	if (pid && process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size) {

@@ -67,6 +67,26 @@ class Jit(fnprof_e2e.TestCase):
         leaves, _ = self.record("unshare", "-m", "-p", "-f", "--mount-proc", "/bin/sh", "-c", inside, copy, MS)
         self.assert_both_loops(leaves, 0.1)
 
+    def test_a_register_that_is_no_frame_pointer_makes_no_caller(self):
+        """Where the code that a JIT made keeps none, a stack ends in a marker, or is right."""
+        made = cut = 0
+        with Recording("-F", 1997, cmd=[program("frameless"), MS]) as recording:
+            self.assertEqual(recording.wait(), 0, recording.stderr)
+            for row in recording.of("process", "frameless"):
+                for stack, _ in recording.folded(row).items():
+                    own = [frame for frame in stack if not frame.endswith("_[k]")]
+                    if not own or not own[-1].startswith("[anon+"):
+                        continue
+                    made += 1
+                    cut += own[0].startswith("[truncated")
+                    self.assertNotIn("decoy", stack)
+                    if own[0].startswith("[truncated"):
+                        self.assertEqual(own[:-1], ["[truncated: no unwind row]"], "nothing of it is known")
+                    else:
+                        self.assertEqual(own[-3:-1], ["main", "caller"], own)
+        self.assertGreater(made, 0)
+        self.assertGreater(cut, 0)
+
     def test_code_of_llvms_own_jit(self):
         lli, clang = shutil.which("lli"), shutil.which("clang")
         if not lli or not clang:

@@ -13,9 +13,13 @@
 
 #include "profiler/targets/resume.h"
 
-#define CODE 0x10000
+#define CODE ((uint64_t)(uintptr_t)code)
+#define CALL 0xe8 /* call, with a distance of 32 bits behind it */
 #define STACK 0x7000
 #define WORDS 32
+
+/* What the process has where a JIT's code would be: that is the test itself. Before 0x101 and 0x301 stands a call. */
+static uint8_t code[0x10000] = {[0x101 - 5] = CALL, [0x301 - 5] = CALL};
 
 struct world {
 	struct fnp_objects *objects;
@@ -103,6 +107,55 @@ static void frames_of_code_without_a_file_are_walked_to_the_root(void **state)
 	assert_int_equal(stack.words[1], FNP_WORD(FNP_WORD_NATIVE, 0, CODE + 0x100));
 }
 
+/* A JIT may use rbp for whatever it likes, and then what lies above where it points is no return address. */
+static void what_stands_behind_no_call_is_no_caller(void **state)
+{
+	struct section section = two_frames();
+	struct fnp_resume_stack stack;
+
+	map_code(*state, 10);
+	section.stack[3] = CODE + 0x201;
+	stack = walk(*state, &section, 20);
+	assert_int_equal(stack.truncation, FNP_TRUNCATION_NO_ROW);
+	assert_int_equal(stack.n_words, 2);
+	assert_int_equal(stack.words[1], FNP_WORD(FNP_WORD_MARKER, 0, FNP_TRUNCATION_NO_ROW));
+	section.stack[3] = 0x1234; /* no memory at all */
+	stack = walk(*state, &section, 20);
+	assert_int_equal(stack.truncation, FNP_TRUNCATION_NO_ROW);
+	section.stack[2] = CODE + 0x301;
+	section.resume.fp = STACK + 12; /* frames lie at multiples of 8 */
+	assert_int_equal(walk(*state, &section, 20).truncation, FNP_TRUNCATION_NO_ROW);
+}
+
+/* Before `push rbp`, between it and `mov rbp, rsp`, and at `ret`, the frame that rbp tells is the caller's. */
+static void a_leaf_without_its_frame_has_its_own_caller(void **state)
+{
+	static const struct {
+		uint8_t bytes[8]; /* from one before the pc on */
+		size_t caller;	  /* the word of the stack that has it */
+	} leaves[] = {
+		{{0x90, 0x55}, 0},
+		{{0x90, 0xf3, 0x0f, 0x1e, 0xfa, 0x55}, 0},
+		{{0x55, 0x48, 0x89, 0xe5}, 1},
+		{{0x55, 0x48, 0x8b, 0xec}, 1},
+		{{0x5d, 0xc3}, 0},
+		{{0x90, 0x90}, 3},
+	};
+
+	map_code(*state, 10);
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(leaves); i++) {
+		struct section section = two_frames();
+		struct fnp_resume_stack stack;
+
+		section.stack[leaves[i].caller] = CODE + 0x301;
+		memcpy(code + 0xf, leaves[i].bytes, sizeof(leaves[i].bytes));
+		stack = walk(*state, &section, 20);
+		assert_true(stack.n_words >= 2);
+		assert_int_equal(stack.words[1], FNP_WORD(FNP_WORD_NATIVE, 0, CODE + 0x300));
+	}
+	memset(code + 0xf, 0, 8);
+}
+
 static void what_an_earlier_walk_remembered_is_not_believed(void **state)
 {
 	struct section section = two_frames();
@@ -179,6 +232,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(frames_of_code_without_a_file_are_walked_to_the_root, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(what_stands_behind_no_call_is_no_caller, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_leaf_without_its_frame_has_its_own_caller, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_an_earlier_walk_remembered_is_not_believed, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(code_of_a_runtime_that_starts_waits_for_it, set_up, tear_down),
