@@ -99,6 +99,8 @@ static int go(struct fnp_code_rules *rules, int64_t offset, const struct fnp_cod
 	struct place place = {.offset = (uint32_t)offset, .state = *s, .soft = soft};
 
 	place.state.doubted |= soft;
+	if (place.state.has_depth)
+		place.state.copy_in = 0; /* of a copy that is not needed nothing is asked where ways meet */
 	return fnp_vec_push(&rules->work, place);
 }
 
@@ -372,7 +374,7 @@ enum fnp_code_returns fnp_code_rules_returns(const struct fnp_code_rules *rules)
 int fnp_code_rules_follow(struct fnp_code_rules *rules, const struct fnp_code *function, bool sure,
 			  struct fnp_code_found *found)
 {
-	struct fnp_code_state entry = {.depth = FNP_CODE_ENTRY_DEPTH, .has_depth = true};
+	struct fnp_code_state entry = FNP_CODE_ENTRY;
 	int r;
 
 	undo(rules, 0);
@@ -428,6 +430,27 @@ size_t fnp_code_rules_end(const struct fnp_code_rules *rules)
 	return rules->journal.len ? end + FNP_MAX(length_at(rules, end), 1) : 0;
 }
 
+/* The frame's address, by the first of the ways to it that lasts. */
+static void set_cfa(const struct fnp_code_state *s, struct fnp_rule *rule)
+{
+	/* From the numbers that instructions have to those of DWARF. */
+	static const uint8_t dwarf[16] = {0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15};
+	bool by_fp = s->by_fp_at != FNP_CODE_NOWHERE;
+
+	rule->cfa_kind = FNP_CFA_REG;
+	if (s->has_depth || s->has_frame) {
+		rule->cfa_reg = s->has_depth ? 7 : 6;
+		rule->cfa_offset = s->has_depth ? s->depth : s->frame;
+	} else if (by_fp || s->by_sp_at != FNP_CODE_NOWHERE) {
+		rule->cfa_kind = FNP_CFA_DEREF_PLUS;
+		rule->cfa_reg = by_fp ? 6 : 7;
+		rule->cfa_offset = FNP_CFA_OFFSETS(by_fp ? s->by_fp_at : s->by_sp_at, s->put);
+	} else {
+		rule->cfa_reg = dwarf[(s->copy_in - 1) & 15];
+		rule->cfa_offset = s->copy;
+	}
+}
+
 bool fnp_code_rules_at(const struct fnp_code_rules *rules, size_t offset, struct fnp_rule *ret, size_t *ret_size)
 {
 	const struct fnp_code_state *s;
@@ -452,9 +475,7 @@ bool fnp_code_rules_at(const struct fnp_code_rules *rules, size_t offset, struct
 					 .saved = FNP_SAVED_SAME | FNP_SAVED_UNDEFINED << 4};
 		return true;
 	}
-	rule.cfa_kind = FNP_CFA_REG;
-	rule.cfa_reg = s->has_depth ? 7 : 6;
-	rule.cfa_offset = s->has_depth ? s->depth : s->frame;
+	set_cfa(s, &rule);
 	rule.fp_offset = s->fp == FNP_CODE_FP_SAVED ? -s->fp_at : 0;
 	rule.saved = (uint8_t)((s->fp == FNP_CODE_FP_SAME    ? FNP_SAVED_SAME
 				: s->fp == FNP_CODE_FP_SAVED ? FNP_SAVED_AT_CFA

@@ -5,10 +5,25 @@
 
 #define DEPTH_MAX (1 << 28)
 
+/* Is one of the ways to the frame's address there? */
+static bool is_known(const struct fnp_code_state *s)
+{
+	return s->has_depth || s->has_frame || s->copy_in || s->by_sp_at != FNP_CODE_NOWHERE ||
+	       s->by_fp_at != FNP_CODE_NOWHERE;
+}
+
+/* A place above what a register points to, or nowhere. */
+static int16_t place_at(int64_t offset)
+{
+	return offset >= 0 && offset <= INT16_MAX ? (int16_t)offset : FNP_CODE_NOWHERE;
+}
+
 static int move(struct fnp_code_state *s, int64_t bytes)
 {
+	if (s->by_sp_at != FNP_CODE_NOWHERE)
+		s->by_sp_at = place_at(s->by_sp_at + bytes);
 	if (!s->has_depth)
-		return 0;
+		return is_known(s) ? 0 : -ENOENT;
 	if (bytes > DEPTH_MAX || bytes < -DEPTH_MAX || s->depth + bytes > DEPTH_MAX || s->depth + bytes < -64)
 		return -ENOENT;
 	s->depth = (int32_t)(s->depth + bytes);
@@ -21,6 +36,7 @@ static int move(struct fnp_code_state *s, int64_t bytes)
 static void lose_fp(struct fnp_code_state *s)
 {
 	s->has_frame = false;
+	s->by_fp_at = FNP_CODE_NOWHERE;
 	s->first = false;
 	if (s->fp == FNP_CODE_FP_SAME)
 		s->fp = FNP_CODE_FP_LOST;
@@ -50,8 +66,30 @@ static int pop(struct fnp_code_state *s, bool is_fp)
 	return move(s, -8);
 }
 
+/* The stack pointer is somewhere that no instruction says, and the frame's address must be known otherwise. */
+static int lose_depth(struct fnp_code_state *s)
+{
+	s->has_depth = false;
+	s->by_sp_at = FNP_CODE_NOWHERE;
+	return is_known(s) ? 0 : -ENOENT;
+}
+
+/* The stack pointer is what it was when it was put by. */
+static int take_back(struct fnp_code_state *s, int32_t depth)
+{
+	s->has_depth = true;
+	s->depth = depth;
+	s->by_sp_at = FNP_CODE_NOWHERE;
+	return move(s, 0);
+}
+
 static int stack_from_frame(struct fnp_code_state *s, int64_t displacement)
 {
+	if (!s->has_frame && s->by_fp_at != FNP_CODE_NOWHERE) {
+		s->has_depth = false;
+		s->by_sp_at = place_at(s->by_fp_at - displacement);
+		return 0;
+	}
 	if (!s->has_frame)
 		return -ENOENT;
 	s->has_depth = true;
@@ -151,11 +189,72 @@ static bool is_group1_on_rsp(const struct fnp_x86 *x)
 	return (x->opcode == 0x81 || x->opcode == 0x83) && x->direct && x->rm == FNP_X86_RSP && x->wide;
 }
 
+static bool is_move(const struct fnp_x86 *x)
+{
+	return x->map == 0 && !x->vex && x->wide && (x->opcode == 0x89 || x->opcode == 0x8b);
+}
+
+/* mov between two registers, in both encodings. */
+static bool is_copy(const struct fnp_x86 *x, uint8_t *ret_to, uint8_t *ret_from)
+{
+	if (!is_move(x) || !x->direct)
+		return false;
+	*ret_to = x->opcode == 0x89 ? x->rm : x->reg;
+	*ret_from = x->opcode == 0x89 ? x->reg : x->rm;
+	return true;
+}
+
+/* mov or pop of what was put by, or of the register that has it, to rsp. 1: it was one, 0: it was none. */
+static int take_stack_pointer_back(const struct fnp_x86 *x, struct fnp_code_state *s)
+{
+	uint8_t to, from;
+
+	if (is_copy(x, &to, &from) && to == FNP_X86_RSP && s->copy_in && from == s->copy_in - 1)
+		return take_back(s, s->copy) ?: 1;
+	if (x->map == 0 && x->opcode == 0x5c && !x->is_16 && !x->has_modrm && x->reg == FNP_X86_RSP &&
+	    s->by_sp_at == 0)
+		return take_back(s, s->put) ?: 1;
+	if (is_move(x) && x->opcode == 0x8b && !x->direct && x->reg == FNP_X86_RSP && !x->indexed &&
+	    ((x->rm == FNP_X86_RSP && s->by_sp_at != FNP_CODE_NOWHERE && x->displacement == s->by_sp_at) ||
+	     (x->rm == FNP_X86_RBP && s->by_fp_at != FNP_CODE_NOWHERE && x->displacement == s->by_fp_at)))
+		return take_back(s, s->put) ?: 1;
+	return 0;
+}
+
+/* Registers that a call may change: rax, rcx, rdx, rsi, rdi, r8 to r11. */
+#define SCRATCH 0x0fc7U
+
+/* What becomes of the copy of the stack pointer, and whether it is put by. */
+static void follow_copy(const struct fnp_x86 *x, struct fnp_code_state *s)
+{
+	bool is_call = x->map == 0 && (x->opcode == 0xe8 || (x->opcode == 0xff && x->group == 2));
+	uint8_t to, from;
+
+	if (is_copy(x, &to, &from) && from == FNP_X86_RSP && to != FNP_X86_RBP && to != FNP_X86_RSP &&
+	    s->has_depth && s->depth <= INT16_MAX) {
+		s->copy_in = to + 1;
+		s->copy = (int16_t)s->depth;
+		return;
+	}
+	if (!s->copy_in)
+		return;
+	if (is_move(x) && x->opcode == 0x89 && !x->direct && x->reg == s->copy_in - 1 &&
+	    x->rm == FNP_X86_RSP && !x->indexed && !s->has_depth) {
+		s->by_sp_at = place_at(x->displacement);
+		s->put = s->copy;
+	} else if (may_write(x, s->copy_in - 1) || (is_call && SCRATCH >> (s->copy_in - 1) & 1)) {
+		s->copy_in = 0;
+	}
+}
+
 /* Instructions that set rsp. 1: it was one, 0: it was none, negative: not understood. */
 static int set_stack_pointer(const struct fnp_x86 *x, struct fnp_code_state *s)
 {
-	int r = -ENOENT;
+	int r = take_stack_pointer_back(x, s);
 
+	if (r != 0)
+		return r;
+	r = -ENOENT;
 	if (x->map != 0)
 		return x->map == 1 && !(x->opcode >= 0xc8 && x->opcode <= 0xcf) && may_write(x, FNP_X86_RSP)
 			       ? -ENOENT
@@ -173,7 +272,7 @@ static int set_stack_pointer(const struct fnp_x86 *x, struct fnp_code_state *s)
 	else if (is_group1_on_rsp(x) && (x->group == 0 || x->group == 5))
 		r = move(s, x->group == 5 ? x->immediate : -x->immediate);
 	else if (is_group1_on_rsp(x) && x->group == 4)
-		r = s->has_frame ? (s->has_depth = false, 0) : -ENOENT;
+		r = lose_depth(s);
 	else if (x->opcode == 0x8d && x->reg == FNP_X86_RSP && x->wide && !x->indexed && x->rm == FNP_X86_RSP)
 		r = move(s, -(int64_t)x->displacement);
 	else if (x->opcode == 0x8d && x->reg == FNP_X86_RSP && x->wide && !x->indexed && x->rm == FNP_X86_RBP)
@@ -185,7 +284,7 @@ static int set_stack_pointer(const struct fnp_x86 *x, struct fnp_code_state *s)
 		r = stack_from_frame(s, 0) ?: pop(s, true);
 	else if ((x->opcode == 0x29 || x->opcode == 0x2b) && x->wide && x->direct &&
 		 (x->opcode == 0x29 ? x->rm : x->reg) == FNP_X86_RSP)
-		r = s->has_frame ? (s->has_depth = false, 0) : -ENOENT;
+		r = lose_depth(s);
 	else if (x->opcode != 0xc8 && !(x->has_modrm && may_write(x, FNP_X86_RSP)) &&
 		 !((x->opcode & 0xf8) == 0x90 && x->reg == FNP_X86_RSP) &&
 		 !((x->opcode & 0xf8) == 0xb8 && x->reg == FNP_X86_RSP))
@@ -195,8 +294,10 @@ static int set_stack_pointer(const struct fnp_x86 *x, struct fnp_code_state *s)
 
 int fnp_code_step(const struct fnp_x86 *x, struct fnp_code_state *s)
 {
-	int r = set_stack_pointer(x, s);
+	int r;
 
+	follow_copy(x, s);
+	r = set_stack_pointer(x, s);
 	if (r < 0)
 		return r;
 	/* mov rbp, rsp; in both encodings. */
@@ -208,6 +309,7 @@ int fnp_code_step(const struct fnp_x86 *x, struct fnp_code_state *s)
 		lose_fp(s);
 		s->has_frame = s->has_depth;
 		s->frame = s->depth;
+		s->by_fp_at = s->by_sp_at;
 	} else if (x->map == 0 && (x->opcode == 0x31 || x->opcode == 0x33) && x->direct && x->rm == x->reg &&
 		   x->reg == FNP_X86_RBP) {
 		lose_fp(s);
@@ -215,7 +317,7 @@ int fnp_code_step(const struct fnp_x86 *x, struct fnp_code_state *s)
 	} else if (may_write(x, FNP_X86_RBP)) {
 		lose_fp(s);
 	}
-	return s->has_depth || s->has_frame ? 0 : -ENOENT;
+	return is_known(s) ? 0 : -ENOENT;
 }
 
 bool fnp_code_state_is(const struct fnp_code_state *a, const struct fnp_code_state *b)
@@ -223,7 +325,9 @@ bool fnp_code_state_is(const struct fnp_code_state *a, const struct fnp_code_sta
 	return a->has_depth == b->has_depth && (!a->has_depth || a->depth == b->depth) &&
 	       a->has_frame == b->has_frame && (!a->has_frame || a->frame == b->frame) && a->fp == b->fp &&
 	       (a->fp != FNP_CODE_FP_SAVED || a->fp_at == b->fp_at) && a->first == b->first &&
-	       a->doubted == b->doubted;
+	       a->doubted == b->doubted && a->copy_in == b->copy_in && (!a->copy_in || a->copy == b->copy) &&
+	       a->by_sp_at == b->by_sp_at && a->by_fp_at == b->by_fp_at &&
+	       ((a->by_sp_at == FNP_CODE_NOWHERE && a->by_fp_at == FNP_CODE_NOWHERE) || a->put == b->put);
 }
 
 int fnp_code_state_join(struct fnp_code_state *into, const struct fnp_code_state *other)
@@ -236,5 +340,11 @@ int fnp_code_state_join(struct fnp_code_state *into, const struct fnp_code_state
 		into->fp = FNP_CODE_FP_LOST;
 	into->first &= other->first;
 	into->doubted &= other->doubted;
-	return into->has_depth || into->has_frame ? 0 : -ENOENT;
+	if (into->copy_in != other->copy_in || into->copy != other->copy)
+		into->copy_in = 0;
+	if (into->by_sp_at != other->by_sp_at || into->put != other->put)
+		into->by_sp_at = FNP_CODE_NOWHERE;
+	if (into->by_fp_at != other->by_fp_at || into->put != other->put)
+		into->by_fp_at = FNP_CODE_NOWHERE;
+	return is_known(into) ? 0 : -ENOENT;
 }

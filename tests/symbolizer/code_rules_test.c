@@ -113,6 +113,80 @@ static void a_frame_pointer_carries_over_what_is_not_known_of_the_stack(void **s
 	assert_rule(f, 9, 7, 8, 0);
 }
 
+/* CFA = M[register + at] + 16 or 8, and rbp 16 below it, or in its register. */
+static void assert_put_by(const struct followed *f, size_t offset, uint8_t reg, int at, int put)
+{
+	struct fnp_rule rule;
+	size_t size;
+
+	assert_true(fnp_code_rules_at(f->rules, offset, &rule, &size));
+	assert_int_equal(rule.cfa_kind, FNP_CFA_DEREF_PLUS);
+	assert_int_equal(rule.cfa_reg, reg);
+	assert_int_equal(rule.cfa_offset, FNP_CFA_OFFSETS(at, put));
+	assert_int_equal(rule.ra_offset, -8);
+}
+
+static void a_stack_that_is_aligned_by_hand_is_put_by_in_memory(void **state)
+{
+	struct followed *f = *state;
+
+	/*
+	 * As JPEG's assembly does: push rbp; mov rsp, rax; sub $4, rsp; and $-16, rsp; mov rax, (rsp); mov rsp, rbp;
+	 * lea -64(rbp), rsp; push rbx; pop rbx; mov rbp, rsp; pop rsp; pop rbp; ret
+	 */
+	FOLLOW(f, true, 0x55, 0x48, 0x89, 0xe0, 0x48, 0x83, 0xec, 0x04, 0x48, 0x83, 0xe4, 0xf0, 0x48, 0x89,
+	       0x04, 0x24, 0x48, 0x89, 0xe5, 0x48, 0x8d, 0x65, 0xc0, 0x53, 0x5b, 0x48, 0x89, 0xec, 0x5c, 0x5d,
+	       0xc3);
+	assert_int_equal(f->r, 0);
+	assert_rule(f, 8, 7, 20, -16);
+	assert_rule(f, 12, 0, 16, -16);
+	assert_put_by(f, 16, 7, 0, 16);
+	assert_put_by(f, 19, 6, 0, 16);
+	assert_put_by(f, 24, 6, 0, 16);
+	assert_put_by(f, 28, 6, 0, 16);
+	assert_rule(f, 29, 7, 16, -16);
+	assert_rule(f, 30, 7, 8, 0);
+	assert_int_equal(fnp_code_rules_returns(f->rules), FNP_CODE_RETURNS);
+}
+
+static void a_stack_that_is_aligned_by_hand_is_put_by_in_a_register(void **state)
+{
+	struct followed *f = *state;
+
+	/* As video codecs' does: mov rsp, r10; and $-64, rsp; sub $64, rsp; 1: dec rcx; jne 1b; mov r10, rsp; ret */
+	FOLLOW(f, true, 0x49, 0x89, 0xe2, 0x48, 0x83, 0xe4, 0xc0, 0x48, 0x83, 0xec, 0x40, 0x48, 0xff, 0xc9,
+	       0x75, 0xfb, 0x4c, 0x89, 0xd4, 0xc3);
+	assert_int_equal(f->r, 0);
+	assert_rule(f, 3, 7, 8, 0);
+	assert_rule(f, 7, 10, 8, 0);
+	assert_rule(f, 14, 10, 8, 0);
+	assert_rule(f, 19, 7, 8, 0);
+	/* ...; sub $72, rsp; mov r10, 64(rsp); xor r10d, r10d; push rax; pop rax; mov 64(rsp), rsp; ret */
+	FOLLOW(f, true, 0x49, 0x89, 0xe2, 0x48, 0x83, 0xe4, 0xc0, 0x48, 0x83, 0xec, 0x48, 0x4c, 0x89, 0x54,
+	       0x24, 0x40, 0x45, 0x31, 0xd2, 0x50, 0x58, 0x48, 0x8b, 0x64, 0x24, 0x40, 0xc3);
+	assert_int_equal(f->r, 0);
+	assert_put_by(f, 16, 7, 64, 8);
+	assert_put_by(f, 20, 7, 72, 8);
+	assert_put_by(f, 21, 7, 64, 8);
+	assert_rule(f, 26, 7, 8, 0);
+}
+
+/* What was put by in a register is not there any more when that was written to, or something else was called. */
+static void a_copy_that_is_gone_is_not_believed(void **state)
+{
+	struct followed *f = *state;
+
+	/* mov rsp, r10; and $-64, rsp; mov rcx, r10; mov r10, rsp; ret */
+	FOLLOW(f, true, 0x49, 0x89, 0xe2, 0x48, 0x83, 0xe4, 0xc0, 0x49, 0x89, 0xca, 0x4c, 0x89, 0xd4, 0xc3);
+	assert_no_rule(f, 10);
+	/* mov rsp, r10; and $-64, rsp; call rcx; mov r10, rsp; ret */
+	FOLLOW(f, true, 0x49, 0x89, 0xe2, 0x48, 0x83, 0xe4, 0xc0, 0xff, 0xd1, 0x4c, 0x89, 0xd4, 0xc3);
+	assert_no_rule(f, 9);
+	/* mov rsp, r10; and $-64, rsp; mov rcx, rsp; ret */
+	FOLLOW(f, true, 0x49, 0x89, 0xe2, 0x48, 0x83, 0xe4, 0xc0, 0x48, 0x89, 0xcc, 0xc3);
+	assert_no_rule(f, 10);
+}
+
 static void what_returns_with_something_left_on_the_stack_is_no_function(void **state)
 {
 	struct followed *f = *state;
@@ -332,6 +406,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pushes_and_pops_are_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_frame_pointer_carries_over_what_is_not_known_of_the_stack,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_stack_that_is_aligned_by_hand_is_put_by_in_memory, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_stack_that_is_aligned_by_hand_is_put_by_in_a_register,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_copy_that_is_gone_is_not_believed, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_returns_with_something_left_on_the_stack_is_no_function,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(ways_that_meet_with_different_stacks_are_not_understood,
