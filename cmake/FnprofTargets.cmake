@@ -30,10 +30,19 @@ function(fnp_test path)
   set_tests_properties(${path} PROPERTIES TIMEOUT 120 SKIP_RETURN_CODE 77 LABELS "unit;${ARG_LABELS}")
 endfunction()
 
-# fnp_fuzzer(NAME [LINK ...]): tests/fuzz/NAME_fuzz.c with libFuzzer; seeds in tests/fuzz/corpus/NAME.
+# fnp_fuzzer(NAME [LINK ...]): tests/fuzz/NAME_fuzz.c with libFuzzer; seeds in tests/fuzz/corpus/NAME. Elsewhere, and when it
+# is asked for (target `limits`), limits_NAME measures what one input costs: bench/parser_limits.c.
 function(fnp_fuzzer name)
   cmake_parse_arguments(ARG "" "" "LINK;SOURCES" ${ARGN})
   if(NOT FNPROF_FUZZ)
+    add_executable(limits_${name} EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/parser_limits.c
+                   ${CMAKE_SOURCE_DIR}/tests/fuzz/${name}_fuzz.c ${ARG_SOURCES})
+    target_link_libraries(limits_${name} PRIVATE fnprof_flags fnprof_base ${ARG_LINK})
+    target_compile_options(limits_${name} PRIVATE -Wno-missing-prototypes)
+    if(NOT TARGET limits)
+      add_custom_target(limits)
+    endif()
+    add_dependencies(limits limits_${name})
     return()
   endif()
   add_executable(fuzz_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/${name}_fuzz.c ${ARG_SOURCES})
