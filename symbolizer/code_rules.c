@@ -7,7 +7,9 @@
 
 #define FUEL 4			/* visits of an instruction of one function, on the average */
 #define CLONE_MAX 32		/* bytes from a system call to where a new thread goes its own way */
-#define FUEL_IN_ALL (16U << 20) /* instructions in the life of one fnp_code_rules: 0.3 s */
+#define FUEL_IN_ALL (32U << 20) /* instructions in the life of one fnp_code_rules: 0.6 s */
+
+#define TABLE_DISTANCE_MAX 4096 /* bytes from what is known of a function to what a jump table leads to */
 
 struct edge {
 	uint32_t from, to;
@@ -285,22 +287,43 @@ static bool is_padding(const struct fnp_code *code, size_t offset, size_t size)
 	return p[0] == 0x90 || p[0] == 0xcc || (size > 2 && p[0] == 0x0f && p[1] == 0x1f) || p[0] == 0x2e;
 }
 
+/* Something may begin behind the instruction at an offset: control does not go on there, or may not (a call). */
+static bool is_end(const struct fnp_code_rules *rules, size_t offset)
+{
+	const uint8_t *p = rules->code.bytes + offset;
+	struct fnp_x86 x;
+
+	if (fnp_x86_decode(p, rules->code.size - offset, &x) < 0)
+		return true;
+	if (x.vex || x.map > 1)
+		return false;
+	if (x.map == 1)
+		return x.opcode == 0x0b;
+	return x.opcode == 0xe9 || x.opcode == 0xeb || x.opcode == 0xe8 || x.opcode == 0xc3 ||
+	       x.opcode == 0xc2 || x.opcode == 0xcc || x.opcode == 0xf4 ||
+	       (x.opcode == 0xff && (x.group == 2 || x.group == 4 || x.group == 5));
+}
+
 /*
  * What only a jump table leads to begins behind a jump or return, with the stack as it was at the jump through the
  * table: taken as true where it then returns or meets a known way as it must.
  */
 static int follow_tables(struct fnp_code_rules *rules)
 {
+	size_t end = 0, seen = 0;
+	bool may_begin = false;
+
 	if (rules->indirect.visited != 1)
 		return 0;
-	for (size_t offset = 0; offset < rules->code.size;) {
+	/* Where the function ends may not be known: other functions, which may be many, are not tried one after another. */
+	for (size_t offset = 0; offset < rules->code.size && offset <= end + TABLE_DISTANCE_MAX;) {
 		size_t size = length_at(rules, offset), journal = rules->journal.len;
 		bool confirmed = rules->confirmed;
 		int r;
 
 		if (size == 0)
 			return 0;
-		if (!rules->states[offset].visited && !is_padding(&rules->code, offset, size)) {
+		if (!rules->states[offset].visited && may_begin && !is_padding(&rules->code, offset, size)) {
 			rules->confirmed = false;
 			r = go(rules, (int64_t)offset, &rules->indirect, false);
 			r = r < 0 ? r : follow_all(rules);
@@ -310,6 +333,10 @@ static int follow_tables(struct fnp_code_rules *rules)
 				undo(rules, journal);
 			rules->confirmed |= confirmed;
 		}
+		for (; seen < rules->journal.len; seen++)
+			end = FNP_MAX(end, rules->journal.items[seen]);
+		seen = rules->journal.len;
+		may_begin = is_padding(&rules->code, offset, size) ? may_begin : is_end(rules, offset);
 		offset += size;
 	}
 	return 0;
@@ -357,6 +384,11 @@ static void find_returns(struct fnp_code_rules *rules)
 				from->returns = changed = true;
 		}
 	}
+}
+
+size_t fnp_code_rules_fuel(const struct fnp_code_rules *rules)
+{
+	return rules->fuel_in_all;
 }
 
 enum fnp_code_returns fnp_code_rules_returns(const struct fnp_code_rules *rules)

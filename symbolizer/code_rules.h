@@ -50,6 +50,9 @@ void fnp_code_rules_destroy(struct fnp_code_rules *rules);
 int fnp_code_rules_follow(struct fnp_code_rules *rules, const struct fnp_code *function, bool sure,
 			  struct fnp_code_found *found);
 
+/* How many instructions may still be followed, of all functions together; then nothing is understood any more. */
+size_t fnp_code_rules_fuel(const struct fnp_code_rules *rules);
+
 /* Whether what was followed last returns. */
 enum fnp_code_returns fnp_code_rules_returns(const struct fnp_code_rules *rules);
 

@@ -373,38 +373,84 @@ int fnp_object_read_address(const struct fnp_object *object, uint64_t address, u
 	return -ENOENT;
 }
 
-static int find_in_table(const struct fnp_symbol_source *source, const char *name, struct fnp_object_symbol *ret)
+/* The first bytes of a name, as far as it has them: most names are told apart by these. */
+static uint64_t first_word(const void *text, size_t size)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, text, FNP_MIN(size, sizeof(word)));
+	return word;
+}
+
+/* Whether a symbol's name is this one, with or without a version behind it. */
+static bool is_name(struct fnp_cursor names, uint32_t at, const char *name)
 {
 	size_t len = strlen(name);
+	const uint8_t *text;
 
+	return fnp_cursor_seek(&names, at) == 0 && fnp_cursor_bytes(&names, len + 1, &text) == 0 &&
+	       memcmp(text, name, len) == 0 && (text[len] == '\0' || text[len] == '@');
+}
+
+/* Those of the names that are not found yet and stand in a table; each symbol is looked at once. */
+static void find_in_table(const struct fnp_symbol_source *source, const char *const *names, size_t n,
+			  struct fnp_object_symbol *ret)
+{
+	uint64_t words[FNP_OBJECT_NAMES_MAX], masks[FNP_OBJECT_NAMES_MAX];
+	struct fnp_cursor c;
+	Elf64_Sym symbol;
+
+	for (size_t k = 0; k < n; k++) {
+		size_t len = FNP_MIN(strlen(names[k]), sizeof(words[k]));
+
+		words[k] = first_word(names[k], len);
+		masks[k] = len == sizeof(masks[k]) ? UINT64_MAX : (UINT64_C(1) << 8 * len) - 1;
+	}
 	for (size_t i = 0; i < source->n_symbols; i++) {
-		struct fnp_cursor c = source->names;
-		const uint8_t *text;
-		Elf64_Sym symbol;
+		uint64_t word;
 
 		memcpy(&symbol, source->symbols + i * sizeof(symbol), sizeof(symbol));
-		if (symbol.st_shndx == SHN_UNDEF || fnp_cursor_seek(&c, symbol.st_name) < 0 ||
-		    fnp_cursor_bytes(&c, len + 1, &text) < 0 || text[0] != (uint8_t)name[0] ||
-		    memcmp(text, name, len) != 0 || (text[len] != '\0' && text[len] != '@'))
+		c = source->names;
+		if (symbol.st_shndx == SHN_UNDEF || fnp_cursor_seek(&c, symbol.st_name) < 0)
 			continue;
-		ret->address = symbol.st_value;
-		ret->size = symbol.st_size;
-		ret->type = ELF64_ST_TYPE(symbol.st_info);
-		return 0;
+		word = first_word(c.pos, fnp_cursor_left(&c));
+		for (size_t k = 0; k < n; k++) {
+			if ((word & masks[k]) != words[k] || ret[k].is_found ||
+			    !is_name(source->names, symbol.st_name, names[k]))
+				continue;
+			ret[k] = (struct fnp_object_symbol){.address = symbol.st_value,
+							    .size = symbol.st_size,
+							    .type = ELF64_ST_TYPE(symbol.st_info),
+							    .is_found = true};
+		}
 	}
-	return -ENOENT;
+}
+
+void fnp_object_find_symbols(const struct fnp_object *object, const char *const *names, size_t n,
+			     struct fnp_object_symbol *ret)
+{
+	struct fnp_symbol_source source;
+
+	memset(ret, 0, n * sizeof(*ret));
+	if (fnp_symbol_source_symtab(object, &source) == 0)
+		find_in_table(&source, names, n, ret);
+	if (fnp_symbol_source_dynsym(object, &source) == 0)
+		find_in_table(&source, names, n, ret);
 }
 
 int fnp_object_find_symbol(const struct fnp_object *object, const char *name, struct fnp_object_symbol *ret)
 {
 	struct fnp_symbol_source source;
-	int r = -ENOENT;
+	struct fnp_object_symbol symbol = {0};
 
 	if (fnp_symbol_source_symtab(object, &source) == 0)
-		r = find_in_table(&source, name, ret);
-	if (r < 0 && fnp_symbol_source_dynsym(object, &source) == 0)
-		r = find_in_table(&source, name, ret);
-	return r;
+		find_in_table(&source, &name, 1, &symbol);
+	if (!symbol.is_found && fnp_symbol_source_dynsym(object, &source) == 0)
+		find_in_table(&source, &name, 1, &symbol);
+	if (!symbol.is_found)
+		return -ENOENT;
+	*ret = symbol;
+	return 0;
 }
 
 void fnp_object_release_pages(const struct fnp_object *object)

@@ -36,7 +36,10 @@ struct fnp_section {
 struct fnp_object_symbol {
 	uint64_t address, size; /* for STT_TLS the address is an offset in the TLS segment */
 	uint8_t type;		/* STT_* */
+	bool is_found;
 };
+
+#define FNP_OBJECT_NAMES_MAX 8
 
 /*
  * Opens the ELF file behind `fd`, which is taken in every case (closed on an error, too). `name` is its path as
@@ -97,6 +100,10 @@ int fnp_object_read_address(const struct fnp_object *object, uint64_t address, u
  * PT_DYNAMIC). Linear in the number of symbols: for a handful of look-ups when a runtime is found. -ENOENT.
  */
 int fnp_object_find_symbol(const struct fnp_object *object, const char *name, struct fnp_object_symbol *ret);
+
+/* Up to FNP_OBJECT_NAMES_MAX of them in one look at each symbol; of what is not there `is_found` is false. */
+void fnp_object_find_symbols(const struct fnp_object *object, const char *const *names, size_t n,
+			     struct fnp_object_symbol *ret);
 
 /*
  * Gives back the memory that reading the file's bytes took (its pages count as ours once they were touched). Pointers

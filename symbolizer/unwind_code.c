@@ -9,6 +9,7 @@
 
 #define GAPS_BYTES_MAX ((uint64_t)16 << 20) /* of code that is followed in one object */
 #define RELEASE_BYTES (4U << 20)
+#define MUCH (1U << 20) /* instructions that one round follows */
 #define ROUNDS 5 /* each knows the functions that the one before saw called, and which of them return */
 
 struct gap {
@@ -31,6 +32,7 @@ struct filler {
 	struct fnp_code_found found;
 	uint64_t bytes;
 	uint64_t released; /* up to this address no code takes our memory */
+	size_t fuel;	   /* what there was before the last round */
 	bool last;	   /* rows are written in this round */
 };
 
@@ -318,11 +320,12 @@ static enum fnp_code_returns returns(void *self, uint64_t address)
 /* The rows of what was followed last, from `from` on. */
 static int write_rows(struct filler *f, const struct fnp_code *code, uint64_t from, uint64_t end)
 {
-	size_t offset = 0, size;
+	size_t offset = 0, size, last = fnp_code_rules_end(f->rules);
 	struct fnp_rule rule;
 	int r = 0;
 
-	for (; r == 0 && offset < code->size && code->address + offset < end; offset += size) {
+	/* What lies behind, to where the next function is known to begin, may be half of the program. */
+	for (; r == 0 && offset < last && code->address + offset < end; offset += size) {
 		uint64_t at = code->address + offset;
 		bool known = fnp_code_rules_at(f->rules, offset, &rule, &size);
 
@@ -436,6 +439,19 @@ static int follow_gaps(struct filler *f)
 	return r;
 }
 
+/*
+ * Another round before that in which rows are written? `new` is what the last one brought up. Each takes as long as the one
+ * before, so of very much code the last few functions are not asked for, and the fuel is kept for the rows.
+ */
+static bool is_worth_it(const struct filler *f, int round, size_t new)
+{
+	size_t left = fnp_code_rules_fuel(f->rules), used = round > 0 ? f->fuel - left : 0;
+
+	if (round >= ROUNDS || (round >= 3 && new == 0) || left / 5 < used / 2)
+		return false;
+	return used < MUCH || new > f->functions.len / 8;
+}
+
 int fnp_unwind_code_fill(const struct fnp_object *object, struct fnp_rows *rows)
 {
 	FNP_CLEANUP(filler_deinit) struct filler f = {.object = object, .rows = rows};
@@ -450,7 +466,8 @@ int fnp_unwind_code_fill(const struct fnp_object *object, struct fnp_rows *rows)
 	r = find_functions(&f);
 	r = r ?: fnp_rows_init(&f.own, rows->base);
 	r = r ?: fnp_code_rules_create(returns, &f, &f.rules);
-	for (int round = 0; r == 0 && round < ROUNDS && (new > 0 || round < 3); round++) {
+	for (int round = 0; r == 0 && is_worth_it(&f, round, new); round++) {
+		f.fuel = fnp_code_rules_fuel(f.rules);
 		r = follow_gaps(&f);
 		r = r ?: take_found(&f, &new);
 	}

@@ -254,6 +254,7 @@ int fnp_handover_overlay(const struct fnp_object *object, const struct fnp_cfi *
 {
 	static const char *const names[] = {"_Unwind_RaiseException", "_Unwind_Resume",
 					    "_Unwind_ForcedUnwind", "_Unwind_Resume_or_Rethrow"};
+	struct fnp_object_symbol symbols[FNP_ARRAY_SIZE(names)];
 	const struct fnp_segment *segments;
 	size_t n = fnp_object_segments(object, &segments);
 	int r = 0;
@@ -262,12 +263,10 @@ int fnp_handover_overlay(const struct fnp_object *object, const struct fnp_cfi *
 		if ((segments[i].flags & PF_X) && segments[i].file_size <= SEARCH_MAX)
 			r = overlay_in(object, cfi, rows, segments[i].address, segments[i].file_size);
 	}
+	fnp_object_find_symbols(object, names, FNP_ARRAY_SIZE(names), symbols);
 	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(names); i++) {
-		struct fnp_object_symbol symbol;
-
-		if (fnp_object_find_symbol(object, names[i], &symbol) == 0 && symbol.size > 0 &&
-		    symbol.size <= 65536)
-			r = overlay_in(object, cfi, rows, symbol.address, symbol.size);
+		if (symbols[i].is_found && symbols[i].size > 0 && symbols[i].size <= 65536)
+			r = overlay_in(object, cfi, rows, symbols[i].address, symbols[i].size);
 	}
 	return r;
 }

@@ -288,41 +288,40 @@ static int overlay_contexts(const struct fnp_object *object, const struct fnp_cf
  * V8's builtins and bytecode handlers, which are compiled into the program without call frame information: all run
  * under a frame pointer, their own or that of the JavaScript frame that they work for.
  */
-static int overlay_v8_builtins(const struct fnp_object *object, struct fnp_rows *rows)
+static int overlay_v8_builtins(const struct fnp_object *object, struct fnp_rows *rows,
+			       const struct fnp_object_symbol *code)
 {
-	struct fnp_object_symbol code, size_symbol;
+	struct fnp_object_symbol size_symbol;
 	const uint8_t *bytes;
 	uint32_t size;
 
-	if (fnp_object_find_symbol(object, "v8_Default_embedded_blob_code_", &code) < 0 ||
-	    fnp_object_find_symbol(object, "v8_Default_embedded_blob_code_size_", &size_symbol) < 0 ||
+	if (fnp_object_find_symbol(object, "v8_Default_embedded_blob_code_size_", &size_symbol) < 0 ||
 	    fnp_object_read_address(object, size_symbol.address, sizeof(size), &bytes) < 0)
 		return 0;
 	memcpy(&size, bytes, sizeof(size));
-	if (size > UINT64_MAX - code.address || fnp_rows_rule_at(rows, code.address))
+	if (size > UINT64_MAX - code->address || fnp_rows_rule_at(rows, code->address))
 		return 0;
-	return fnp_rows_overlay(rows, code.address, code.address + size, &fnp_known_frame_pointer);
+	return fnp_rows_overlay(rows, code->address, code->address + size, &fnp_known_frame_pointer);
 }
 
 /*
  * Where V8's collector saves all registers and looks at the stack, written by hand: push rbp; mov rbp, rsp; push a
  * mark; ... Every collection stands below it.
  */
-static int overlay_v8_push_registers(const struct fnp_object *object, struct fnp_rows *rows)
+static int overlay_v8_push_registers(const struct fnp_object *object, struct fnp_rows *rows,
+				     const struct fnp_object_symbol *symbol)
 {
 	static const uint8_t start[] = {0x55, 0x48, 0x89, 0xe5, 0x68, 0xcd, 0xcd, 0xcd, 0x00};
 	static const uint8_t end[] = {0x48, 0x83, 0xc4, 0x30, 0x5d, 0xc3};
-	struct fnp_object_symbol symbol;
 	const uint8_t *code, *last;
 
-	if (fnp_object_find_symbol(object, "PushAllRegistersAndIterateStack", &symbol) < 0 ||
-	    fnp_object_read_address(object, symbol.address, 64, &code) < 0 ||
-	    memcmp(code, start, sizeof(start)) != 0 || fnp_rows_rule_at(rows, symbol.address))
+	if (fnp_object_read_address(object, symbol->address, 64, &code) < 0 ||
+	    memcmp(code, start, sizeof(start)) != 0 || fnp_rows_rule_at(rows, symbol->address))
 		return 0;
 	last = memmem(code, 64, end, sizeof(end));
 	if (!last)
 		return 0;
-	return fnp_rows_overlay(rows, symbol.address + 4, symbol.address + (uint64_t)(last - code) + 5,
+	return fnp_rows_overlay(rows, symbol->address + 4, symbol->address + (uint64_t)(last - code) + 5,
 				&fnp_known_frame_pointer);
 }
 
@@ -353,6 +352,25 @@ static int overlay_greenlet_start(const struct fnp_object *object, const struct 
 	return 0;
 }
 
+/* What is known by its name, of programs that have the names: they are looked for together, because that takes its time. */
+static int overlay_named(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
+{
+	static const char *const names[] = {"_ZN8greenlet12UserGreenlet13g_initialstubEPv",
+					    "v8_Default_embedded_blob_code_",
+					    "PushAllRegistersAndIterateStack"};
+	struct fnp_object_symbol symbols[FNP_ARRAY_SIZE(names)];
+	int r = 0;
+
+	fnp_object_find_symbols(object, names, FNP_ARRAY_SIZE(names), symbols);
+	if (symbols[0].is_found)
+		r = overlay_greenlet_start(object, cfi, rows);
+	if (r == 0 && symbols[1].is_found)
+		r = overlay_v8_builtins(object, rows, &symbols[1]);
+	if (r == 0 && symbols[2].is_found)
+		r = overlay_v8_push_registers(object, rows, &symbols[2]);
+	return r;
+}
+
 int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
 {
 	int r;
@@ -365,7 +383,5 @@ int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi
 	r = r ?: fnp_binding_overlay(object, rows);
 	r = r ?: fnp_fcontext_overlay(object, rows);
 	r = r ?: fnp_unwind_go_overlay(object, rows);
-	r = r ?: overlay_greenlet_start(object, cfi, rows);
-	r = r ?: overlay_v8_builtins(object, rows);
-	return r ?: overlay_v8_push_registers(object, rows);
+	return r ?: overlay_named(object, cfi, rows);
 }
