@@ -348,7 +348,8 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 	/* Leaf first, so addresses rise; only a signal may have changed stacks, and only a leaf may have no frame. */
 	if (!(rule.flags & (FNP_RULE_SIGNAL | FNP_RULE_OTHER_STACK)) &&
 	    (cfa < walk->sp || (cfa == walk->sp && !walk->exact)))
-		return fnp_walk_stop(walk, FNP_TRUNCATION_LOOP);
+		return fnp_walk_stop(walk, rule.flags & FNP_RULE_BELIEVED ? FNP_TRUNCATION_NO_ROW
+									  : FNP_TRUNCATION_LOOP);
 	if ((rule.saved & 15) == FNP_SAVED_EXPRESSION || (rule.saved & 15) == FNP_SAVED_UNDEFINED)
 		fp = 0;
 	else
