@@ -441,8 +441,9 @@ size_t fnp_code_rules_next(const struct fnp_code *code)
 		struct fnp_x86 x;
 		bool ends;
 
+		/* A table among the code: functions begin at multiples of 16. */
 		if (fnp_x86_decode(code->bytes + offset, code->size - offset, &x) < 0)
-			return code->size;
+			return FNP_MIN(code->size, offset + 16 - ((code->address + offset) & 15));
 		ends = x.map == 0 &&
 		       (x.opcode == 0xc3 || x.opcode == 0xc2 || x.opcode == 0xe9 || x.opcode == 0xeb ||
 			x.opcode == 0xf4 || (x.opcode == 0xff && (x.group == 4 || x.group == 5)));

@@ -56,7 +56,7 @@ size_t fnp_code_rules_fuel(const struct fnp_code_rules *rules);
 /* Whether what was followed last returns. */
 enum fnp_code_returns fnp_code_rules_returns(const struct fnp_code_rules *rules);
 
-/* The offset behind the first jump or return: where something else may begin. */
+/* The offset behind the first jump or return, or at a multiple of 16 behind what is no code: where something may begin. */
 size_t fnp_code_rules_next(const struct fnp_code *code);
 
 /* The offset behind the last instruction that was followed. */

@@ -130,6 +130,10 @@ static bool reads_reg(const struct fnp_x86 *x)
 /* Opcodes behind 0f (table A-3) that write general registers: those of ModRM.reg, then those of ModRM.rm. */
 static bool writes_0f(const struct fnp_x86 *x, uint8_t reg)
 {
+	/* Of the vector instructions these alone have a general register: cvt*2si, movmsk*, pextrw, pmovmskb, kmov, movd. */
+	if (x->vex && x->opcode != 0x2c && x->opcode != 0x2d && x->opcode != 0x50 && x->opcode != 0xc5 &&
+	    x->opcode != 0xd7 && x->opcode != 0x93 && x->opcode != 0x7e)
+		return false;
 	switch (x->opcode) {
 	case 0x02:
 	case 0x03:
@@ -172,13 +176,23 @@ static bool writes_0f(const struct fnp_x86 *x, uint8_t reg)
 	return false;
 }
 
+/* Likewise behind 0f 38 and 0f 3a: of BMI, movbe, crc32, pextr*, extractps, rorx, pcmp*stri. The rest is of vectors. */
+static bool writes_0f_3(const struct fnp_x86 *x, uint8_t reg)
+{
+	if (x->map == 3 && (x->opcode == 0x61 || x->opcode == 0x63))
+		return reg == FNP_X86_RCX;
+	if (x->map == 3 ? (x->opcode >= 0x14 && x->opcode <= 0x17) || x->opcode == 0xf0 : x->opcode >= 0xf0)
+		return x->reg == reg || (x->vex && x->vvvv == reg) || (x->direct && x->rm == reg);
+	return false;
+}
+
 /* Whether a general register may be written; what is not known to be harmless counts. */
 static bool may_write(const struct fnp_x86 *x, uint8_t reg)
 {
 	if (x->map == 1)
 		return writes_0f(x, reg);
 	if (x->map > 1)
-		return x->reg == reg || (x->vex && x->vvvv == reg) || (x->direct && x->rm == reg);
+		return writes_0f_3(x, reg);
 	if (x->has_modrm)
 		return (x->direct && x->rm == reg && !reads_rm(x)) || (x->reg == reg && !reads_reg(x));
 	return ((x->opcode & 0xf0) == 0xb0 || (x->opcode & 0xf8) == 0x90) && x->reg == reg;

@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FNP_X86_RSP 4 /* as instructions number registers */
+#define FNP_X86_RCX 1 /* as instructions number registers */
+#define FNP_X86_RSP 4
 #define FNP_X86_RBP 5
 #define FNP_X86_NO_REGISTER 0xff
 
