@@ -320,6 +320,7 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 	fnp_watch_give_early(watch);
 	fnp_rings_take(watch->rings, FNP_RING_EVENTS, fnp_watch_take_event, watch);
 	fnp_map_events_deliver(watch->map_events, now_ns, fnp_processes_take_map_event, watch->processes);
+	fnp_spaces_catch_up(watch->spaces, watch->processes);
 	fnp_watch_give_late(watch);
 	fnp_watch_give_held(watch);
 	fnp_rings_take(watch->rings, FNP_RING_SAMPLES, fnp_watch_take_sample, watch);

@@ -13,6 +13,7 @@
 #include "base/map.h"
 
 #define REUSE_AFTER_NS FNP_NS_PER_S
+#define CATCH_UP_NS (FNP_NS_PER_S / 10)
 #define NO_ADDRESS UINT16_MAX /* in fnp_code_range.data: a mapping of a file's part that no segment has */
 
 /* A space in use, or waiting to be used again. */
@@ -32,6 +33,7 @@ struct member {
 	uint64_t told_image_ns; /* the image that the kernel side was told of last */
 	uint64_t generation;
 	bool is_expecting; /* a runtime that will take code without a file */
+	bool is_behind;	   /* there was no room for what it has mapped since */
 	FNP_VEC(struct fnp_code_special) special;
 	uint64_t words[FNP_SPACE_RUNTIMES][FNP_SPACE_RUNTIME_WORDS];
 };
@@ -55,6 +57,8 @@ struct fnp_spaces {
 	struct fnp_map members; /* pid -> struct member */
 	struct fnp_map by_hash; /* hash -> space */
 	fnp_code_range_vec scratch;
+	uint32_t n_behind;
+	uint64_t catch_up_ns; /* not before */
 };
 
 static void *map_array(int fd, size_t bytes)
@@ -444,19 +448,35 @@ static struct member *member_of(struct fnp_spaces *spaces, uint32_t pid)
 }
 
 /*
- * The kernel side copies a parent's reference at fork and leaves a tombstone at exec. What we learn about an image late
- * must not bring it back: for the image that was told of before, only a reference that is missing is put there.
+ * Does the kernel side have another space for the process than this one? It has where a parent forked after it had mapped
+ * something and before we published that: its child was given the space of before, and nobody else would mend that.
  */
-static int tell_kernel(struct fnp_spaces *spaces, struct member *member, uint32_t index, bool only_missing)
+static bool kernel_is_behind(const struct fnp_spaces *spaces, uint32_t pid, const struct fnp_space_ref *ref)
+{
+	struct fnp_space_ref there;
+
+	return bpf_map_lookup_elem(spaces->pids_fd, &pid, &there) == 0 && there.space < FNP_SPACES_MAX &&
+	       (there.space != ref->space || there.version != ref->version);
+}
+
+/*
+ * The kernel side copies a parent's reference at fork and leaves a tombstone at exec. What we learn about an image late
+ * must not bring it back: for the image that was told of before, a tombstone stays.
+ */
+static int tell_kernel(struct fnp_spaces *spaces, struct member *member, uint32_t index, bool same_image)
 {
 	struct fnp_space_ref ref = {.space = index, .version = spaces->shown[index].version};
 
 	member->told_image_ns = member->image_ns;
 	if (spaces->pids_fd < 0)
 		return 0;
-	if (bpf_map_update_elem(spaces->pids_fd, &member->pid, &ref, only_missing ? BPF_NOEXIST : BPF_ANY) < 0)
-		return only_missing && errno == EEXIST ? 0 : -errno;
-	return 0;
+	if (bpf_map_update_elem(spaces->pids_fd, &member->pid, &ref, same_image ? BPF_NOEXIST : BPF_ANY) == 0)
+		return 0;
+	if (!same_image || errno != EEXIST)
+		return -errno;
+	if (!kernel_is_behind(spaces, member->pid, &ref))
+		return 0;
+	return bpf_map_update_elem(spaces->pids_fd, &member->pid, &ref, BPF_ANY) < 0 ? -errno : 0;
 }
 
 static int publish(struct fnp_spaces *spaces, struct member *member, fnp_code_range_vec *ranges)
@@ -482,6 +502,36 @@ static int publish(struct fnp_spaces *spaces, struct member *member, fnp_code_ra
 	if (had)
 		release_space(spaces, old);
 	return 0;
+}
+
+static void set_behind(struct fnp_spaces *spaces, struct member *member, bool is_behind)
+{
+	if (is_behind && !member->is_behind)
+		spaces->n_behind++;
+	if (!is_behind && member->is_behind)
+		spaces->n_behind--;
+	member->is_behind = is_behind;
+}
+
+/* Is all that the member's published space says true of these ranges, too? Then it only lacks something. */
+static bool still_holds(const struct fnp_spaces *spaces, const struct member *member,
+			const fnp_code_range_vec *ranges)
+{
+	const struct space *space = &spaces->items[member->space];
+	size_t k = 0;
+
+	if (!member->published ||
+	    memcmp(spaces->shown[member->space].runtime, member->words, sizeof(member->words)) != 0)
+		return false;
+	for (uint32_t i = 0; i < space->count; i++) {
+		const struct fnp_code_range *old = &spaces->ranges[space->first + i];
+		while (k < ranges->len && ranges->items[k].end <= old->start)
+			k++;
+		if (k == ranges->len || ranges->items[k].start > old->start ||
+		    ranges->items[k].end < old->end || !same_code(old, &ranges->items[k]))
+			return false;
+	}
+	return true;
 }
 
 /* What the kernel side has is out of date, and cannot be replaced: no space is better than a wrong one. */
@@ -549,13 +599,39 @@ void fnp_spaces_update(void *self, struct fnp_process *process)
 	r = fnp_spaces_ranges_at(spaces, process, UINT64_MAX, &spaces->scratch);
 	if (r == 0)
 		r = publish(spaces, member, &spaces->scratch);
-	fnp_spaces_release_ranges(spaces, &spaces->scratch);
-	if (r < 0) {
+	set_behind(spaces, member, r < 0);
+	if (r < 0 && (spaces->scratch.len == 0 || !still_holds(spaces, member, &spaces->scratch)))
 		withdraw(spaces, member);
+	fnp_spaces_release_ranges(spaces, &spaces->scratch);
+	if (r < 0)
 		fnp_warning_once(
-			"no room for the code ranges of process %u (%s): its stacks are walked in user space",
+			"no room for the code ranges of process %u (%s) at the moment: stacks through what "
+			"it has just mapped are walked in user space",
 			process->pid, strerror(-r));
+}
+
+void fnp_spaces_catch_up(struct fnp_spaces *spaces, struct fnp_processes *processes)
+{
+	FNP_VEC(uint32_t) behind = {0};
+	uint64_t now_ns;
+
+	if (spaces->n_behind == 0)
+		return;
+	now_ns = fnp_clock_ns();
+	if (now_ns < spaces->catch_up_ns)
+		return;
+	spaces->catch_up_ns = now_ns + CATCH_UP_NS;
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&spaces->members, s));) {
+		struct member *member = (struct member *)(uintptr_t)s->value;
+		if (member->is_behind && fnp_vec_push(&behind, member->pid) == 0)
+			member->generation = UINT64_MAX - 1; /* whatever the mappings say, this is new */
 	}
+	for (size_t i = 0; i < behind.len; i++) {
+		struct fnp_process *process = fnp_processes_find(processes, behind.items[i]);
+		if (process)
+			fnp_spaces_update(spaces, process);
+	}
+	fnp_vec_deinit(&behind);
 }
 
 void fnp_spaces_fork(struct fnp_spaces *spaces, uint32_t pid, uint32_t child_pid)
@@ -564,6 +640,7 @@ void fnp_spaces_fork(struct fnp_spaces *spaces, uint32_t pid, uint32_t child_pid
 	struct member *child = fnp_map_find_ptr(&spaces->members, child_pid);
 
 	if (child) { /* of an older process with this number */
+		set_behind(spaces, child, false);
 		if (child->published)
 			release_space(spaces, child->space);
 		fnp_map_remove(&spaces->members, child_pid);
@@ -575,6 +652,7 @@ void fnp_spaces_fork(struct fnp_spaces *spaces, uint32_t pid, uint32_t child_pid
 		return;
 	memcpy(child->words, parent->words, sizeof(child->words));
 	child->image_ns = parent->image_ns;
+	set_behind(spaces, child, parent->is_behind);
 	if (parent->published) {
 		child->space = parent->space;
 		child->published = true;
@@ -591,6 +669,7 @@ void fnp_spaces_remove(struct fnp_spaces *spaces, uint32_t pid)
 		bpf_map_delete_elem(spaces->pids_fd, &pid);
 	if (!member)
 		return;
+	set_behind(spaces, member, false);
 	if (member->published)
 		release_space(spaces, member->space);
 	fnp_map_remove(&spaces->members, pid);

@@ -47,6 +47,12 @@ FNP_DEFINE_CLEANUP(fnp_spaces_destroyp, struct fnp_spaces *, fnp_spaces_destroy)
 /* The mappings of a process changed, or it is new. `self` is the struct fnp_spaces. */
 void fnp_spaces_update(void *self, struct fnp_process *process);
 
+/*
+ * Tries again for processes whose newest mappings there was no room for; to be called in each round. What they had
+ * before is walked meanwhile, unless it is not true any more.
+ */
+void fnp_spaces_catch_up(struct fnp_spaces *spaces, struct fnp_processes *processes);
+
 /* A child was forked: what a runtime said of its parent holds for it, too. */
 void fnp_spaces_fork(struct fnp_spaces *spaces, uint32_t pid, uint32_t child_pid);
 

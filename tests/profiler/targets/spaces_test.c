@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -189,6 +190,78 @@ static void many_changes_do_not_use_up_the_spaces(void **state)
 	assert_int_equal(w->ranges.len, 1);
 }
 
+/* How many spaces the kernel side would find, and the most ranges that one of them has. */
+static uint32_t shown_spaces(int fd, uint32_t *ret_most)
+{
+	const struct fnp_space *all = mmap(NULL, FNP_SPACES_MAX * sizeof(*all), PROT_READ, MAP_SHARED, fd, 0);
+	uint32_t n = 0;
+
+	assert_ptr_not_equal(all, MAP_FAILED);
+	*ret_most = 0;
+	for (uint32_t i = 0; i < FNP_SPACES_MAX; i++) {
+		n += all[i].version != 0;
+		if (all[i].version && all[i].count > *ret_most)
+			*ret_most = all[i].count;
+	}
+	munmap((void *)(uintptr_t)all, FNP_SPACES_MAX * sizeof(*all));
+	return n;
+}
+
+static void what_there_is_no_room_for_is_shown_later(void **state)
+{
+	struct world *w = *state;
+	struct fnp_spaces_fds fds = {-1, -1, -1, -1, -1};
+	struct fnp_spaces *spaces;
+	uint32_t most, i;
+
+	fds.fnp_spaces = memfd_create("spaces", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fds.fnp_spaces, FNP_SPACES_MAX * sizeof(struct fnp_space)), 0);
+	assert_int_equal(fnp_spaces_create(&fds, w->objects, &spaces), 0);
+	/* Each change takes new room, and the old one is free a second later. */
+	for (i = 1; i <= 400; i++) {
+		map(w, i * 0x10000, i * 0x10000 + 0x1000, 10);
+		w->process->maps_generation += 2;
+		fnp_spaces_update(spaces, w->process);
+	}
+	/* The last one for which there was room still holds. */
+	assert_int_equal(shown_spaces(fds.fnp_spaces, &most), 1);
+	assert_in_range(most, 100, 399);
+	fnp_spaces_catch_up(spaces, w->processes);
+	usleep(1200000);
+	fnp_spaces_catch_up(spaces, w->processes);
+	assert_int_equal(shown_spaces(fds.fnp_spaces, &most), 1);
+	assert_int_equal(most, 400);
+	fnp_spaces_remove(spaces, (uint32_t)getpid());
+	fnp_spaces_destroy(spaces);
+	close(fds.fnp_spaces);
+}
+
+static void what_is_not_true_any_more_is_not_shown_for_want_of_room(void **state)
+{
+	struct world *w = *state;
+	struct fnp_spaces_fds fds = {-1, -1, -1, -1, -1};
+	struct fnp_spaces *spaces;
+	uint32_t most, i;
+
+	fds.fnp_spaces = memfd_create("spaces", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fds.fnp_spaces, FNP_SPACES_MAX * sizeof(struct fnp_space)), 0);
+	assert_int_equal(fnp_spaces_create(&fds, w->objects, &spaces), 0);
+	for (i = 1; i <= 400; i++) {
+		map(w, i * 0x10000, i * 0x10000 + 0x1000, 10);
+		w->process->maps_generation += 2;
+		fnp_spaces_update(spaces, w->process);
+	}
+	w->process->image_ns = 20; /* none of this is there any more */
+	for (i = 1; i <= 400; i++)
+		map(w, i * 0x20000, i * 0x20000 + 0x800, 30);
+	w->process->maps_generation += 2;
+	fnp_spaces_update(spaces, w->process);
+	assert_int_equal(shown_spaces(fds.fnp_spaces, &most), 0);
+	fnp_spaces_remove(spaces, (uint32_t)getpid());
+	fnp_spaces_destroy(spaces);
+	close(fds.fnp_spaces);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -200,6 +273,8 @@ int main(void)
 		TEST(special_code_lies_over_what_is_mapped),
 		TEST(a_child_has_its_parents_runtime_and_a_new_image_has_not),
 		TEST(many_changes_do_not_use_up_the_spaces),
+		TEST(what_there_is_no_room_for_is_shown_later),
+		TEST(what_is_not_true_any_more_is_not_shown_for_want_of_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
