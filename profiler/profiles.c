@@ -288,7 +288,7 @@ static int show_native(struct fnp_profiles *profiles, const struct fnp_frame *fr
 		return 0;
 	r = fnp_places_find(profiles->places, object, frame->address, &place);
 	if (r == 0)
-		*ret = fnp_runtimes_native(profiles->options.runtimes, profiles->process, object->elf,
+		*ret = fnp_runtimes_native(profiles->process, object->elf, frame->address,
 					   place->n ? place->symbols[place->n - 1].name : NULL);
 	return r;
 }

@@ -43,6 +43,7 @@ struct attached {
 		const struct fnp_object *object;
 		struct fnp_runtime *runtime; /* NULL: it could not be attached, and is not tried again */
 		uint64_t bias;
+		bool stands_back;	  /* another one of its kind is what the process uses */
 		uint32_t number;	  /* of its own layout; NO_NUMBER */
 		uint64_t starts_until_ns; /* it is starting until then; 0: it is not */
 	} all[FNP_RUNTIME_MATCHES_MAX];
@@ -228,6 +229,38 @@ static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *proces
 				      n);
 }
 
+/*
+ * A walker knows one interpreter of its kind in a process. Where there are more (an extension that is linked with a
+ * library of Python's, loaded by a program that has Python in itself), it is the one that runs; the first, if none does.
+ */
+static struct one *other_of_kind(struct attached *attached, const struct one *one)
+{
+	for (size_t i = 0; i < attached->n; i++) {
+		struct one *other = &attached->all[i];
+		if (other != one && other->runtime && !other->stands_back && other->ops == one->ops)
+			return other;
+	}
+	return NULL;
+}
+
+static bool is_in_use(const struct one *one)
+{
+	return !one->ops->in_use || one->ops->in_use(one->runtime);
+}
+
+static int choose_and_tell(struct fnp_runtimes *runtimes, struct fnp_process *process,
+			   struct attached *attached, struct one *one)
+{
+	struct one *other = other_of_kind(attached, one);
+
+	one->stands_back = other && (is_in_use(other) || !is_in_use(one));
+	if (one->stands_back)
+		return 0;
+	if (other)
+		other->stands_back = true;
+	return tell_walker(runtimes, process, one);
+}
+
 static struct attached *attached_of(struct fnp_process *process)
 {
 	struct attached *attached = process->runtime;
@@ -324,7 +357,7 @@ static void attach(struct fnp_runtimes *runtimes, struct fnp_process *process,
 		return;
 	if (!one.ops || !one.ops->attach || one.ops->attach(view, match, &one.runtime) < 0)
 		one.runtime = NULL; /* said by the runtime; its native frames are shown */
-	else if (!one.ops->refresh && tell_walker(runtimes, process, &one) < 0)
+	else if (!one.ops->refresh && choose_and_tell(runtimes, process, attached, &one) < 0)
 		fnp_warning_once("frames of %s are not shown: its walker could not be told", match->id.text);
 	if (one.runtime && one.ops->code_comes_first)
 		begin_start(runtimes, process, &one);
@@ -384,7 +417,7 @@ void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *proc
 	struct fnp_runtime_process view = {.pid = (pid_t)process->pid,
 					   .mappings = mappings,
 					   .source_maps = runtimes->options.source_maps};
-	const struct attached *attached = process->runtime;
+	struct attached *attached = process->runtime;
 	size_t n;
 
 	if (attached && attached->image_ns != process->image_ns) {
@@ -401,9 +434,12 @@ void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *proc
 		attached = process->runtime;
 	}
 	for (size_t i = 0; attached && i < attached->n; i++) {
-		const struct one *one = &attached->all[i];
+		struct one *one = &attached->all[i];
 		if (one->runtime && one->ops->remapped)
 			one->ops->remapped(one->runtime);
+		if (one->stands_back && choose_and_tell(runtimes, process, attached, one) < 0)
+			fnp_warning_once("frames of %s are not shown: its walker could not be told",
+					 one->ops->name);
 	}
 	refresh_at_times(runtimes, process);
 }
@@ -442,8 +478,8 @@ void fnp_runtimes_learn(struct fnp_runtimes *runtimes, struct fnp_process *proce
 	attached = process->runtime;
 	for (size_t i = 0; attached && i < attached->n; i++) {
 		const struct one *one = &attached->all[i];
-		if (one->runtime && one->ops->word_kind == word_kind && one->ops->learn &&
-		    one->ops->learn(one->runtime, data, size) < 0)
+		if (one->runtime && !one->stands_back && one->ops->word_kind == word_kind &&
+		    one->ops->learn && one->ops->learn(one->runtime, data, size) < 0)
 			fnp_debug("process %u: names from the kernel side could not be read", process->pid);
 	}
 }
@@ -458,7 +494,7 @@ const void *fnp_runtimes_layout(struct fnp_runtimes *runtimes, struct fnp_proces
 	attached = process->runtime;
 	for (size_t i = 0; attached && i < attached->n; i++) {
 		const struct one *one = &attached->all[i];
-		if (one->runtime && one->ops->word_kind == word_kind && one->ops->layout)
+		if (one->runtime && !one->stands_back && one->ops->word_kind == word_kind && one->ops->layout)
 			return one->ops->layout(one->runtime, &size);
 	}
 	return NULL;
@@ -476,7 +512,7 @@ const struct fnp_runtime_frame *fnp_runtimes_name(struct fnp_runtimes *runtimes,
 	attached = process->runtime;
 	for (size_t i = 0; attached && i < attached->n; i++) {
 		const struct one *one = &attached->all[i];
-		if (one->runtime && one->ops->word_kind == kind &&
+		if (one->runtime && !one->stands_back && one->ops->word_kind == kind &&
 		    one->ops->name_frame(one->runtime, words, n_words, &runtimes->frame) == 0)
 			return &runtimes->frame;
 	}
@@ -533,17 +569,20 @@ const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runti
 	return &runtimes->frame;
 }
 
-enum fnp_runtime_native fnp_runtimes_native(struct fnp_runtimes *runtimes, const struct fnp_process *process,
-					    const struct fnp_object *object, const char *name)
+enum fnp_runtime_native fnp_runtimes_native(const struct fnp_process *process, const struct fnp_object *object,
+					    uint64_t address, const char *name)
 {
 	const struct attached *attached = process ? process->runtime : NULL;
 
-	(void)runtimes;
 	for (size_t i = 0; attached && i < attached->n; i++) {
 		const struct one *one = &attached->all[i];
 		enum fnp_runtime_native how = FNP_RUNTIME_NATIVE_SHOWN;
 
-		if (one->runtime && one->ops->native)
+		if (!one->runtime || one->stands_back)
+			continue;
+		if (one->ops->collects && one->ops->collects(one->runtime, object, address))
+			return FNP_RUNTIME_NATIVE_GC;
+		if (one->ops->native)
 			how = one->ops->native(one->runtime, object, name);
 		if (how != FNP_RUNTIME_NATIVE_SHOWN)
 			return how;

@@ -66,8 +66,8 @@ const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runti
 						      struct fnp_process *process, uint64_t address,
 						      uint64_t time_ns);
 
-/* How a native frame of this process is shown; `process` NULL: as it is. */
-enum fnp_runtime_native fnp_runtimes_native(struct fnp_runtimes *runtimes, const struct fnp_process *process,
-					    const struct fnp_object *object, const char *name);
+/* How a native frame of this process is shown, whose address is as the object counts; `process` NULL: as it is. */
+enum fnp_runtime_native fnp_runtimes_native(const struct fnp_process *process, const struct fnp_object *object,
+					    uint64_t address, const char *name);
 
 #endif

@@ -15,7 +15,7 @@
 struct fnp_runtime {
 	struct fnp_python_place place;
 	struct fnp_python_layout layout;
-	struct fnp_python_loop loop;
+	struct fnp_python_loop loop, collector;
 	uint16_t minor;
 	const struct fnp_object *object; /* compared, never opened */
 	bool is_whole;			 /* the object is the interpreter and nothing else */
@@ -108,6 +108,7 @@ static int attach(const struct fnp_runtime_process *process, const struct fnp_ru
 				 fnp_object_name(match->object));
 		return -EOPNOTSUPP;
 	}
+	fnp_python_find_collector(match->object, &runtime->collector);
 	/* A library of its own, or the program that has the interpreter's name; else one that embeds it. */
 	runtime->is_whole = strncmp(name, "python", 6) == 0;
 	bool is_program = fnp_object_header(match->object)->e_type == ET_EXEC;
@@ -136,6 +137,18 @@ static size_t ranges(const struct fnp_runtime *runtime, const struct fnp_runtime
 {
 	*ret = runtime->loop.parts;
 	return runtime->loop.n;
+}
+
+static bool in_use(const struct fnp_runtime *runtime)
+{
+	uint64_t first = 0;
+
+	/* Where it cannot be asked it may well be. */
+	if (!runtime->layout.interpreters ||
+	    fnp_runtime_read(runtime->place.pid, runtime->layout.interpreters + runtime->place.bias, &first,
+			     sizeof(first)) < 0)
+		return true;
+	return first != 0;
 }
 
 /* Trampolines of `-X perf`, and traces of the JIT. */
@@ -231,6 +244,16 @@ static enum fnp_runtime_native native(const struct fnp_runtime *runtime, const s
 		       : FNP_RUNTIME_NATIVE_SHOWN;
 }
 
+static bool collects(const struct fnp_runtime *runtime, const struct fnp_object *object, uint64_t address)
+{
+	for (size_t i = 0; object == runtime->object && i < runtime->collector.n; i++) {
+		const struct fnp_runtime_range *part = &runtime->collector.parts[i];
+		if (address >= part->start && address < part->end)
+			return true;
+	}
+	return false;
+}
+
 const struct fnp_runtime_ops fnp_runtime_python = {
 	.name = "python",
 	.word_kind = 2, /* FNP_WORD_PYTHON */
@@ -241,8 +264,10 @@ const struct fnp_runtime_ops fnp_runtime_python = {
 	.detach = detach,
 	.layout = layout,
 	.ranges = ranges,
+	.in_use = in_use,
 	.makes_code = makes_code,
 	.learn = learn,
 	.name_frame = name_frame,
 	.native = native,
+	.collects = collects,
 };

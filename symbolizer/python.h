@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of the CPython runtime: finding it (python_recognise.c), what its walker must know (python_layout.c),
- * names and lines (python_names.c). python.c ties them to the seam.
+ * The parts of the CPython runtime: finding it (python_recognise.c), what its walker must know (python_layout.c,
+ * python_thread.c), names (python_code.c) and lines (python_lines.c). python.c ties them to the seam.
  */
 #ifndef FNP_SYMBOLIZER_PYTHON_H
 #define FNP_SYMBOLIZER_PYTHON_H
@@ -22,6 +22,10 @@ int fnp_python_find_runtime(const struct fnp_object *object, struct fnp_object_s
 int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_runtime_id *id,
 			   struct fnp_python_layout *ret);
 
+/* Fills what the walker must know to find a thread's state; `runtime` is `_PyRuntime`. */
+void fnp_python_find_thread(const struct fnp_object *object, const struct fnp_object_symbol *runtime,
+			    uint16_t minor, struct fnp_python_layout *l);
+
 #define FNP_PYTHON_LOOP_PARTS 8
 
 /* Ranges of the interpreter's loop, as the file counts addresses. */
@@ -32,6 +36,12 @@ struct fnp_python_loop {
 
 /* -ENOENT: the file does not say where its loop is. */
 int fnp_python_find_loop(const struct fnp_object *object, struct fnp_python_loop *ret);
+
+/*
+ * Code of the collector, as the file counts, where its probes or what PyGC_Collect() calls tell; nothing is no error. A file
+ * with symbols has more to say by their names.
+ */
+void fnp_python_find_collector(const struct fnp_object *object, struct fnp_python_loop *ret);
 
 enum fnp_python_place_kind {
 	FNP_PYTHON_COLLECT_BEGIN, /* the function's entry: (state, generation, ...) from 3.9 on */

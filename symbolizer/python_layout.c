@@ -5,8 +5,7 @@
  * From 3.13 on CPython publishes the offsets of its structs at the start of `_PyRuntime` (_Py_DebugOffsets, an array
  * of 64-bit numbers whose order is fixed for each minor version); the file holds them before the program runs. Earlier
  * versions froze their structs for each minor version, so a table by version serves; that it is the right one shows when
- * the first word of each code object is the address of PyCode_Type. Where the thread keeps its state is read from the
- * code of exported functions that do nothing else than return it.
+ * the first word of each code object is the address of PyCode_Type. How a thread's state is found: python_thread.c.
  */
 #include "symbolizer/python.h"
 
@@ -327,111 +326,6 @@ static int read_table(uint64_t runtime, uint16_t minor, struct fnp_python_layout
 	return -EOPNOTSUPP;
 }
 
-/* ---- the thread's state, from code -------------------------------------------------------------------------- */
-
-#define CODE_LOOKED_AT 48
-
-static int32_t s32_at(const uint8_t *p)
-{
-	int32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-/*
- * The thread-local variable that a function of a few instructions returns: `mov %fs:N,%rax` in programs,
- * `lea GOT(%rip),%rdi; call __tls_get_addr` with the padding of the psABI in libraries.
- */
-static void find_local(const struct fnp_object *object, const struct fnp_object_symbol *function,
-		       struct fnp_python_tls *ret)
-{
-	static const uint8_t fixed[] = {0x64, 0x48, 0x8b, 0x04, 0x25}, dynamic[] = {0x66, 0x48, 0x8d, 0x3d};
-	const uint8_t *code, *p;
-
-	if (!function->address || fnp_object_read_address(object, function->address, CODE_LOOKED_AT, &code) < 0)
-		return;
-	p = memmem(code, CODE_LOOKED_AT - 4, fixed, sizeof(fixed));
-	if (p && s32_at(p + sizeof(fixed)) < 0) {
-		ret->offset = s32_at(p + sizeof(fixed));
-		return;
-	}
-	p = memmem(code, CODE_LOOKED_AT - 8, dynamic, sizeof(dynamic));
-	if (p && p[8] == 0x66 && p[9] == 0x66 && p[10] == 0x48 && p[11] == 0xe8)
-		ret->got = function->address + (uint64_t)(p - code) + 8 + (uint64_t)(int64_t)s32_at(p + 4);
-}
-
-/*
- * The address that an instruction puts together of `_PyRuntime` and an offset in it, whatever register it is put into; 0
- * for others. `code` has 12 bytes, the first of them at `address`.
- */
-static uint64_t address_of_field(const uint8_t *code, uint64_t address, uint64_t runtime)
-{
-	bool wide = code[0] == 0x48 || code[0] == 0x4c;
-
-	if (code[0] == 0x83 && code[1] == 0x3d && code[6] == 0) /* cmpl $0,key(%rip) */
-		return address + 7 + (uint64_t)(int64_t)s32_at(code + 2);
-	if (wide && code[1] == 0x8d && (code[2] & 0xc7) == 0x05) /* lea key(%rip),REG */
-		return address + 7 + (uint64_t)(int64_t)s32_at(code + 3);
-	/* lea N(REG),REG after loading the address of _PyRuntime; not from %rsp, which has one byte more */
-	if (wide && code[1] == 0x8d && (code[2] & 0xc0) == 0x80 && (code[2] & 7) != 4)
-		return runtime + (uint64_t)(int64_t)s32_at(code + 3);
-	if (code[0] == 0x48 && (code[1] == 0x05 || (code[1] == 0x81 && (code[2] & 0xf8) == 0xc0))) /* add $N,REG */
-		return runtime + (uint64_t)(int64_t)s32_at(code + (code[1] == 0x05 ? 2 : 3));
-	/* mov $N,REG; add _PyRuntime@GOT(%rip),REG */
-	if ((code[0] & 0xf8) == 0xb8 && code[5] == 0x48 && code[6] == 0x03)
-		return runtime + (uint64_t)(int64_t)s32_at(code + 1);
-	if ((code[0] & 0xf8) == 0xb8) /* mov $key,REG: a program at fixed addresses */
-		return (uint32_t)s32_at(code + 1);
-	return 0;
-}
-
-/* `_PyRuntime.autoTSSkey` as PyGILState_GetThisThreadState addresses it; 0 when the code looks different. */
-static uint64_t find_key(const struct fnp_object *object, const struct fnp_object_symbol *function,
-			 const struct fnp_object_symbol *runtime)
-{
-	const uint8_t *code;
-
-	if (!function->address || fnp_object_read_address(object, function->address, CODE_LOOKED_AT, &code) < 0)
-		return 0;
-	for (size_t i = 0; i + 12 < CODE_LOOKED_AT; i++) {
-		if (i > 0 && code[i - 1] == 0x48 && code[i] == 0x83) /* of 64 bits: another field, a pointer */
-			continue;
-		uint64_t key = address_of_field(code + i, function->address + i, runtime->address);
-		if (key > runtime->address && key - runtime->address < runtime->size && key % 4 == 0)
-			return key;
-	}
-	return 0;
-}
-
-static void find_thread(const struct fnp_object *object, const struct fnp_object_symbol *runtime,
-			uint16_t minor, struct fnp_python_layout *l)
-{
-	enum { CURRENT, UNCHECKED, BOUND, N };
-	static const char *const names[N] = {
-		[CURRENT] = "_PyThreadState_GetCurrent",
-		[UNCHECKED] = "PyThreadState_GetUnchecked",
-		[BOUND] = "PyGILState_GetThisThreadState",
-	};
-	struct fnp_object_symbol symbols[N];
-
-	fnp_runtime_symbols(object, names, N, symbols);
-	if (minor >= 12) {
-		find_local(object, &symbols[CURRENT], &l->running);
-		if (!l->running.offset && !l->running.got)
-			find_local(object, &symbols[UNCHECKED], &l->running);
-		find_local(object, &symbols[BOUND], &l->bound);
-	}
-	uint64_t key = find_key(object, &symbols[BOUND], runtime);
-	/* Where every build had it; a state that is found there must say that it is this thread's. */
-	if (!key && minor == 13)
-		key = runtime->address + 2160;
-	if (!key && minor == 14)
-		key = runtime->address + 2336;
-	if (key)
-		l->key = key + 4;
-}
-
 /* Which C library the file is linked with: its loader's name, or what a library says that it needs. */
 static bool uses_musl(const struct fnp_object *object)
 {
@@ -501,7 +395,7 @@ int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_run
 		r = read_table(runtime.address, id->minor, &layout);
 	if (r < 0)
 		return -EOPNOTSUPP;
-	find_thread(object, &runtime, id->minor, &layout);
+	fnp_python_find_thread(object, &runtime, id->minor, &layout);
 	if (id->minor >= 13 && has_jit(object))
 		layout.flags |= FNP_PYTHON_JIT;
 	if (uses_musl(object))

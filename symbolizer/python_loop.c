@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The code of CPython's interpreter loop, in all of its parts.
+ * The code of CPython's interpreter loop, in all of its parts, and of its collector.
  *
  * `_PyEval_EvalFrameDefault` is exported, but with profile-guided and link-time optimisation its symbol may cover only
  * a stub or the hot part: the rest stands elsewhere, without a name in a stripped file. Such a part has an entry of its
@@ -8,12 +8,18 @@
  * into it, and its first unwind row is not that of a function's entry (CFA = rsp + 8), because the frame already exists.
  * Only .eh_frame_hdr with its usual encoding is read (a sorted table of 32-bit offsets); without it, and for x86-64
  * alone, what symbols say must do.
+ *
+ * The collector is one function without a name in a stripped file, or some clones of it. Its probes (gc__start, gc__done)
+ * stand in it; without probes it is what PyGC_Collect() calls that is no small helper.
  */
 #include "symbolizer/python.h"
+#include "symbolizer/usdt.h"
 
 #define DW_EH_PE_TABLE 0x3b   /* datarel | sdata4 */
 #define DW_EH_PE_POINTER 0x1b /* pcrel | sdata4 */
 #define PART_MAX (4u << 20)
+#define COLLECTOR_MIN 512 /* bytes of code; what else is called there saves and restores an exception */
+#define COLLECTOR_MAX 65536
 
 /* .eh_frame_hdr's table: pairs of signed 32-bit offsets from its own address. */
 struct index {
@@ -264,4 +270,97 @@ int fnp_python_find_loop(const struct fnp_object *object, struct fnp_python_loop
 		loop.parts[i] = (struct fnp_runtime_range){.start = s.parts[i].start, .end = s.parts[i].end};
 	*ret = loop;
 	return 0;
+}
+
+/* ---- the collector ---- */
+
+/* Adds the function that has `address`, and what was split off from it, or what it was split off from. */
+static void add_function(struct search *s, uint64_t address)
+{
+	struct part part;
+	size_t first = s->n;
+
+	if (s->n == FNP_ARRAY_SIZE(s->parts) || is_known(s, address) ||
+	    find_part(s->object, &s->index, address, &part) < 0 || part.end - part.start > COLLECTOR_MAX)
+		return;
+	s->parts[s->n++] = part;
+	for (size_t i = first; i < s->n; i++)
+		follow_jumps(s, i);
+}
+
+/* A part without an entry of its own came from the function that it jumps to and that jumps to it. */
+static void add_origin(struct search *s, uint64_t address)
+{
+	const uint8_t *code, *there;
+	struct part part, origin;
+
+	if (find_part(s->object, &s->index, address, &part) < 0 || part.entry ||
+	    part.end - part.start > COLLECTOR_MAX ||
+	    fnp_object_read_address(s->object, part.start, part.end - part.start, &code) < 0)
+		return;
+	for (uint64_t i = 0; i + 5 <= part.end - part.start; i++) {
+		uint64_t target = part.start + i + 5 + (uint64_t)(int64_t)s32_at(code + i + 1);
+		if (code[i] != 0xe9 || (target >= part.start && target < part.end) ||
+		    find_part(s->object, &s->index, target, &origin) < 0 || !origin.entry ||
+		    origin.end - origin.start > COLLECTOR_MAX ||
+		    fnp_object_read_address(s->object, origin.start, origin.end - origin.start, &there) < 0)
+			continue;
+		if (jumps_into(there, &origin, &part))
+			add_function(s, origin.start);
+	}
+}
+
+static void add_by_probes(struct search *s)
+{
+	struct fnp_usdt_places places = {0};
+
+	if (fnp_usdt_read(s->object, &places) < 0)
+		return;
+	for (size_t i = 0; i < places.list.len; i++) {
+		const struct fnp_usdt_place *place = &places.list.items[i];
+		if (strcmp(place->provider, "python") != 0 ||
+		    (strcmp(place->name, "gc__start") != 0 && strcmp(place->name, "gc__done") != 0))
+			continue;
+		add_origin(s, place->address);
+		add_function(s, place->address);
+	}
+	fnp_usdt_places_deinit(&places);
+}
+
+/* The biggest function that PyGC_Collect() calls, or goes over to. */
+static void add_by_calls(struct search *s)
+{
+	static const char *const names[] = {"PyGC_Collect"};
+	struct fnp_object_symbol symbol;
+	struct part part, biggest = {0};
+	const uint8_t *code;
+
+	if (fnp_runtime_exports(s->object, names, 1, &symbol) != 1 || symbol.size < 5 || symbol.size > 4096 ||
+	    fnp_object_read_address(s->object, symbol.address, symbol.size, &code) < 0)
+		return;
+	for (uint64_t i = 0; i + 5 <= symbol.size; i++) {
+		uint64_t target = symbol.address + i + 5 + (uint64_t)(int64_t)s32_at(code + i + 1);
+		if ((code[i] != 0xe8 && code[i] != 0xe9) || target - symbol.address < symbol.size ||
+		    find_part(s->object, &s->index, target, &part) < 0 || part.start != target || !part.entry)
+			continue;
+		if (part.end - part.start > biggest.end - biggest.start)
+			biggest = part;
+	}
+	if (biggest.end - biggest.start >= COLLECTOR_MIN)
+		add_function(s, biggest.start);
+}
+
+void fnp_python_find_collector(const struct fnp_object *object, struct fnp_python_loop *ret)
+{
+	struct search s = {.object = object};
+
+	*ret = (struct fnp_python_loop){0};
+	if (find_index(object, &s.index) < 0)
+		return;
+	add_by_probes(&s);
+	if (s.n == 0)
+		add_by_calls(&s);
+	ret->n = s.n;
+	for (size_t i = 0; i < s.n; i++)
+		ret->parts[i] = (struct fnp_runtime_range){.start = s.parts[i].start, .end = s.parts[i].end};
 }

@@ -130,6 +130,11 @@ struct fnp_runtime_ops {
 	const void *(*layout)(const struct fnp_runtime *runtime, size_t *ret_size);
 	/* Ranges of the match's object that have the kind `code_kind`; their number. Lives as long as the runtime. */
 	size_t (*ranges)(const struct fnp_runtime *runtime, const struct fnp_runtime_range **ret);
+	/*
+	 * Has the process started it? Asked where several files of this runtime are in one process: then the walker is told
+	 * of the one that runs. May be NULL: yes.
+	 */
+	bool (*in_use)(const struct fnp_runtime *runtime);
 	/* Does code without a file belong to this runtime's walker, too? May be NULL: no. */
 	bool (*makes_code)(const struct fnp_runtime *runtime);
 	/*
@@ -149,6 +154,8 @@ struct fnp_runtime_ops {
 	 */
 	enum fnp_runtime_native (*native)(const struct fnp_runtime *runtime, const struct fnp_object *object,
 					  const char *name);
+	/* Is this its collector's code, also where a stripped file has no name for it? May be NULL: asked by name alone. */
+	bool (*collects)(const struct fnp_runtime *runtime, const struct fnp_object *object, uint64_t address);
 };
 
 /* All runtimes that were built in, ended by NULL. */

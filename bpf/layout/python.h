@@ -77,6 +77,8 @@ struct fnp_python_layout {
 		fnp_u64 got;	/* ELF address of the pair (module, offset) for __tls_get_addr */
 		fnp_s64 offset; /* from the thread pointer */
 	} running, bound;
+	fnp_u64 interpreters; /* ELF address of the pointer to the newest interpreter; 0: not known */
+	fnp_u16 interpreter_next, interpreter_threads, tstate_next;
 	fnp_u16 tstate_thread_id;
 	fnp_u16 tstate_frame; /* of the frame; 0 when it is reached through tstate_cframe */
 	fnp_u16 tstate_cframe; /* of a pointer to a struct on the C stack, one for each native frame; 0: none */
@@ -133,7 +135,7 @@ struct fnp_python_code {
 	/* Then the bytes of name, file and line table, each padded to 8. */
 };
 
-#define FNP_PYTHON_CHAIN 10 /* words of the walker's state: fnp_walk.chain */
+#define FNP_PYTHON_CHAIN 13 /* words of the walker's state: fnp_walk.chain */
 
 struct fnp_python_resume {
 	fnp_u64 chain[FNP_PYTHON_CHAIN];
@@ -155,7 +157,7 @@ static inline fnp_u32 fnp_python_cookie(fnp_u64 name, fnp_u64 file, fnp_u64 tabl
 	return (fnp_u32)(h >> 32);
 }
 
-_Static_assert(sizeof(struct fnp_python_layout) == 144, "layout");
+_Static_assert(sizeof(struct fnp_python_layout) == 160, "layout");
 _Static_assert(sizeof(struct fnp_python_code) == 48, "layout");
 
 #endif

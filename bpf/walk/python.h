@@ -14,6 +14,9 @@
  * counts only when its run leads to the frame that the next one names. Else the run is taken back, and the caller's
  * struct is found where this one is: at the same distance from the CFA, because the same function made both.
  *
+ * Each interpreter of a process has a state of its own for the thread: where the chain ends and native frames of the loop
+ * are left, python_interpreters.h looks for the state that ran them.
+ *
  * A call takes a few frames, and says by returning 0 without moving on that there are more. State between calls is in
  * walk->chain: the next frame, where its run belongs, and what is done.
  */
@@ -41,6 +44,9 @@ FNP_ARRAY(fnp_python_layouts, struct fnp_python_layout, FNP_PYTHON_LAYOUTS_MAX);
 #define FNP_PYTHON_DISTANCE 7	  /* from the struct to the CFA, in every native frame */
 #define FNP_PYTHON_COROUTINE 8	  /* of the frame taken last, if it may be one's; 0 */
 #define FNP_PYTHON_TASK 9	  /* of python_tasks.h */
+#define FNP_PYTHON_THREAD 10	  /* the thread's state whose chain this is */
+#define FNP_PYTHON_THREADS 11	  /* how many of the thread's states were entered so far */
+#define FNP_PYTHON_SEARCHES 12	  /* for another one */
 
 enum fnp_python_state {
 	FNP_PYTHON_NEW = 0,	/* the thread's state was not looked for yet */
@@ -48,6 +54,7 @@ enum fnp_python_state {
 	FNP_PYTHON_INSIDE = 2,	/* a run has begun in the current native frame */
 	FNP_PYTHON_OVER = 3,	/* nothing more is to be had */
 	FNP_PYTHON_LOST = 4,	/* the next struct must be found by its distance from the CFA */
+	FNP_PYTHON_ENDED = 5,	/* this chain has; another interpreter may have one */
 };
 
 /* walk->scratch: a frame's bytes, then a code object's. */
@@ -109,17 +116,21 @@ FNP_INLINE fnp_u64 fnp_python_local(struct fnp_walk *walk, const struct fnp_pyth
 	return block && block != ~0ULL ? fnp_python_read(walk, block + offset) : 0;
 }
 
-/* The state of the current thread, or 0. */
-FNP_INLINE fnp_u64 fnp_python_thread(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 bias)
+/* The state that holds the interpreter lock, if it is this thread's; to 3.11. */
+FNP_INLINE fnp_u64 fnp_python_current(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 self,
+				      fnp_u64 bias)
 {
-	fnp_u64 self = fnp_thread_pointer(), state = 0;
+	fnp_u64 state = l->current ? fnp_python_read(walk, l->current + bias) : 0;
 
-	/* Before 3.12 the thread-specific slot stays the main interpreter's while a subinterpreter runs. */
-	if (l->current)
-		state = fnp_python_read(walk, l->current + bias);
-	if (state && fnp_python_read(walk, state + l->tstate_thread_id) == self)
-		return state;
-	state = fnp_python_local(walk, l, &l->running, self, bias);
+	return state && fnp_python_read(walk, state + l->tstate_thread_id) == self ? state : 0;
+}
+
+/* The state of the current thread by its own variables, or 0. */
+FNP_INLINE fnp_u64 fnp_python_thread(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 self,
+				     fnp_u64 bias)
+{
+	fnp_u64 state = fnp_python_local(walk, l, &l->running, self, bias);
+
 	if (!state)
 		state = fnp_python_local(walk, l, &l->bound, self, bias);
 	if (state || !l->key || fnp_read_user(&walk->value, 4, l->key + bias))
@@ -161,21 +172,37 @@ FNP_INLINE void fnp_python_enter(struct fnp_walk *walk, const struct fnp_python_
 		walk->chain[FNP_PYTHON_FRAME] = fnp_python_read(walk, cframe + l->cframe_frame);
 }
 
+/* Goes on with the newest frame of a thread's state. */
+FNP_INLINE void fnp_python_take_state(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u64 state)
+{
+	walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_BETWEEN;
+	walk->chain[FNP_PYTHON_THREAD] = state;
+	walk->chain[FNP_PYTHON_THREADS]++;
+	walk->chain[FNP_PYTHON_FRAME] = l->tstate_frame ? fnp_python_read(walk, state + l->tstate_frame) : 0;
+	if (l->tstate_cframe)
+		fnp_python_enter(walk, l, fnp_python_read(walk, state + l->tstate_cframe));
+}
+
+#include "bpf/walk/python_interpreters.h"
+
 FNP_SUBPROGRAM int fnp_python_begin(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias)
 {
 	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
-	fnp_u64 thread;
+	fnp_u64 self = fnp_thread_pointer(), state;
 
 	if (!walk || !l)
 		return -1;
 	walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_OVER;
-	thread = fnp_python_thread(walk, l, bias);
-	if (!thread)
+	state = fnp_python_current(walk, l, self, bias);
+	if (state) {
+		fnp_python_take_state(walk, l, state);
 		return 0;
-	walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_BETWEEN;
-	walk->chain[FNP_PYTHON_FRAME] = l->tstate_frame ? fnp_python_read(walk, thread + l->tstate_frame) : 0;
-	if (l->tstate_cframe)
-		fnp_python_enter(walk, l, fnp_python_read(walk, thread + l->tstate_cframe));
+	}
+	state = fnp_python_thread(walk, l, self, bias);
+	if (state)
+		fnp_python_take_state(walk, l, state);
+	if (l->current || (!state && l->tstate_cframe))
+		fnp_python_youngest(walk, l, layout, bias);
 	return 0;
 }
 
@@ -350,7 +377,7 @@ FNP_SUBPROGRAM int fnp_python_leave(struct fnp_walk *walk, fnp_u32 layout, int s
 		return 0;
 	}
 	walk->chain[FNP_PYTHON_RUNS]++;
-	walk->chain[FNP_PYTHON_STATE] = walk->chain[FNP_PYTHON_FRAME] ? FNP_PYTHON_BETWEEN : FNP_PYTHON_OVER;
+	walk->chain[FNP_PYTHON_STATE] = walk->chain[FNP_PYTHON_FRAME] ? FNP_PYTHON_BETWEEN : FNP_PYTHON_ENDED;
 	if (step == FNP_PYTHON_BROKEN)
 		return -1;
 	if (walk->n_words > walk->chain[FNP_PYTHON_WORDS_BEFORE])
@@ -395,8 +422,12 @@ FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 		fnp_python_begin(walk, layout, bias);
 		fnp_python_gil(walk, layout, bias);
 	}
+	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_ENDED ||
+	    (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_BETWEEN && !walk->chain[FNP_PYTHON_FRAME]))
+		fnp_python_other(walk, layout, bias);
 	/* Without Python frames for it the loop's frame is shown as what it is. */
 	if (walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_OVER ||
+	    walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_ENDED ||
 	    walk->chain[FNP_PYTHON_STATE] == FNP_PYTHON_NEW) {
 		if (walk->chain[FNP_PYTHON_RUNS] == 0)
 			walk->doubt = FNP_TRUNCATION_RUNTIME;

@@ -276,32 +276,106 @@ def as_the_interpreter_says():
     sys.setswitchinterval(interval)
 
 
-INNER = """
-import os, signal, sys, threading
-def report(frame):
-    lines = ["@stop subinterpreter %d" % threading.get_native_id()]
+INNER = r"""
+import os, signal, sys, threading, time
+def lines_of(frame):
+    lines = []
     while frame is not None:
         code = frame.f_code
         called = getattr(code, "co_qualname", code.co_name)
-        lines.append("%s\\t%s\\t%d\\t%d" % (called, code.co_filename, code.co_firstlineno, frame.f_lineno))
+        lines.append("%s\t%s\t%d\t%d" % (called, code.co_filename, code.co_firstlineno, frame.f_lineno))
         frame = frame.f_back
-    os.write(1, ("\\n".join(lines + OUTER + ["end\\n"])).encode())
-def inner():
-    report(sys._getframe()) or signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
-inner()
+    return lines
+def report(frame):
+    lines = ["@stop subinterpreter %d" % threading.get_native_id()] + lines_of(frame)
+    os.write(1, ("\n".join(lines + OUTER + ["end\n"])).encode("utf-8", "surrogateescape"))
+def inner(n=0):
+    n and inner(n - 1) or n or report(sys._getframe()) or signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+def released():
+    report(sys._getframe()) or time.sleep(3600)
 """
 
 
-def in_subinterpreter():
+def lines_of(frame):
+    lines = []
+    while frame is not None:
+        code = frame.f_code
+        called = getattr(code, "co_qualname", code.co_name)
+        lines.append("%s\t%s\t%d\t%d" % (called, code.co_filename, code.co_firstlineno, frame.f_lineno))
+        frame = frame.f_back
+    return lines
+
+
+def interpreters():
     for name in ("_interpreters", "_xxsubinterpreters"):
         try:
-            module = __import__(name)
+            return __import__(name)
         except ImportError:
-            continue
-        interpreter = module.create()
-        # What runs it is below it on the stack, on the thread's state of another interpreter.
-        module.run_string(interpreter, "OUTER = []" + INNER)
+            pass
+
+
+def started(config=None):
+    """An interpreter that is ready, so that only what is called runs later."""
+    module = interpreters()
+    interpreter = module.create(config) if config else module.create()
+    module.run_string(interpreter, INNER)
+    return interpreter
+
+
+def given(outer, call):
+    return "OUTER = %r\n%s\n" % (outer, call)
+
+
+def in_subinterpreter():
+    """What runs it is below it on the stack, on the thread's state of another interpreter."""
+    module = interpreters()
+    interpreter = started()
+    module.run_string(interpreter, given(lines_of(sys._getframe()), "inner()"))
+    module.run_string(interpreter, given(lines_of(sys._getframe()), "inner(90)"))
+    list(map(lambda call: module.run_string(interpreter, given(lines_of(sys._getframe()), call)), ["inner(3)"]))
+
+
+def subinterpreter_in_subinterpreter():
+    """To 3.9 nothing on the stack tells which of three interpreters a frame is of."""
+    module = interpreters()
+    if sys.version_info < (3, 10) or sys.version_info[:2] == (3, 12):
+        return  # 3.12 refuses the module there
+    middle, call = started(), "module.run_string(interpreter, %r %% (lines_of(sys._getframe()) + OUTER) + 'inner()\\n')" % "OUTER = %r\n"
+    module.run_string(middle, "import %s as module\ninterpreter = module.create()\nmodule.run_string(interpreter, %r)\n" % (
+        module.__name__, INNER))
+    module.run_string(middle, given(lines_of(sys._getframe()), call))
+
+
+def release(interpreter=None):
+    interpreter = interpreter or started()
+    interpreters().run_string(interpreter, given(lines_of(sys._getframe()), "released()"))
+
+
+def subinterpreter_without_lock():
+    threading.Thread(target=release, daemon=True).start()
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+    if sys.version_info < (3, 10):
+        return  # nothing tells there that a state is another thread's than it says
+    threading.Thread(target=release, args=(started(),), daemon=True).start()
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
+def subinterpreter_with_its_own_lock():
+    if sys.version_info < (3, 13):
         return
+    module, interpreter = interpreters(), started("isolated")
+    module.run_string(interpreter, given(lines_of(sys._getframe()), "inner()"))
+
+
+def in_subinterpreters():
+    if interpreters() is None:
+        return
+    in_subinterpreter()
+    subinterpreter_with_its_own_lock()
+    subinterpreter_in_subinterpreter()
+    subinterpreter_without_lock()
 
 
 def in_exec():
@@ -353,7 +427,6 @@ def main():
     without_lock()
     if not hasattr(sys, "_is_gil_enabled") or sys._is_gil_enabled():
         as_the_interpreter_says()
-    in_subinterpreter()
     in_exec()
     in_exception()
     specialised()
@@ -361,4 +434,6 @@ def main():
 
 
 main()
+in_subinterpreters()
 stop("module")
+os._exit(0)  # threads of subinterpreters are there still

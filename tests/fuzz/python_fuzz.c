@@ -123,6 +123,11 @@ static struct fnp_python_layout choose_layout(struct fnp_cursor *c)
 						      .frame_stack = 72,
 						      .awaited_back = 8};
 	}
+	if (which & 64) {
+		new.interpreters = 0x30000;
+		new.interpreter_threads = 72;
+		new.tstate_next = 8;
+	}
 	if (which & 4)
 		fnp_cursor_copy(c, &wild, sizeof(wild));
 	return which & 4 ? wild : new;
