@@ -29,7 +29,9 @@ BENEATH = {
 WITHIN = (["sub_burn", "sub_work", "<module>"], ["sub_sorts", "sub_work", "<module>"],
           ["<lambda>", "sub_sorts", "sub_work", "<module>"])
 # A library's interpreter is never started here: a program that has Python in itself loads extensions linked with one.
-LOADS = """import ctypes, sys, time
+LOADS = """import sys, time
+try: import ctypes
+except ImportError: sys.exit(77) # its library for that is not here
 def burn():
     end = time.process_time() + 0.7
     while time.process_time() < end: sum(range(200))
@@ -73,7 +75,10 @@ class PythonInterpreters(fnprof_e2e.TestCase):
         """(samples, names of Python frames leaf first, is it cut) of all stacks."""
         env = dict(PYTHONDONTWRITEBYTECODE="1", **self.interpreter.env)
         with Recording("-F", rate, cmd=[*self.interpreter.argv, *command], env=env) as recording:
-            self.assertEqual(recording.wait(), 0, recording.stderr)
+            status = recording.wait()
+            if status == 77:
+                self.skipTest("this interpreter has no ctypes here")
+            self.assertEqual(status, 0, recording.stderr)
             for row in recording.rows:
                 for count, frames, _ in python_chains.stacks_of(recording.dir / row["pprof"]):
                     names = [frame.name for file, frame in frames if file == "[python]"]
