@@ -110,6 +110,10 @@ FNP_INLINE void fnp_tick_comes(struct fnp_tick_state *state, const struct fnp_ti
 		if (early_ns <= FNP_TICK_EARLY_NS && early_ns <= state->period_ns / 8) {
 			state->first_ns -= early_ns;
 			state->next_ns -= early_ns;
+			if (!due) /* mostly so, and then the interval is no longer for it */
+				state->first_extra_ns -= early_ns < state->first_extra_ns
+								 ? early_ns
+								 : state->first_extra_ns;
 		}
 		missed = (now_ns - state->came_ns) / state->period_ns;
 		if (state->came_ns >= state->first_ns && missed > 1)

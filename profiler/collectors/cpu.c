@@ -3,7 +3,7 @@
  * The sampler: one cpu-clock event on each CPU.
  *
  * A fixed grid of ticks falls in step with periodic work, and no prime rate helps. So every CPU's period is drawn
- * anew, evenly from 50 % to 150 % of the asked one, after about 16 ticks: a period that is in step by chance then
+ * anew, evenly from 50 % to 150 % of the asked one, after 16 to 20 ticks: a period that is in step by chance then
  * spoils few samples. The change also restarts the timer, which shifts its phase.
  */
 #include <bpf/bpf.h>
@@ -26,7 +26,7 @@
 
 #include <fcntl.h>
 
-#define REDRAW_TICKS 8
+#define REDRAW_TICKS 16
 
 struct timer {
 	int fd;

@@ -122,6 +122,17 @@ static void a_tick_that_comes_before_its_time_is_due(void **state)
 	assert_int_equal(tick(&cpu, 2470, 2200), 500);
 }
 
+static void the_first_tick_of_a_grid_may_be_early(void **state)
+{
+	struct cpu cpu = ticking();
+
+	(void)state;
+	start_anew(&cpu, 1700, 400);
+	assert_int_equal(leave(&cpu, 1701, 1650), 0);
+	assert_int_equal(tick(&cpu, 2060, 2000), 400 + 200 - 40);
+	assert_int_equal(tick(&cpu, 2460, 2000), 400);
+}
+
 static void a_new_period_takes_up_where_the_old_one_ended(void **state)
 {
 	struct cpu cpu = ticking();
@@ -241,6 +252,7 @@ int main(void)
 		cmocka_unit_test(a_late_tick_is_that_of_the_thread_that_left),
 		cmocka_unit_test(what_a_thread_had_it_does_not_have_again),
 		cmocka_unit_test(a_tick_that_comes_before_its_time_is_due),
+		cmocka_unit_test(the_first_tick_of_a_grid_may_be_early),
 		cmocka_unit_test(a_new_period_takes_up_where_the_old_one_ended),
 		cmocka_unit_test(who_stays_over_a_new_start_has_what_was_due_before),
 		cmocka_unit_test(all_that_is_due_is_had_once),
