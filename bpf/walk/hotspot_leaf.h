@@ -273,7 +273,8 @@ FNP_SUBPROGRAM int fnp_hotspot_stub_leaf(struct fnp_walk *walk, fnp_u32 layout, 
 		return -1;
 	if (kind == FNP_HOTSPOT_BLOB_RUNTIME_STUB || kind == FNP_HOTSPOT_BLOB_SAFEPOINT) {
 		int r = fnp_hotspot_compiled_leaf(walk, layout);
-		if (r < 0 || (r == 0 && fnp_hotspot_is_return(walk, layout, walk->chain[FNP_HOTSPOT_CALLER_PC])))
+		if (r < 0 ||
+		    (r == 0 && fnp_hotspot_is_return(walk, layout, walk->chain[FNP_HOTSPOT_CALLER_PC])))
 			return r;
 		r = fnp_hotspot_sized(walk, layout);
 		if (r == 0 && fnp_hotspot_is_return(walk, layout, walk->chain[FNP_HOTSPOT_CALLER_PC]))
