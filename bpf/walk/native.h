@@ -188,9 +188,8 @@ FNP_SUBPROGRAM int fnp_native_jit_rule(struct fnp_walk *walk)
 		walk->rule.fp_offset = 0;
 		walk->rule.saved = FNP_SAVED_SAME | FNP_SAVED_AT_CFA << 4;
 	}
-	/* Behind push rbp, before mov rbp, rsp. */
-	if (FNP_NATIVE_BYTE(code, 0) == 0x55 &&
-	    ((code >> 8 & 0xffffff) == 0xe58948 || (code >> 8 & 0xffffff) == 0xec8b48))
+	/* Behind push rbp, while it is the caller's still: whatever the code makes of it next. */
+	if (FNP_NATIVE_BYTE(code, 0) == 0x55 && fnp_walk_load(walk, walk->sp, &code) == 0 && code == walk->fp)
 		walk->rule.cfa_reg = FNP_REG_SP;
 #endif
 	return 0;

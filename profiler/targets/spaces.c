@@ -38,11 +38,6 @@ struct member {
 	uint64_t words[FNP_SPACE_RUNTIMES][FNP_SPACE_RUNTIME_WORDS];
 };
 
-struct run {
-	uint32_t first, count;
-	uint64_t free_since_ns;
-};
-
 struct fnp_spaces {
 	struct fnp_objects *objects;
 	struct fnp_tables *tables;
@@ -52,10 +47,9 @@ struct fnp_spaces {
 	struct space items[FNP_SPACES_MAX];
 	uint32_t n_items; /* ever used */
 	uint32_t version;
-	FNP_VEC(struct run) free_runs;
-	uint32_t ranges_used;	/* from the array's start on */
-	struct fnp_map members; /* pid -> struct member */
-	struct fnp_map by_hash; /* hash -> space */
+	struct fnp_code_room room; /* in `ranges` */
+	struct fnp_map members;	   /* pid -> struct member */
+	struct fnp_map by_hash;	   /* hash -> space */
 	fnp_code_range_vec scratch;
 	uint32_t n_behind;
 	uint64_t catch_up_ns; /* not before */
@@ -86,6 +80,7 @@ int fnp_spaces_create(const struct fnp_spaces_fds *fds, struct fnp_objects *obje
 		return -ENOMEM;
 	spaces->objects = objects;
 	spaces->pids_fd = fds->fnp_pid_spaces;
+	spaces->room.size = FNP_CODE_RANGES_MAX;
 	spaces->shown = map_array(fds->fnp_spaces, FNP_SPACES_MAX * sizeof(*spaces->shown));
 	spaces->ranges = map_array(fds->fnp_code_ranges, FNP_CODE_RANGES_MAX * sizeof(*spaces->ranges));
 	if (spaces->shown == MAP_FAILED || spaces->ranges == MAP_FAILED)
@@ -114,7 +109,7 @@ void fnp_spaces_destroy(struct fnp_spaces *spaces)
 		member_destroy((struct member *)(uintptr_t)s->value);
 	fnp_map_deinit(&spaces->members);
 	fnp_map_deinit(&spaces->by_hash);
-	fnp_vec_deinit(&spaces->free_runs);
+	fnp_code_room_deinit(&spaces->room);
 	fnp_vec_deinit(&spaces->scratch);
 	fnp_tables_destroy(spaces->tables);
 	unmap_array(spaces->shown, FNP_SPACES_MAX * sizeof(*spaces->shown));
@@ -128,52 +123,6 @@ struct fnp_tables *fnp_spaces_tables(struct fnp_spaces *spaces)
 }
 
 /* ---- from mappings to code ranges ---- */
-
-static bool same_code(const struct fnp_code_range *a, const struct fnp_code_range *b)
-{
-	return a->object == b->object && a->bias == b->bias && a->kind == b->kind && a->data == b->data;
-}
-
-/* Puts a range over what is there; `ranges` stay ascending and apart. */
-static int paint(fnp_code_range_vec *ranges, const struct fnp_code_range *new)
-{
-	struct fnp_code_range tail = {0};
-	size_t low = 0, high = ranges->len, from, to;
-	size_t n_new = 1;
-
-	if (fnp_vec_reserve(ranges, ranges->len + 2) < 0)
-		return -ENOMEM;
-	while (low < high) { /* the first one that ends after the new one begins */
-		size_t middle = (low + high) / 2;
-		if (ranges->items[middle].end <= new->start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	from = to = low;
-	if (from < ranges->len && ranges->items[from].start < new->start) {
-		tail = ranges->items[from];
-		ranges->items[from].end = new->start;
-		from++;
-		to++;
-		/* The new one may lie in the middle of it. */
-		if (tail.end <= new->end)
-			tail.end = 0;
-	}
-	while (to < ranges->len && ranges->items[to].end <= new->end)
-		to++;
-	if (to < ranges->len && ranges->items[to].start < new->end)
-		ranges->items[to].start = new->end;
-	n_new += tail.end != 0;
-	memmove(&ranges->items[from + n_new], &ranges->items[to], (ranges->len - to) * sizeof(*new));
-	ranges->len = ranges->len - (to - from) + n_new;
-	ranges->items[from] = *new;
-	if (tail.end) {
-		tail.start = new->end;
-		ranges->items[from + 1] = tail;
-	}
-	return 0;
-}
 
 /* Which code a mapping shows: rows of its object, or, where it has no file, code that a JIT wrote. */
 static struct fnp_code_range range_of(const struct fnp_spaces *spaces, const struct member *member,
@@ -206,21 +155,6 @@ static struct fnp_code_range range_of(const struct fnp_spaces *spaces, const str
 	return range;
 }
 
-/* Adjacent pieces of the same code become one: JITs map their memory page by page. */
-static void merge(fnp_code_range_vec *ranges)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < ranges->len; i++) {
-		if (n > 0 && ranges->items[n - 1].end == ranges->items[i].start &&
-		    same_code(&ranges->items[n - 1], &ranges->items[i]))
-			ranges->items[n - 1].end = ranges->items[i].end;
-		else
-			ranges->items[n++] = ranges->items[i];
-	}
-	ranges->len = n;
-}
-
 static int paint_special(fnp_code_range_vec *ranges, const struct member *member)
 {
 	for (size_t i = 0; i < member->special.len; i++) {
@@ -235,7 +169,7 @@ static int paint_special(fnp_code_range_vec *ranges, const struct member *member
 				break;
 			}
 		}
-		if (s->end > s->start && paint(ranges, &new) < 0)
+		if (s->end > s->start && fnp_code_ranges_paint(ranges, &new) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -279,7 +213,7 @@ int fnp_spaces_ranges_at(struct fnp_spaces *spaces, const struct fnp_process *pr
 		    (m->from_ns < process->image_ns && process->image_ns <= time_ns))
 			continue;
 		range = range_of(spaces, known, m);
-		r = paint(ret, &range);
+		r = fnp_code_ranges_paint(ret, &range);
 	}
 	if (r == 0 && known)
 		r = paint_special(ret, known);
@@ -287,7 +221,7 @@ int fnp_spaces_ranges_at(struct fnp_spaces *spaces, const struct fnp_process *pr
 		ret->len = 0;
 		return r;
 	}
-	merge(ret);
+	fnp_code_ranges_merge(ret);
 	use_tables(spaces, ret);
 	return 0;
 }
@@ -303,49 +237,6 @@ void fnp_spaces_runtime_words(const struct fnp_spaces *spaces, uint32_t pid,
 }
 
 /* ---- spaces ---- */
-
-/* A run of the array of code ranges. */
-static int take_run(struct fnp_spaces *spaces, uint32_t count, uint32_t *ret)
-{
-	uint64_t now_ns = fnp_clock_ns();
-
-	for (size_t i = 0; i < spaces->free_runs.len; i++) {
-		struct run *run = &spaces->free_runs.items[i];
-
-		if (run->count < count || now_ns - run->free_since_ns < REUSE_AFTER_NS)
-			continue;
-		*ret = run->first;
-		run->first += count;
-		run->count -= count;
-		if (run->count == 0)
-			*run = spaces->free_runs.items[--spaces->free_runs.len];
-		return 0;
-	}
-	if (count > FNP_CODE_RANGES_MAX - spaces->ranges_used)
-		return -ENOSPC;
-	*ret = spaces->ranges_used;
-	spaces->ranges_used += count;
-	return 0;
-}
-
-static void give_run(struct fnp_spaces *spaces, uint32_t first, uint32_t count)
-{
-	struct run run = {.first = first, .count = count, .free_since_ns = fnp_clock_ns()};
-
-	/* Neighbours grow together, so that long runs come back. */
-	for (size_t i = 0; i < spaces->free_runs.len; i++) {
-		struct run *other = &spaces->free_runs.items[i];
-
-		if (other->first + other->count != run.first && run.first + run.count != other->first)
-			continue;
-		run.first = FNP_MIN(run.first, other->first);
-		run.count += other->count;
-		*other = spaces->free_runs.items[--spaces->free_runs.len];
-		i = (size_t)-1;
-	}
-	if (run.count && fnp_vec_push(&spaces->free_runs, run) < 0)
-		fnp_warning_once("no memory: some room for code ranges is lost");
-}
 
 static uint32_t take_space(struct fnp_spaces *spaces)
 {
@@ -371,7 +262,7 @@ static void release_space(struct fnp_spaces *spaces, uint32_t index)
 		fnp_map_remove(&spaces->by_hash, space->hash);
 	for (uint32_t i = 0; i < space->count; i++)
 		fnp_tables_release(spaces->tables, spaces->ranges[space->first + i].object);
-	give_run(spaces, space->first, space->count);
+	fnp_code_room_give(&spaces->room, space->first, space->count);
 	space->free_since_ns = fnp_clock_ns();
 }
 
@@ -403,12 +294,12 @@ static int find_space(struct fnp_spaces *spaces, fnp_code_range_vec *ranges, con
 		fnp_spaces_release_ranges(spaces, ranges);
 		return 0;
 	}
-	r = take_run(spaces, (uint32_t)ranges->len, &first);
+	r = fnp_code_room_take(&spaces->room, (uint32_t)ranges->len, &first);
 	if (r < 0)
 		return r;
 	index = take_space(spaces);
 	if (index == UINT32_MAX) {
-		give_run(spaces, first, (uint32_t)ranges->len);
+		fnp_code_room_give(&spaces->room, first, (uint32_t)ranges->len);
 		return -ENOSPC;
 	}
 	if (ranges->len)
@@ -528,7 +419,7 @@ static bool still_holds(const struct fnp_spaces *spaces, const struct member *me
 		while (k < ranges->len && ranges->items[k].end <= old->start)
 			k++;
 		if (k == ranges->len || ranges->items[k].start > old->start ||
-		    ranges->items[k].end < old->end || !same_code(old, &ranges->items[k]))
+		    ranges->items[k].end < old->end || !fnp_code_range_same(old, &ranges->items[k]))
 			return false;
 	}
 	return true;

@@ -19,6 +19,7 @@
 #define FNP_PROFILER_TARGETS_SPACES_H
 
 #include "base/vec.h"
+#include "profiler/targets/code_ranges.h"
 #include "profiler/targets/processes.h"
 #include "profiler/targets/tables.h"
 
@@ -33,8 +34,6 @@ struct fnp_code_special {
 	uint16_t kind; /* enum fnp_code_kind */
 	uint16_t data; /* the walker's own */
 };
-
-typedef FNP_VEC(struct fnp_code_range) fnp_code_range_vec;
 
 struct fnp_spaces;
 

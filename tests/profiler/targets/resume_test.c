@@ -127,17 +127,19 @@ static void what_stands_behind_no_call_is_no_caller(void **state)
 	assert_int_equal(walk(*state, &section, 20).truncation, FNP_TRUNCATION_NO_ROW);
 }
 
-/* Before `push rbp`, between it and `mov rbp, rsp`, and at `ret`, the frame that rbp tells is the caller's. */
+/* Before `push rbp`, behind it while rbp is what was pushed, and at `ret`, the frame that rbp tells is the caller's. */
 static void a_leaf_without_its_frame_has_its_own_caller(void **state)
 {
 	static const struct {
 		uint8_t bytes[8]; /* from one before the pc on */
 		size_t caller;	  /* the word of the stack that has it */
+		bool is_pushed;	  /* the word before that is rbp */
 	} leaves[] = {
 		{{0x90, 0x55}, 0},
 		{{0x90, 0xf3, 0x0f, 0x1e, 0xfa, 0x55}, 0},
-		{{0x55, 0x48, 0x89, 0xe5}, 1},
-		{{0x55, 0x48, 0x8b, 0xec}, 1},
+		{{0x55, 0x48, 0x89, 0xe5}, 1, true},
+		{{0x55, 0x48, 0x89, 0xf5}, 1, true},
+		{{0x55, 0x90}, 3}, /* the end of another instruction */
 		{{0x5d, 0xc3}, 0},
 		{{0x90, 0x90}, 3},
 	};
@@ -148,6 +150,8 @@ static void a_leaf_without_its_frame_has_its_own_caller(void **state)
 		struct fnp_resume_stack stack;
 
 		section.stack[leaves[i].caller] = CODE + 0x301;
+		if (leaves[i].is_pushed)
+			section.stack[0] = section.resume.fp;
 		memcpy(code + 0xf, leaves[i].bytes, sizeof(leaves[i].bytes));
 		stack = walk(*state, &section, 20);
 		assert_true(stack.n_words >= 2);
