@@ -375,10 +375,11 @@ static bool goes_on(struct session *s, uint64_t now_ns)
 static void show_live(struct session *s, uint64_t now_ns)
 {
 	struct fnp_invocations_counters counters;
-	struct fnp_live live = {.elapsed_ns = now_ns - s->start_ns, .own_cpu_ns = fnp_clock_own_cpu_ns()};
+	struct fnp_live live = {.elapsed_ns = now_ns - s->start_ns};
 
 	if (!s->terminal.is_terminal)
 		return;
+	live.own_cpu_ns = fnp_clock_own_cpu_ns();
 	fnp_watch_counters(s->watch, &counters);
 	live.invocations = counters.invocations;
 	live.samples = counters.samples;
@@ -419,7 +420,8 @@ static void loop(struct session *s)
 		if (poll(fds, FNP_WATCH_FDS + 1, FNP_MIN(wait_ms, poll_ms)) < 0 && errno != EINTR)
 			break;
 		now_ns = fnp_clock_ns();
-		take_signal(s, now_ns);
+		if (fds[FNP_WATCH_FDS].revents)
+			take_signal(s, now_ns);
 		fnp_watch_round(s->watch, now_ns);
 		poll_collectors(s, now_ns);
 		fnp_kernel_tend_run_time(s->kernel, now_ns);
