@@ -10,21 +10,6 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define LATE_NS 16000
-
-/*
- * When the scheduler has it that `prev` left. Where a wake-up has brought its clock up to date that may be a while ago, and
- * of a thread that was running events may have been told since.
- */
-static __always_inline fnp_u64 time_of_switch(struct on_cpu *slot, struct task_struct *prev, struct queue *queue)
-{
-	fnp_u64 now_ns = bpf_ktime_get_ns(), time_ns;
-
-	fnp_queue_read(queue);
-	time_ns = slot_time(slot, queue, now_ns);
-	return prev->pid && time_ns < now_ns - LATE_NS ? now_ns - LATE_NS : time_ns;
-}
-
 /* What the thread waits for, when a probe of its runtime knows better than the system call (usdt.bpf.c). */
 static __always_inline fnp_u32 wait_as_told(struct on_cpu *slot, const struct thread *thread, fnp_u64 now_ns)
 {
@@ -36,9 +21,9 @@ static __always_inline fnp_u32 wait_as_told(struct on_cpu *slot, const struct th
 
 /* True when it is owed ticks: they make a sample. */
 static __always_inline bool claim_ticks(struct on_cpu *slot, struct fnp_target *target, fnp_u32 pid,
-					fnp_u64 now_ns)
+					fnp_u64 left_ns)
 {
-	fnp_u64 weight_ns = weight_of_departure(slot, now_ns);
+	fnp_u64 weight_ns = weight_of_departure(slot, left_ns);
 
 	if (!weight_ns || !(target->flags & FNP_TARGET_SAMPLED))
 		return false;
@@ -71,7 +56,7 @@ static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *
 	}
 	if (!thread || thread->pid != pid)
 		return false;
-	owed = slot_tid == tid && claim_ticks(slot, target, pid, now_ns);
+	owed = slot_tid == tid && claim_ticks(slot, target, pid, slot_time(slot, queue, true, now_ns));
 	thread_leave(target, thread, sum, prev->sched_info.run_delay, wait_as_told(slot, thread, now_ns),
 		     now_ns);
 	thread->is_chosen = (target->flags & FNP_TARGET_SAMPLED) && !(prev->__state & FNP_TASK_DEAD) &&
@@ -120,7 +105,12 @@ static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *p
 	if (target && (target->flags & FNP_TARGET_WAIT_EXEC))
 		target = NULL;
 	if (target || may_be_met(next)) {
-		slot_note(slot, next, queue, now_ns ? now_ns : time_of_switch(slot, prev, queue));
+		if (!now_ns) {
+			now_ns = bpf_ktime_get_ns();
+			fnp_queue_read(queue);
+		}
+		slot_note(slot, next, queue, now_ns);
+		slot->came_ns = slot_time(slot, queue, prev->pid, now_ns);
 	}
 	if (!target)
 		return;
@@ -143,7 +133,8 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 		slot->wait = WAIT_NONE;
 		if (!preempt && prev->__state)
 			slot->wait = wait_of(prev, (struct pt_regs *)bpf_task_pt_regs(prev));
-		now_ns = time_of_switch(slot, prev, &queue);
+		now_ns = bpf_ktime_get_ns();
+		fnp_queue_read(&queue);
 		take = switch_out(slot, prev, &queue, now_ns);
 	}
 	if (prev->__state & FNP_TASK_DEAD)

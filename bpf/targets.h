@@ -24,8 +24,8 @@
 #include "bpf/clocks.h"
 
 #define FNP_TARGETS_MAX 8192
-#define CLOCK_STEP_NS 1024 /* of what a clock is behind another */
-#define FNP_CPUS_MAX 1024  /* loop bound; the map has as many slots as the host has CPUs */
+#define CLOCK_KNOWN_NS 20000000 /* how long one clock stays as far behind another as it was */
+#define FNP_CPUS_MAX 1024	/* loop bound; the map has as many slots as the host has CPUs */
 
 struct on_cpu {
 	fnp_u32 pid; /* 0: no watched thread runs here */
@@ -39,7 +39,9 @@ struct on_cpu {
 	fnp_u32 wait;	     /* of the thread that leaves */
 	fnp_u32 claimed_pid; /* whose next sample here weighs so much more: */
 	fnp_u64 claimed_ns;
-	fnp_u64 behind_ns; /* the run queue's clock, behind ours */
+	fnp_u64 came_ns;      /* as in_ns, but as the scheduler has it: for ticks */
+	fnp_u64 behind_ns;    /* the run queue's clock, behind ours ... */
+	fnp_u64 behind_at_ns; /* ... then */
 };
 
 /* Set by user space before the programs are loaded. */
@@ -202,19 +204,22 @@ static __always_inline void slot_note_stolen(struct on_cpu *slot, const struct q
 
 /*
  * The time of a switch as the scheduler has it, by which it charges who leaves and who comes: an idle CPU's thread from its
- * wake-up on, some microseconds before anybody sees it run. What its clock is behind ours is never more than it seems, and
- * changes slowly.
+ * wake-up on, some microseconds before anybody sees it run. How far its clock is behind ours is seen where a thread leaves,
+ * for then it was just read; clocks drift, so nothing is known of that a little later.
  */
-static __always_inline fnp_u64 slot_time(struct on_cpu *slot, const struct queue *queue, fnp_u64 now_ns)
+static __always_inline fnp_u64 slot_time(struct on_cpu *slot, const struct queue *queue, bool leaves,
+					 fnp_u64 now_ns)
 {
 	fnp_u64 seen = now_ns - queue->clock_ns;
 
 	if (!queue->clock_ns)
 		return now_ns;
-	if (!slot->behind_ns || seen < slot->behind_ns)
+	if (seen < slot->behind_ns || now_ns - slot->behind_at_ns > CLOCK_KNOWN_NS)
 		slot->behind_ns = seen;
-	else
-		slot->behind_ns += smaller(seen - slot->behind_ns, CLOCK_STEP_NS) / 16;
+	else if (leaves)
+		slot->behind_ns += (seen - slot->behind_ns) / 4;
+	if (leaves || seen == slot->behind_ns)
+		slot->behind_at_ns = now_ns;
 	return queue->clock_ns + slot->behind_ns;
 }
 
@@ -223,7 +228,7 @@ static __always_inline void slot_note(struct on_cpu *slot, struct task_struct *t
 				      const struct queue *queue, fnp_u64 now_ns)
 {
 	slot->sum_at_in = task->se.sum_exec_runtime;
-	slot->in_ns = now_ns;
+	slot->in_ns = slot->came_ns = now_ns;
 	slot->stolen_seen = slot->stolen_at_in = queue->stolen_ns;
 	slot->tid = task->pid;
 }
