@@ -12,7 +12,7 @@
  * (Whom ticks meet was charged once: programs that sleep and wake much were 17 % too cheap, or 25 % too dear.) So a thread
  * takes what it is owed when a tick meets it, and what is left when it leaves.
  *
- * When the grid lies is known to some microseconds, which does not matter: a grid that knows nothing of the program is as
+ * Where the grid lies is known to some microseconds, which does not matter: a grid that knows nothing of the program is as
  * good as another. Only a tick that comes before its time must find that it is due, so the grid is moved to meet it.
  */
 #ifndef FNP_BPF_TICKS_H

@@ -18,7 +18,7 @@
 #include "bpf/layout/python.h"
 #include "bpf/walk/walk.h"
 
-#define FNP_PYTHON_STATES 80 /* states and interpreters that are looked at in one search */
+#define FNP_PYTHON_STATES 64 /* states and interpreters that are looked at in one search */
 #define FNP_PYTHON_SEARCHES_MAX 24
 #define FNP_PYTHON_NATIVE_FRAME (64 << 10) /* bytes of one native frame at most */
 #define FNP_PYTHON_FOLLOW 64		   /* frames of a run */
