@@ -3,8 +3,9 @@
  * Naming and writing a row takes up to a tenth of a second, more with debug data that is read for the first time. A
  * program that begins meanwhile would run as long without its mappings being known to the walkers: its native frames can
  * be made up for, those of its runtime not, for what they stand in is gone by then. So between the steps of that work
- * new processes and what they map are learnt of, and samples that came meanwhile are looked at for what must be read now. What their events mean for invocations has time until the next round,
- * because rows are closing now; the events are kept, in their order.
+ * new processes and what they map are learnt of, and samples that came meanwhile are looked at for what must be read
+ * now. What their events mean for invocations has time until the next round, because rows are closing now; the events
+ * are kept, in their order.
  */
 #include "base/clock.h"
 #include "profiler/watch_state.h"

@@ -40,7 +40,6 @@ struct cpu_state {
 	struct fnp_bpf_cpu *skeleton;
 	FNP_VEC(struct timer) timers;
 	struct fnp_timer_state *told; /* one a CPU, mapped */
-	size_t told_size;
 	uint64_t period_ns;
 	uint64_t random;
 };
@@ -127,6 +126,11 @@ static void cpu_detach(void *self)
 	state->timers.len = 0;
 }
 
+static size_t told_size(const struct cpu_state *state)
+{
+	return fnp_kernel_n_cpus(state->kernel) * sizeof(*state->told);
+}
+
 static void cpu_close(void *self)
 {
 	struct cpu_state *state = self;
@@ -134,7 +138,7 @@ static void cpu_close(void *self)
 	cpu_detach(state);
 	fnp_vec_deinit(&state->timers);
 	if (state->told)
-		munmap(state->told, state->told_size);
+		munmap(state->told, told_size(state));
 	fnp_bpf_cpu__destroy(state->skeleton);
 	free(state);
 }
@@ -142,17 +146,13 @@ static void cpu_close(void *self)
 /* What we tell the sampler of its timers is memory that it reads. */
 static int map_told(struct cpu_state *state)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE),
-	       size = fnp_kernel_n_cpus(state->kernel) * sizeof(*state->told);
-	void *at;
+	void *at = mmap(NULL, told_size(state), PROT_READ | PROT_WRITE, MAP_SHARED,
+			bpf_map__fd(state->skeleton->maps.timers), 0);
 
-	size = (size + page - 1) / page * page;
-	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(state->skeleton->maps.timers), 0);
 	if (at == MAP_FAILED)
 		return fnp_error(-errno, "cannot map what the sampler knows of its timers: %s",
 				 strerror(errno));
 	state->told = at;
-	state->told_size = size;
 	return 0;
 }
 

@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <xxhash.h>
 
@@ -57,18 +56,14 @@ struct fnp_spaces {
 
 static void *map_array(int fd, size_t bytes)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	return mmap(NULL, (bytes + page - 1) / page * page, PROT_READ | PROT_WRITE,
-		    fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED,
+		    fd, 0);
 }
 
 static void unmap_array(void *p, size_t bytes)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
 	if (p && p != MAP_FAILED)
-		munmap(p, (bytes + page - 1) / page * page);
+		munmap(p, bytes);
 }
 
 int fnp_spaces_create(const struct fnp_spaces_fds *fds, struct fnp_objects *objects, struct fnp_spaces **ret)

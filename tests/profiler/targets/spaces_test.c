@@ -207,22 +207,30 @@ static uint32_t shown_spaces(int fd, uint32_t *ret_most)
 	return n;
 }
 
-static void what_there_is_no_room_for_is_shown_later(void **state)
+/* Spaces shown in `fds`, and a process that has mapped more, one after the other, than there is room for at once. */
+static struct fnp_spaces *crowded(struct world *w, struct fnp_spaces_fds *fds)
 {
-	struct world *w = *state;
-	struct fnp_spaces_fds fds = {-1, -1, -1, -1, -1};
 	struct fnp_spaces *spaces;
-	uint32_t most, i;
 
-	fds.fnp_spaces = memfd_create("spaces", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(fds.fnp_spaces, FNP_SPACES_MAX * sizeof(struct fnp_space)), 0);
-	assert_int_equal(fnp_spaces_create(&fds, w->objects, &spaces), 0);
+	*fds = (struct fnp_spaces_fds){-1, memfd_create("spaces", MFD_CLOEXEC), -1, -1, -1};
+	assert_int_equal(ftruncate(fds->fnp_spaces, FNP_SPACES_MAX * sizeof(struct fnp_space)), 0);
+	assert_int_equal(fnp_spaces_create(fds, w->objects, &spaces), 0);
 	/* Each change takes new room, and the old one is free a second later. */
-	for (i = 1; i <= 400; i++) {
+	for (uint32_t i = 1; i <= 400; i++) {
 		map(w, i * 0x10000, i * 0x10000 + 0x1000, 10);
 		w->process->maps_generation += 2;
 		fnp_spaces_update(spaces, w->process);
 	}
+	return spaces;
+}
+
+static void what_there_is_no_room_for_is_shown_later(void **state)
+{
+	struct world *w = *state;
+	struct fnp_spaces_fds fds;
+	struct fnp_spaces *spaces = crowded(w, &fds);
+	uint32_t most;
+
 	/* The last one for which there was room still holds. */
 	assert_int_equal(shown_spaces(fds.fnp_spaces, &most), 1);
 	assert_in_range(most, 100, 399);
@@ -239,20 +247,12 @@ static void what_there_is_no_room_for_is_shown_later(void **state)
 static void what_is_not_true_any_more_is_not_shown_for_want_of_room(void **state)
 {
 	struct world *w = *state;
-	struct fnp_spaces_fds fds = {-1, -1, -1, -1, -1};
-	struct fnp_spaces *spaces;
-	uint32_t most, i;
+	struct fnp_spaces_fds fds;
+	struct fnp_spaces *spaces = crowded(w, &fds);
+	uint32_t most;
 
-	fds.fnp_spaces = memfd_create("spaces", MFD_CLOEXEC);
-	assert_int_equal(ftruncate(fds.fnp_spaces, FNP_SPACES_MAX * sizeof(struct fnp_space)), 0);
-	assert_int_equal(fnp_spaces_create(&fds, w->objects, &spaces), 0);
-	for (i = 1; i <= 400; i++) {
-		map(w, i * 0x10000, i * 0x10000 + 0x1000, 10);
-		w->process->maps_generation += 2;
-		fnp_spaces_update(spaces, w->process);
-	}
 	w->process->image_ns = 20; /* none of this is there any more */
-	for (i = 1; i <= 400; i++)
+	for (uint32_t i = 1; i <= 400; i++)
 		map(w, i * 0x20000, i * 0x20000 + 0x800, 30);
 	w->process->maps_generation += 2;
 	fnp_spaces_update(spaces, w->process);
