@@ -32,6 +32,7 @@ struct timer {
 	int fd;
 	uint32_t cpu;
 	struct bpf_link *link;
+	uint64_t period_ns; /* that it was opened with */
 	uint64_t redraw_ns; /* when its period is drawn next */
 };
 
@@ -59,16 +60,16 @@ static uint64_t draw_period(struct cpu_state *state)
 }
 
 /*
- * A new period. The sampler is told how the timer runs from now on, because its context says for ever the period that an
- * event began with.
+ * Starts a timer (PERF_EVENT_IOC_ENABLE), or gives it a new period, which starts it anew. The sampler is told how it runs from
+ * now on, because its context says for ever the period that an event began with; what is refused changes nothing.
  */
-static int change_period(struct cpu_state *state, const struct timer *timer, uint64_t period_ns)
+static int start_timer(struct cpu_state *state, const struct timer *timer, unsigned long how, uint64_t period_ns)
 {
 	struct fnp_timer_state *told = &state->told[timer->cpu];
 	int r;
 
 	__atomic_fetch_add(&told->starts, 1, __ATOMIC_SEQ_CST);
-	r = ioctl(timer->fd, PERF_EVENT_IOC_PERIOD, &period_ns) < 0 ? -errno : 0;
+	r = ioctl(timer->fd, how, how == PERF_EVENT_IOC_PERIOD ? &period_ns : NULL) < 0 ? -errno : 0;
 	if (r == 0) {
 		told->started_ns = fnp_clock_ns();
 		told->period_ns = period_ns;
@@ -77,13 +78,13 @@ static int change_period(struct cpu_state *state, const struct timer *timer, uin
 	return r;
 }
 
-static int open_timer(struct cpu_state *state, uint32_t cpu)
+static int open_timer(uint64_t period_ns, uint32_t cpu)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = draw_period(state),
+		.sample_period = period_ns,
 		.disabled = 1,
 	};
 	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
@@ -93,9 +94,10 @@ static int open_timer(struct cpu_state *state, uint32_t cpu)
 
 static int add_timer(struct cpu_state *state, uint32_t cpu)
 {
-	struct timer timer = {.fd = open_timer(state, cpu), .cpu = cpu};
+	struct timer timer = {.cpu = cpu, .period_ns = draw_period(state)};
 	int r;
 
+	timer.fd = open_timer(timer.period_ns, cpu);
 	if (timer.fd == -ENODEV)
 		return 0; /* the CPU is offline */
 	if (timer.fd < 0)
@@ -186,7 +188,7 @@ static int cpu_load(struct fnp_kernel *kernel, void **ret)
 
 static void redraw(struct cpu_state *state, struct timer *timer, uint64_t now_ns)
 {
-	int r = change_period(state, timer, draw_period(state));
+	int r = start_timer(state, timer, PERF_EVENT_IOC_PERIOD, draw_period(state));
 
 	if (r < 0)
 		fnp_warning_once("cannot change the sampling period (%s): periodic work may be seen in step",
@@ -206,9 +208,10 @@ static int cpu_attach(void *self)
 	}
 	for (size_t i = 0; i < state->timers.len; i++) {
 		struct timer *timer = &state->timers.items[i];
+		int r = start_timer(state, timer, PERF_EVENT_IOC_ENABLE, timer->period_ns);
 
-		if (ioctl(timer->fd, PERF_EVENT_IOC_ENABLE, 0) < 0)
-			return fnp_error(-errno, "cannot start the sampler: %s", strerror(errno));
+		if (r < 0)
+			return fnp_error(r, "cannot start the sampler on CPU %u: %s", timer->cpu, strerror(-r));
 		redraw(state, timer, fnp_clock_ns());
 	}
 	return 0;

@@ -49,6 +49,14 @@ class Surroundings(fnprof_e2e.TestCase):
             self.assertTrue(all(row["duration_ns"] < 5e9 for row in rows))
             self.assert_directory_is_whole(recording)
 
+    def test_a_period_that_cannot_be_changed_is_kept(self):
+        shim = program("one_period", "-shared", "-fPIC")
+        with Recording("-F", 999, cmd=[program("cycle"), "1000", "1500"], env={"LD_PRELOAD": shim}) as recording:
+            self.assertEqual(recording.wait(), 0, recording.stderr)
+            self.assertIn("cannot change the sampling period", recording.stderr)
+            row, = recording.of("process", "cycle")
+            self.assert_near(row["sampled_ns"], row["cpu_ns"], 0.05, "sampled_ns")
+
     def test_memory_of_who_starts_it_is_not_its_own(self):
         """A fork has its parent's memory until its exec, and getrusage() remembers that."""
         big = "import subprocess, sys; a = bytearray(200_000_000); sys.exit(subprocess.run(sys.argv[1:], preexec_fn=int).returncode)"
