@@ -24,14 +24,17 @@ struct gatherer {
 
 static int add_piece(struct gatherer *g, uint64_t start, int64_t depth)
 {
-	struct fnp_rule rule = {.cfa_kind = FNP_CFA_REG,
-				.cfa_reg = MACHINE_SP,
-				.cfa_offset = (int)depth + WORD,
-				.ra_offset = -WORD,
-				.saved = FNP_SAVED_SAME | FNP_SAVED_AT_CFA << 4};
+	struct fnp_rule rule = {
+		.cfa_kind = FNP_CFA_REG,
+		.cfa_reg = MACHINE_SP,
+		.ra_offset = -WORD,
+		.saved = FNP_SAVED_SAME | FNP_SAVED_AT_CFA << 4,
+	};
 
-	return depth < 0 || depth > DEPTH_MAX ? fnp_rows_end(g->rows, start)
-					      : fnp_rows_add(g->rows, start, &rule);
+	if (depth < 0 || depth > DEPTH_MAX)
+		return fnp_rows_end(g->rows, start);
+	rule.cfa_offset = (int)depth + WORD;
+	return fnp_rows_add(g->rows, start, &rule);
 }
 
 static int add_function(struct gatherer *g, const struct fnp_go_code *code)

@@ -203,13 +203,19 @@ static void depths_that_make_no_sense_are_no_rows(void **state)
 
 	(void)state;
 	build(&t);
-	t.bytes[PC_VALUES + 19] = 0x13; /* 10 less instead of 8 more */
-	put32(t.bytes, FUNCTIONS + RECORD_B + 16, UINT32_MAX);
+	t.bytes[PC_VALUES + 19] = 0x13;					 /* 10 less instead of 8 more */
+	memcpy(t.bytes + PC_VALUES + 30, "\xfe\xff\xff\xff\x0f\x20", 7); /* 2 GB deep, all but a byte */
+	put32(t.bytes, FUNCTIONS + RECORD_B + 16, 30);
 	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *object = program(&t);
 	assert_int_equal(fnp_unwind_build(object, &unwind), 0);
 	assert_cfa(unwind, 0, 8);
 	assert_no_row(unwind, 1);
 	assert_no_row(unwind, 0x20);
+	put32(t.bytes, FUNCTIONS + RECORD_B + 16, UINT32_MAX);
+	FNP_CLEANUP(fnp_object_unrefp) struct fnp_object *nowhere = program(&t);
+	FNP_CLEANUP(fnp_unwind_destroyp) struct fnp_unwind *no_rows = NULL;
+	assert_int_equal(fnp_unwind_build(nowhere, &no_rows), 0);
+	assert_no_row(no_rows, 0x20);
 }
 
 /* Where goroutines begin, by the name that the table has. */
