@@ -161,16 +161,27 @@ static uint64_t file_at(const struct fnp_hotspot_view *view, const struct fnp_ho
 	return 0;
 }
 
+/*
+ * NULL where there is none: a method that the JVM made for itself (MethodHandle.linkToStatic and its kin) has a pool of its
+ * own, of a few constants, and no index in it that leads anywhere.
+ */
 static int read_file(const struct fnp_hotspot_view *view, const struct fnp_hotspot_identity *identity,
 		     char **ret)
 {
-	uint64_t at = file_at(view, identity), index;
-	int r = at ? read_word(view, at, &index) : -ENOENT;
+	uint64_t at = file_at(view, identity), length_at = view->tables.values[FNP_HOTSPOT_POOL_LENGTH];
+	uint64_t index, length = UINT32_MAX;
+	int r;
 
+	if (at == 0)
+		return 0;
+	r = read_word(view, at, &index);
+	if (r == 0 && length_at != FNP_HOTSPOT_ABSENT)
+		r = read_word(view, identity->pool + length_at, &length);
 	if (r < 0)
-		return at ? r : 0;
+		return r;
 	index &= 0xffff;
-	return index ? read_constant(view, identity->pool, (uint32_t)index, ret) : 0;
+	r = index && index < (uint32_t)length ? read_constant(view, identity->pool, (uint32_t)index, ret) : 0;
+	return r == -ENOMEM ? r : 0;
 }
 
 /* The line table begins behind the bytecodes; how long it is only its end tells. */

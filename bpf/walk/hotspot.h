@@ -82,6 +82,8 @@ FNP_INLINE int fnp_hotspot_kind_of_name(fnp_u64 name)
 		return FNP_HOTSPOT_BLOB_UNCOMMON_TRAP;
 	if (name == FNP_HOTSPOT_TEXT('E', 'x', 'c', 'e', 'p', 't', 'i', 'o'))
 		return FNP_HOTSPOT_BLOB_EXCEPTION;
+	if (name == FNP_HOTSPOT_TEXT('u', 'p', 'c', 'a', 'l', 'l', '_', 's'))
+		return FNP_HOTSPOT_BLOB_UPCALL;
 	return FNP_HOTSPOT_BLOB_BUFFER;
 }
 

@@ -264,6 +264,25 @@ FNP_INLINE bool fnp_hotspot_flushes(struct fnp_walk *walk, fnp_u32 layout)
 			    FNP_HOTSPOT_TEXT('f', 'l', 'u', 's', 'h', '_', 'i', 'c');
 }
 
+/*
+ * The leaf in the stub by which native code calls Java (java.lang.foreign): it begins with push rbp; mov rbp, rsp, ends with
+ * leave; ret, and keeps its frame pointer between them.
+ */
+FNP_SUBPROGRAM int fnp_hotspot_upcall_leaf(struct fnp_walk *walk)
+{
+	fnp_u64 code;
+
+	if (!walk)
+		return -1;
+	code = fnp_hotspot_read(walk, walk->pc - 1);
+	if ((code & 0xffffffff) == 0xec8b4855) /* between the two */
+		return fnp_hotspot_return_above_fp(walk, walk->sp);
+	code >>= 8;
+	if ((code & 0xffffffff) == 0xec8b4855 || (code & 0xff) == 0xc3)
+		return fnp_hotspot_return_at(walk, walk->sp, walk->fp);
+	return fnp_hotspot_framed(walk);
+}
+
 /* The leaf in code of the JVM's own. */
 FNP_SUBPROGRAM int fnp_hotspot_stub_leaf(struct fnp_walk *walk, fnp_u32 layout, int kind)
 {
@@ -271,6 +290,8 @@ FNP_SUBPROGRAM int fnp_hotspot_stub_leaf(struct fnp_walk *walk, fnp_u32 layout, 
 
 	if (!walk)
 		return -1;
+	if (kind == FNP_HOTSPOT_BLOB_UPCALL)
+		return fnp_hotspot_upcall_leaf(walk);
 	if (kind == FNP_HOTSPOT_BLOB_RUNTIME_STUB || kind == FNP_HOTSPOT_BLOB_SAFEPOINT) {
 		int r = fnp_hotspot_compiled_leaf(walk, layout);
 		if (r < 0 ||

@@ -286,6 +286,58 @@ public class HotspotTruth {
         }
     }
 
+    // Native code that was called without JNI, and calls back: java.lang.foreign, by its names, as this is compiled for 11.
+    public static int order(int a, int b) { return leaf(a) < leaf(b) ? -1 : 1; }
+    public static int small(int a, int b) { return a < b ? -1 : 1; }
+
+    static Object call(Object on, String type, String name, Class<?>[] types, Object... values) throws Exception {
+        return Class.forName("java.lang.foreign." + type).getMethod(name, types).invoke(on, values);
+    }
+
+    static Object ofInts, qsort, comparator, cheap, sorted;
+
+    static void prepareUpcalls() throws Exception {
+        String f = "java.lang.foreign.";
+        Class<?> layout = Class.forName(f + "MemoryLayout"), segment = Class.forName(f + "MemorySegment");
+        Class<?> layouts = java.lang.reflect.Array.newInstance(layout, 0).getClass();
+        Class<?> description = Class.forName(f + "FunctionDescriptor"), arena = Class.forName(f + "Arena");
+        Class<?> option = Class.forName(f + "Linker$Option");
+        Class<?> options = java.lang.reflect.Array.newInstance(option, 0).getClass();
+        Object none = java.lang.reflect.Array.newInstance(option, 0);
+        Object integer = Class.forName(f + "ValueLayout").getField("JAVA_INT").get(null);
+        Object size = Class.forName(f + "ValueLayout").getField("JAVA_LONG").get(null);
+        Object address = Class.forName(f + "ValueLayout").getField("ADDRESS").get(null);
+        Object linker = call(null, "Linker", "nativeLinker", new Class<?>[0]);
+        Object global = call(null, "Arena", "global", new Class<?>[0]);
+        Object lookup = call(linker, "Linker", "defaultLookup", new Class<?>[0]);
+        Object found = ((java.util.Optional<?>) call(lookup, "SymbolLookup", "find", new Class<?>[] {String.class}, "qsort"))
+                       .get();
+        Object takes = java.lang.reflect.Array.newInstance(layout, 4), compares = java.lang.reflect.Array.newInstance(layout, 2);
+        Object[] four = {address, size, size, address}, two = {integer, integer};
+        System.arraycopy(four, 0, takes, 0, 4);
+        System.arraycopy(two, 0, compares, 0, 2);
+        Object sorts = call(null, "FunctionDescriptor", "ofVoid", new Class<?>[] {layouts}, takes);
+        ofInts = call(null, "FunctionDescriptor", "of", new Class<?>[] {layout, layouts}, integer, compares);
+        qsort = call(linker, "Linker", "downcallHandle", new Class<?>[] {segment, description, options}, found, sorts, none);
+        Class<?>[] stub = {MethodHandle.class, description, arena, options};
+        MethodType type = MethodType.methodType(int.class, int.class, int.class);
+        // What qsort hands over are addresses: their lower halves are numbers like any other.
+        comparator = call(linker, "Linker", "upcallStub", stub,
+                          MethodHandles.lookup().findStatic(HotspotTruth.class, "order", type), ofInts, global, none);
+        cheap = call(linker, "Linker", "upcallStub", stub,
+                     MethodHandles.lookup().findStatic(HotspotTruth.class, "small", type), ofInts, global, none);
+        sorted = call(global, "Arena", "allocate", new Class<?>[] {long.class}, 4000L);
+    }
+
+    static void upcalls() throws Throwable {
+        if (qsort == null)
+            prepareUpcalls();
+        MethodHandle handle = (MethodHandle) qsort;
+        handle.invokeWithArguments(sorted, 20L, 4L, comparator);
+        for (int i = 0; i < 10; i++)
+            handle.invokeWithArguments(sorted, 1000L, 4L, cheap);
+    }
+
     public static void main(String[] args) throws Throwable {
         long end = System.nanoTime() + Long.parseLong(args[1]) * 1_000_000L;
         while (System.nanoTime() < end) {
@@ -308,6 +360,7 @@ public class HotspotTruth {
             case "virtuals": virtuals(); break;
             case "parts": parts(); break;
             case "texts": texts(); break;
+            case "upcalls": upcalls(); break;
             default: throw new IllegalArgumentException(args[0]);
             }
         }

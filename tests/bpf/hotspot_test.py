@@ -46,15 +46,16 @@ CHAINS = {
               rf"(;Assumed\.<init>)?|Surprise\.work(;leaf|;{LOAD})?))?)?)?)?",
     "texts": r"texts(;(compare|search|encode|round))?",
     "virtuals": r"virtualRun(;descend){0,101}|virtualRun(;descend){101};leaf|virtuals",
+    "upcalls": r"upcalls(;prepareUpcalls.*|;(order(;leaf)?|small))?",
     "parts": r"partsRun(;p;q;r)*(;p(;q)?)?(;down|;back(;leaf)?)?|parts",
 }
-FIRST = {"virtuals": 21, "parts": 21}  # a program needs this version at least
+FIRST = {"virtuals": 21, "parts": 21, "upcalls": 22}  # a program needs this version at least
 # How much of a program's samples is in its leaf at least.
 LEAF = {"chain": .95, "recursion": .05, "interfaces": .5, "callbacks": .3, "locks": .9, "lambdas": .1, "wide": .5}
 
 QUICK = {"interpreter": ["recursion", "churn", "exceptions"],
          "tiered": ["recursion", "churn", "exceptions", "callbacks", "lambdas", "reloaded", "deopts", "wide", "texts", "virtuals",
-                    "parts"]}
+                    "parts", "upcalls"]}
 
 WAYS = {
     "interpreter": ["-Xint"],
@@ -95,7 +96,7 @@ def judge(folded, program):
             own = own_frames(names)
             started = "JVM_InitializeFromArchive" in stack or "create_vm" in stack or "JLI_" in stack
             if names[0].startswith("[truncated"):
-                if not started and (T in stack or "[jvm" in stack or len(names) == 1):
+                if not started and (T in stack or "[jvm" in stack or "upcall" in stack or len(names) == 1):
                     total += weight
                     cut[stack] = cut.get(stack, 0) + weight
                 continue

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -97,6 +98,63 @@ static void methods_without_lines_have_none(void **state FNP_UNUSED)
 	assert_int_equal(start, 0);
 }
 
+/* What a JVM has of one method, in this process; its pool has two constants. */
+struct memory {
+	uint64_t method[2], constant[8], class[2];
+	struct {
+		uint64_t holder;
+		uint32_t length, file;
+		uint64_t constants[4];
+	} pool;
+	struct {
+		uint16_t length;
+		char body[14];
+	} symbols[2];
+};
+
+static int name_of_method(struct memory *m, uint32_t file, struct fnp_hotspot_method *ret)
+{
+	struct fnp_hotspot_view view = {.place.pid = getpid(), .version = 25};
+	uint64_t *v = view.tables.values;
+	struct fnp_hotspot_identity identity;
+
+	for (size_t i = 0; i < FNP_HOTSPOT_FIELDS_MAX; i++)
+		v[i] = FNP_HOTSPOT_ABSENT;
+	v[FNP_HOTSPOT_POOL_LENGTH] = offsetof(struct memory, pool.length) - offsetof(struct memory, pool);
+	v[FNP_HOTSPOT_POOL_SOURCE_FILE] = offsetof(struct memory, pool.file) - offsetof(struct memory, pool);
+	v[FNP_HOTSPOT_SIZEOF_POOL] = offsetof(struct memory, pool.constants) - offsetof(struct memory, pool);
+	v[FNP_HOTSPOT_SYMBOL_LENGTH] = 0;
+	v[FNP_HOTSPOT_SYMBOL_BODY] = 2;
+	view.layout.const_name = 8;
+	m->method[0] = (uintptr_t)m->constant;
+	m->constant[0] = (uintptr_t)&m->pool;
+	m->constant[1] = 1;
+	m->class[0] = (uintptr_t)&m->symbols[0];
+	m->pool.holder = (uintptr_t)m->class;
+	m->pool.length = 2;
+	m->pool.file = file;
+	m->pool.constants[1] = (uintptr_t)&m->symbols[1];
+	m->pool.constants[3] = 0x123; /* behind its end */
+	memcpy(m->symbols[0].body, "Handle", m->symbols[0].length = 6);
+	memcpy(m->symbols[1].body, "link", m->symbols[1].length = 4);
+	assert_int_equal(fnp_hotspot_method_identify(&view, (uintptr_t)m->method, &identity), 0);
+	return fnp_hotspot_method_read(&view, &identity, ret);
+}
+
+static void a_file_that_cannot_be_read_costs_no_name(void **state FNP_UNUSED)
+{
+	const uint32_t files[] = {0, 3, 0xffff};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		FNP_CLEANUP(fnp_hotspot_method_deinit) struct fnp_hotspot_method method = {0};
+		struct memory memory = {0};
+
+		assert_int_equal(name_of_method(&memory, files[i], &method), 0);
+		assert_string_equal(method.name, "Handle.link");
+		assert_null(method.file);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -106,6 +164,7 @@ int main(void)
 		cmocka_unit_test(numbers_that_end_early_are_refused),
 		cmocka_unit_test(lines_hold_up_to_the_next_entry),
 		cmocka_unit_test(methods_without_lines_have_none),
+		cmocka_unit_test(a_file_that_cannot_be_read_costs_no_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
