@@ -8,6 +8,10 @@
  * one it doubles with each further budget that is spent, past FAST of them faster; at its floor everything is taken. Behind
  * BURST budgets nothing is, and what those would have stood for is counted.
  *
+ * A wait that was expected to be short and became long is the one that people ask about. Where the kernel lets us (see
+ * returns.bpf.c) it is taken when it is over: its stack is still what it was. So there all long waits are taken, each stands
+ * for itself, and chance is for the short ones alone.
+ *
  * The budget of a window is time: a share of what watched threads ran in the window before, or a little of the processor when
  * they hardly ran. A stack of a native program costs 5 to 25 us, one of a managed runtime 40 to 120 us, as the last ones
  * were: so many stacks it is, and never more than a number of them. Who waits seldom has all of its long waits: the budget
@@ -30,6 +34,15 @@
 #define OFF_CPU_SHARE_SHIFT 20
 #define OFF_CPU_COST_FIRST_NS 20000
 #define OFF_CPU_OUTLIER 4 /* times what one usually costs */
+/*
+ * From here on one is taken always, beside the budget: a stack costs a thousandth of it. (Runtimes have threads that look after
+ * the house each 50 ms.)
+ */
+#define OFF_CPU_ALWAYS_US 80000
+#define OFF_CPU_ALWAYS_MAX 4 /* in a window */
+#define OFF_CPU_US_MAX 0xffffffffU
+#define OFF_CPU_FORGOTTEN 12 /* quiet windows, and nothing is left of a period */
+#define OFF_CPU_LONG_US 1000 /* from here on a wait may be taken when it is over */
 
 struct off_cpu_budget {
 	fnp_u64 window_ns; /* since when */
@@ -41,6 +54,7 @@ struct off_cpu_budget {
 	fnp_u32 cost_ns;   /* of a stack, in the mean of the last ones; 0: none was taken yet */
 	fnp_u32 due; /* the next short one is taken when so much was lost: of a period, in 2^-DUE_SHIFT */
 	fnp_u64 passed_us; /* lost since, as it was expected */
+	fnp_u64 always;	   /* taken in this window because they were so long */
 	/* Since the beginning: */
 	fnp_u64 times;	    /* that a watched thread left its CPU */
 	fnp_u64 stacks;	    /* taken */
@@ -59,6 +73,14 @@ struct {
 	__type(key, fnp_u32);
 	__type(value, struct off_cpu_budget);
 } off_cpu_budgets SEC(".maps");
+
+/* Not 0: long waits that were not taken are taken when they are over (returns.bpf.c). User space sets it once it attached. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, fnp_u32);
+	__type(value, fnp_u32);
+} off_cpu_looks_back SEC(".maps");
 
 /* The program that takes the stack; user space puts it in when it could be loaded. */
 struct {
@@ -98,19 +120,22 @@ static __always_inline fnp_u32 off_cpu_first(fnp_u32 allowed)
 __attribute__((unused)) static __noinline int off_cpu_turn(struct off_cpu_budget *budget, fnp_u64 now_ns)
 {
 	fnp_u32 allowed = budget->allowed ? budget->allowed : 1;
-	fnp_u64 before = budget->period_us, period = before;
+	fnp_u64 before = budget->period_us, period = before, least;
+	fnp_u64 windows = (now_ns - budget->window_ns) / OFF_CPU_WINDOW_NS;
 
 	/* Where there were too many it has risen already. */
 	if (2 * budget->taken < allowed)
 		period = before * budget->taken / allowed;
-	/* One quiet window says little. */
-	if (period < before / 4)
-		period = before / 4;
+	/* One quiet window says little, many of them much. */
+	least = before >> (windows < OFF_CPU_FORGOTTEN ? 2 * windows : 2 * OFF_CPU_FORGOTTEN);
+	if (period < least)
+		period = least;
 	if (period > OFF_CPU_PERIOD_MAX_US)
 		period = OFF_CPU_PERIOD_MAX_US;
 	budget->period_us = period < off_cpu_first(allowed) ? 0 : period;
 	budget->allowed = off_cpu_allow(budget, now_ns - budget->window_ns);
 	budget->taken = 0;
+	budget->always = 0;
 	budget->ran_ns = 0;
 	budget->window_ns = now_ns;
 	return 0;
@@ -163,9 +188,9 @@ static __always_inline fnp_u32 off_cpu_expected(const struct thread *thread)
 }
 
 /* True when so short a wait is taken for certain. (Where two may be due within one, less would be taken than is due.) */
-static __always_inline bool off_cpu_is_certain(fnp_u32 expected_us, fnp_u32 period_us)
+static __always_inline bool off_cpu_is_certain(fnp_u64 expected_us, fnp_u32 period_us)
 {
-	return 2 * (fnp_u64)expected_us >= period_us;
+	return 2 * expected_us >= period_us;
 }
 
 /* True when the short wait that begins is the one in which the next is due. */
@@ -215,7 +240,47 @@ static __always_inline bool off_cpu_choose(const struct thread *thread, fnp_u64 
 	return true;
 }
 
-/* The thread is back; its stack was taken when it left. */
+static __always_inline bool off_cpu_is_looked_back(void)
+{
+	fnp_u32 zero = 0, *on = bpf_map_lookup_elem(&off_cpu_looks_back, &zero);
+
+	return on && *on;
+}
+
+/* True when so long a wait, which is over, has a stack in any case. */
+static __always_inline bool off_cpu_was_certain(const struct off_cpu_budget *budget, fnp_u64 us)
+{
+	return us >= OFF_CPU_ALWAYS_US || (us >= OFF_CPU_LONG_US && off_cpu_is_certain(us, budget->period_us));
+}
+
+/* A thread is back after `ns`, and nobody took its stack: true when that was so long that it is to be taken now. */
+__attribute__((unused)) static __always_inline bool off_cpu_look_back(fnp_u64 ns, fnp_u64 now_ns)
+{
+	struct off_cpu_budget *budget = off_cpu_budget ? off_cpu_budget_here() : NULL;
+	fnp_u64 us = ns / 1000;
+
+	if (!budget || us < OFF_CPU_LONG_US || !off_cpu_is_looked_back())
+		return false;
+	if (now_ns - budget->window_ns > OFF_CPU_WINDOW_NS)
+		off_cpu_turn(budget, now_ns);
+	if (!off_cpu_was_certain(budget, us))
+		return false;
+	if (us >= OFF_CPU_ALWAYS_US && budget->always < OFF_CPU_ALWAYS_MAX) {
+		budget->always++;
+		return true;
+	}
+	if (budget->taken >= OFF_CPU_BURST * budget->allowed) {
+		off_cpu_refuse(budget, us < OFF_CPU_US_MAX ? us : OFF_CPU_US_MAX);
+		return false;
+	}
+	off_cpu_spend(budget);
+	return true;
+}
+
+/*
+ * The thread is back; its stack was taken when it left. Where all long waits are taken in the end, one that was taken by chance
+ * stands for itself alone.
+ */
 __attribute__((unused)) static __noinline int off_cpu_end(struct fnp_target *target, struct thread *thread,
 							  fnp_u32 pid, fnp_u32 tid)
 {
@@ -231,6 +296,10 @@ __attribute__((unused)) static __noinline int off_cpu_end(struct fnp_target *tar
 		.queued_ns = thread->delay_at - thread->taken_delay,
 		.walk_ns = thread->taken_walk_ns,
 	};
+	struct off_cpu_budget *budget = off_cpu_budget_here();
+
+	record.was_certain = budget && off_cpu_is_looked_back() &&
+			     off_cpu_was_certain(budget, (thread->since_ns - thread->taken_ns) / 1000);
 
 	thread->taken_ns = 0;
 	bpf_ringbuf_output(&samples, &record, sizeof(record), BPF_RB_NO_WAKEUP);

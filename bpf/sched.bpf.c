@@ -97,7 +97,7 @@ static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *p
 	struct thread *thread;
 	fnp_u32 pid;
 
-	slot->tid = 0;
+	slot->tid = slot->looks_back = 0;
 	if (next->pid == 0)
 		return;
 	pid = pid_of(next);
@@ -115,8 +115,12 @@ static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *p
 	if (!target)
 		return;
 	thread = slot_claim(slot, target, pid, next, queue);
-	if (thread && thread->taken_ns)
+	if (!thread)
+		return;
+	if (thread->taken_ns)
 		off_cpu_end(target, thread, pid, tid_of(next));
+	else if (slot->left_ns && (target->flags & FNP_TARGET_SAMPLED))
+		slot->looks_back = off_cpu_look_back(now_ns - slot->left_ns, now_ns);
 }
 
 SEC("tp_btf/sched_switch")

@@ -42,6 +42,10 @@ struct on_cpu {
 	fnp_u64 came_ns;      /* as in_ns, but as the scheduler has it: for ticks */
 	fnp_u64 behind_ns;    /* the run queue's clock, behind ours ... */
 	fnp_u64 behind_at_ns; /* ... then */
+	fnp_u64 left_ns;      /* of the thread that came: when it had left its CPU before; 0: not known */
+	fnp_u64 left_delay;   /* what it had spent in run queues until then */
+	fnp_u32 looks_back;   /* its stack is to be taken for the wait that is over (returns.bpf.c) */
+	fnp_u32 pad;
 };
 
 /* Set by user space before the programs are loaded. */
@@ -239,8 +243,12 @@ static __always_inline struct thread *slot_claim(struct on_cpu *slot, struct fnp
 {
 	struct thread *thread = thread_meet(slot->tid, pid, slot->sum_at_in);
 
+	slot->left_ns = 0;
 	if (thread) {
 		charge_thread(target, thread, slot->sum_at_in);
+		if (thread->state == THREAD_OFF)
+			slot->left_ns = thread->since_ns;
+		slot->left_delay = thread->delay_at;
 		thread_arrive(target, thread, task, queue, slot->in_ns);
 	}
 	slot->charged = slot->sum_at_in;

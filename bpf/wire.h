@@ -221,6 +221,7 @@ struct fnp_off_cpu_end_record {
 	fnp_u64 begin_ns;  /* time_ns of the OFF_CPU record */
 	fnp_u64 queued_ns; /* the last part of it, in a run queue */
 	fnp_u64 walk_ns; /* the first part of it, in which its stack was taken: it could not have come back */
+	fnp_u64 was_certain; /* so long a one is taken in any case, now or when it is over: it stands for itself alone */
 };
 
 /* CPU time as it stood when an event happened, in ns of sum_exec_runtime. */
@@ -364,7 +365,7 @@ _Static_assert(sizeof(struct fnp_exec_record) == 80, "wire");
 _Static_assert(sizeof(struct fnp_exit_record) == 88, "wire");
 _Static_assert(sizeof(struct fnp_socket_record) == 112, "wire");
 _Static_assert(sizeof(struct fnp_probe_record) == 160, "wire");
-_Static_assert(sizeof(struct fnp_off_cpu_end_record) == 64, "wire");
+_Static_assert(sizeof(struct fnp_off_cpu_end_record) == 72, "wire");
 _Static_assert(sizeof(struct fnp_clocks) == 200, "wire");
 _Static_assert(sizeof(struct fnp_peer) == 24, "wire");
 _Static_assert(sizeof(struct fnp_target) == 184, "wire");

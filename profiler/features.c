@@ -357,6 +357,15 @@ static void probe_switch_hook(struct fnp_feature_result *ret)
 		remedy(ret, "boot a kernel with CONFIG_DEBUG_INFO_BTF=y and CONFIG_TRACEPOINTS=y");
 }
 
+static void probe_return_hook(struct fnp_feature_result *ret)
+{
+	static const char *const names[] = {"sched_exit_tp"};
+
+	probe_tracepoints(ret, names, FNP_ARRAY_SIZE(names), FNP_FEATURE_LESS);
+	if (ret->state != FNP_FEATURE_THERE)
+		remedy(ret, "boot Linux 6.16 or a newer one");
+}
+
 static void probe_socket_hooks(struct fnp_feature_result *ret)
 {
 	static const char *const names[] = {"sock_recv_length", "sock_send_length"};
@@ -453,6 +462,7 @@ const struct fnp_feature fnp_features[] = {
 	{"perf programs", "sampling", true, false, probe_perf_program},
 	{"process hooks", "processes as they come and go", true, false, probe_process_hooks},
 	{"switch hook", "exact CPU time", true, false, probe_switch_hook},
+	{"return hook", "stacks of waits that were longer than usual", false, false, probe_return_hook},
 	{"socket hooks", "invocations of HTTP runtimes", true, false, probe_socket_hooks},
 	{"CAP_SYS_PTRACE", "mappings and files of others' processes", false, true, probe_cap_ptrace},
 	{"user namespace", "privileges that count", false, true, probe_user_namespace},

@@ -76,7 +76,8 @@ static int add_process(void *self, uint32_t pid, uint64_t process, uint64_t cpu_
 /* A command's first moments are worth the wait for all. */
 static bool is_late(const struct session *s, const struct fnp_collector_ops *ops)
 {
-	return ops->late && !s->options->command;
+	return ops->when == FNP_COLLECTOR_LATE ||
+	       (ops->when == FNP_COLLECTOR_BEFORE_COMMAND && !s->options->command);
 }
 
 static int begin_loading(struct session *s, bool late, struct fnp_loading **ret)

@@ -28,11 +28,18 @@ struct fnp_off_cpu_counts {
 	uint64_t refused_ns; /* what those would have stood for, as it was expected */
 };
 
+/* Loading takes time, in which a command is not yet started. */
+enum fnp_collector_when {
+	FNP_COLLECTOR_FIRST,
+	FNP_COLLECTOR_BEFORE_COMMAND, /* without a command once the recording is live: processes run already */
+	FNP_COLLECTOR_LATE,	      /* once the recording is live */
+};
+
 struct fnp_collector_ops {
 	const char *name;
 	const char *description; /* one line, for people */
 	bool required;
-	bool late; /* loaded once the recording is live, where processes run already: its load takes time, and can wait */
+	enum fnp_collector_when when; /* it is loaded */
 	int (*load)(struct fnp_kernel *kernel, void **ret_state);
 	int (*attach)(void *state);
 	void (*poll)(void *state, uint64_t now_ns);

@@ -86,7 +86,7 @@ struct budget {
 	uint32_t taken, period_us, chosen_us, allowed;
 	uint64_t ran_ns;
 	uint32_t cost_ns, due;
-	uint64_t passed_us, times, stacks, refused, refused_us;
+	uint64_t passed_us, always, times, stacks, refused, refused_us;
 };
 
 static void offcpu_count(void *self, struct fnp_off_cpu_counts *ret)
@@ -109,7 +109,7 @@ static void offcpu_count(void *self, struct fnp_off_cpu_counts *ret)
 const struct fnp_collector_ops fnp_collector_offcpu = {
 	.name = "offcpu",
 	.description = "stacks of threads that wait",
-	.late = true,
+	.when = FNP_COLLECTOR_BEFORE_COMMAND,
 	.load = offcpu_load,
 	.attach = offcpu_attach,
 	.detach = offcpu_detach,

@@ -77,6 +77,7 @@ struct off_time {
 	uint64_t begin_ns, end_ns;	 /* end 0: it still is */
 	uint64_t queued_ns;		 /* the last part of it, in a run queue */
 	uint64_t walk_ns;		 /* the first part of it, in which its stack was taken */
+	bool was_certain;		 /* so long a one is always taken: it stands for itself alone */
 	uint32_t expected_us, period_us; /* as in struct fnp_sample_record */
 	uint32_t wait;			 /* enum fnp_wait, or FNP_WAIT_MAX: it was pushed */
 	struct fnp_peer peer;		 /* port 0: not known */

@@ -131,7 +131,7 @@ static uint64_t stands_for(const struct off_time *time)
 	uint64_t alone_ns = FNP_MAX(ns - FNP_MIN(time->walk_ns, ns), FNP_MIN(ns, expected_ns));
 	double bound = (double)FNP_MAX(ns, period_ns) * STANDS_FOR_MAX;
 
-	if (time->expected_us == 0)
+	if (time->expected_us == 0 || time->was_certain)
 		return ns;
 	return FNP_MAX(ns, (uint64_t)FNP_MIN((double)alone_ns * time->period_us / time->expected_us, bound));
 }
@@ -220,6 +220,7 @@ void fnp_invocations_off_cpu_end(struct fnp_invocations *engine, const struct fn
 	time->end_ns = record->head.time_ns;
 	time->queued_ns = record->queued_ns;
 	time->walk_ns = record->walk_ns;
+	time->was_certain = record->was_certain != 0;
 	engine->counters.off_cpu_ns += stands_for(time);
 	row = row_at_once(process);
 	if (row)

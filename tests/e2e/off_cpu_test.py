@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stacks of threads that wait: which function waited, and for how long, by programs that say so themselves."""
 import collections
+import pathlib
 import sys
 
 import fnprof_e2e as e2e
@@ -27,6 +28,21 @@ def deep(n, end):
         naps += 1
     print(naps, waited)
 deep(150, time.monotonic() + float(sys.argv[1]))
+"""
+
+# A thousand short waits, and now and then a long one that nothing announces.
+SELDOM = """import time
+def quick(end):
+    while time.monotonic() < end:
+        time.sleep(0.001)
+def slow():
+    begin = time.monotonic_ns()
+    time.sleep(0.15)
+    print(begin, time.monotonic_ns() - begin)
+quick(time.monotonic() + 3)
+for _ in range(6):
+    slow()
+    quick(time.monotonic() + 0.3)
 """
 
 
@@ -101,6 +117,22 @@ class OffCpu(e2e.TestCase):
                     ledger = row["ledger"]
                     quiet = row["duration_ns"] - ledger["on_cpu"] - ledger["stolen"]
                     self.assertLess(handled, 1.02 * quiet + MS, (call.kind, ledger))
+
+    def test_a_long_wait_that_nobody_expected_has_its_stack(self):
+        if b"btf_trace_sched_exit_tp" not in pathlib.Path("/sys/kernel/btf/vmlinux").read_bytes():
+            self.skipTest("this kernel has no tracepoint behind a switch (6.16 does)")
+        with Recording("-F", 99, cmd=[sys.executable, "-S", "-E", "-c", SELDOM], live=False) as recording:
+            self.assertEqual(recording.wait(), 0, recording.stderr)
+            row, = recording.of("process")
+            self.assert_directory_is_whole(recording)
+            stacks = off_cpu(recording, row)
+            events = [one for one in e2e.read_lines(recording.dir / row["events"]) if one.get("name") == "sleep"]
+        waits = [tuple(map(int, line.split())) for line in recording.stdout.splitlines()]
+        for begin, lasted in waits:
+            near = [one for one in events if abs(one["t_ns"] - begin) < MS]
+            self.assertEqual(len(near), 1, (begin, lasted))
+            self.assert_near(near[0]["duration_ns"], lasted, 0.02, "a wait", slack=MS)
+        self.assert_near(of_function(stacks, "slow"), sum(lasted for _, lasted in waits), 0.02, "waits below slow()")
 
     def test_stacks_that_are_dear_are_fewer(self):
         seconds = 3

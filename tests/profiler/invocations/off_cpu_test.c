@@ -21,6 +21,7 @@ struct off {
 	uint32_t tid, wait, stack;
 	uint64_t begin_ns, end_ns, queued_ns, walk_ns;
 	uint32_t expected_us, period_us;
+	bool was_certain;
 	struct fnp_peer peer;
 };
 
@@ -58,7 +59,8 @@ static void come_back(struct stage *s, const struct off *off)
 							 .process = process_of(s, 10)},
 						.begin_ns = off->begin_ns,
 						.queued_ns = off->queued_ns,
-						.walk_ns = off->walk_ns};
+						.walk_ns = off->walk_ns,
+						.was_certain = off->was_certain};
 
 	fnp_invocations_off_cpu_end(s->engine, &record);
 }
@@ -148,6 +150,27 @@ static void short_wait_that_was_taken_by_chance_stands_for_more(void **state)
 	assert_int_equal(stack_of(row(&s, "r1"), 7)->off_cpu_ns, 320000);
 	assert_int_equal(stack_of(row(&s, "r1"), 8)->off_cpu_ns, 24 * MS);
 	assert_int_equal(stack_of(row(&s, "r1"), 9)->off_cpu_ns, 16 * MS);
+	stage_end(&s);
+}
+
+/* Had it not been taken when it began, it would have been when it was over. */
+static void long_wait_that_was_taken_by_chance_stands_for_itself_where_all_are_taken(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	begin_call(&s);
+	wait_for(&s,
+		 (struct off){.tid = 10,
+			      .wait = FNP_WAIT_DISK,
+			      .stack = 8,
+			      .expected_us = 50,
+			      .period_us = 400,
+			      .was_certain = true},
+		 3 * MS);
+	play_answer(&s, 10, 1, "r1");
+	finish(&s);
+	assert_int_equal(stack_of(row(&s, "r1"), 8)->off_cpu_ns, 3 * MS);
 	stage_end(&s);
 }
 
@@ -288,6 +311,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wait_of_the_handling_thread_stands_with_its_stack),
 		cmocka_unit_test(short_wait_that_was_taken_by_chance_stands_for_more),
+		cmocka_unit_test(long_wait_that_was_taken_by_chance_stands_for_itself_where_all_are_taken),
 		cmocka_unit_test(only_what_lies_within_the_call_is_its_own),
 		cmocka_unit_test(wait_that_never_ended_counts_up_to_the_end_of_the_call),
 		cmocka_unit_test(begin_that_comes_after_the_next_one_has_its_end),
