@@ -55,6 +55,7 @@ struct thread {
 	/* Of the off-CPU collector (off_cpu.h): */
 	fnp_u32 expected_us[FNP_WAIT_MAX + 1]; /* how long it is off, by what it waits for; 0: not known */
 	fnp_u32 taken_walk_ns;		       /* for so long the walk kept it from leaving */
+	fnp_u32 taken_others_us;	       /* what it stands for beside itself, as it was expected */
 	fnp_u64 taken_delay;		       /* delay_at then */
 };
 

@@ -4,7 +4,7 @@
  * when it leaves, which is when its stack can be read. So each thread remembers how long it was away, by what it waited
  * for, and what is expected to last long is taken for certain, the rest in proportion: the lost time itself is sampled,
  * each half to three halves of a period after the last one (in the mean a period, so that few stacks are enough for a good
- * sum, and nothing periodic keeps step). After each window the period becomes what would have spent the budget, and within
+ * sum, and nothing periodic keeps step), and each stands for what was lost since. After each window the period becomes what would have spent the budget, and within
  * one it doubles with each further budget that is spent, past FAST of them faster; at its floor everything is taken. Behind
  * BURST budgets nothing is, and what those would have stood for is counted.
  *
@@ -48,7 +48,7 @@ struct off_cpu_budget {
 	fnp_u64 window_ns; /* since when */
 	fnp_u32 taken;	   /* in this window */
 	fnp_u32 period_us; /* 0: everything is taken */
-	fnp_u32 chosen_us; /* the period by which the last one was chosen */
+	fnp_u32 chosen_us; /* what the last one stands for, as it was expected; 0: for itself */
 	fnp_u32 allowed;   /* in this window */
 	fnp_u64 ran_ns;	   /* in this window, by watched threads */
 	fnp_u32 cost_ns;   /* of a stack, in the mean of the last ones; 0: none was taken yet */
@@ -147,7 +147,6 @@ static __always_inline void off_cpu_spend(struct off_cpu_budget *budget)
 	fnp_u32 allowed = budget->allowed ? budget->allowed : 1;
 	fnp_u32 period = budget->period_us ? 2 * budget->period_us : off_cpu_first(allowed);
 
-	budget->chosen_us = budget->period_us;
 	budget->taken++;
 	if (budget->taken <= allowed || budget->taken % allowed)
 		return;
@@ -193,7 +192,10 @@ static __always_inline bool off_cpu_is_certain(fnp_u64 expected_us, fnp_u32 peri
 	return 2 * expected_us >= period_us;
 }
 
-/* True when the short wait that begins is the one in which the next is due. */
+/*
+ * True when the short wait that begins is the one in which the next is due. It stands for all that was lost since the last one:
+ * whatever became of the period meanwhile, what they stand for is what was lost.
+ */
 static __always_inline bool off_cpu_falls_due(struct off_cpu_budget *budget, fnp_u32 expected_us)
 {
 	fnp_u64 due_us = (fnp_u64)budget->period_us * budget->due >> OFF_CPU_DUE_SHIFT;
@@ -201,10 +203,8 @@ static __always_inline bool off_cpu_falls_due(struct off_cpu_budget *budget, fnp
 	budget->passed_us += expected_us;
 	if (budget->passed_us < due_us)
 		return false;
-	budget->passed_us -= due_us;
-	/* The period may have become much shorter meanwhile. */
-	if (budget->passed_us > budget->period_us)
-		budget->passed_us = 0;
+	budget->chosen_us = budget->passed_us < OFF_CPU_US_MAX ? budget->passed_us : OFF_CPU_US_MAX;
+	budget->passed_us = 0;
 	budget->due = (1 << (OFF_CPU_DUE_SHIFT - 1)) + (bpf_get_prandom_u32() >> (32 - OFF_CPU_DUE_SHIFT));
 	return true;
 }
@@ -230,7 +230,9 @@ static __always_inline bool off_cpu_choose(const struct thread *thread, fnp_u64 
 	if (now_ns - budget->window_ns > OFF_CPU_WINDOW_NS)
 		off_cpu_turn(budget, now_ns);
 	expected = off_cpu_expected(thread);
-	if (!off_cpu_is_certain(expected, budget->period_us) && !off_cpu_falls_due(budget, expected))
+	if (off_cpu_is_certain(expected, budget->period_us))
+		budget->chosen_us = 0;
+	else if (!off_cpu_falls_due(budget, expected))
 		return false;
 	if (budget->taken >= OFF_CPU_BURST * budget->allowed) {
 		off_cpu_refuse(budget, expected);
@@ -300,6 +302,9 @@ __attribute__((unused)) static __noinline int off_cpu_end(struct fnp_target *tar
 
 	record.was_certain = budget && off_cpu_is_looked_back() &&
 			     off_cpu_was_certain(budget, (thread->since_ns - thread->taken_ns) / 1000);
+	/* Then the next short one stands for the others that it was taken for. */
+	if (record.was_certain)
+		budget->passed_us += thread->taken_others_us;
 
 	thread->taken_ns = 0;
 	bpf_ringbuf_output(&samples, &record, sizeof(record), BPF_RB_NO_WAKEUP);

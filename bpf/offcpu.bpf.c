@@ -44,14 +44,14 @@ static __always_inline void send_wait(struct fnp_walk *walk, struct thread *thre
 
 	if (!budget)
 		return;
-	if (wait_send(walk, thread->wait, off_cpu_is_certain(expected, budget->chosen_us) ? 0 : expected,
-		      budget->chosen_us) < 0) {
+	if (wait_send(walk, thread->wait, budget->chosen_us ? expected : 0, budget->chosen_us) < 0) {
 		off_cpu_refuse(budget, expected);
 		return;
 	}
 	budget->stacks++;
 	thread->taken_ns = thread->since_ns;
 	thread->taken_delay = thread->delay_at;
+	thread->taken_others_us = budget->chosen_us > expected ? budget->chosen_us - expected : 0;
 	thread->taken_walk_ns = bpf_ktime_get_ns() - thread->since_ns;
 	off_cpu_paid(budget, thread->taken_walk_ns);
 }

@@ -32,14 +32,14 @@ static __always_inline int finish(void *ctx, struct fnp_walk *walk, bool walked)
 	if (!slot || !target || !thread || !budget)
 		return 0;
 	sample_complete(ctx, walk, walked);
-	if (wait_send(walk, thread->wait, 0, budget->chosen_us) < 0) {
+	if (wait_send(walk, thread->wait, 0, 0) < 0) {
 		off_cpu_refuse(budget, (slot->in_ns - slot->left_ns) / 1000);
 		return 0;
 	}
 	budget->stacks++;
 	thread->taken_ns = slot->left_ns;
 	thread->taken_delay = slot->left_delay;
-	thread->taken_walk_ns = 0;
+	thread->taken_walk_ns = thread->taken_others_us = 0;
 	off_cpu_end(target, thread, pid, current_tid());
 	off_cpu_paid(budget, bpf_ktime_get_ns() - slot->in_ns);
 	return 0;

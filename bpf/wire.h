@@ -191,8 +191,8 @@ struct fnp_resume {
 
 /*
  * Of a tick (SAMPLE), or of a thread that leaves its CPU (OFF_CPU). Not every time that a thread is off its CPU is taken:
- * one that was expected to last `expected_us` was taken with the probability expected_us / period_us, and stands for
- * as much more. For how long it was stands in an OFF_CPU_END record of the same thread.
+ * one that was expected to last `expected_us` stands for `period_us` of such times, itself included. For how long it was
+ * stands in an OFF_CPU_END record of the same thread.
  */
 struct fnp_sample_record {
 	struct fnp_record head; /* of OFF_CPU: time_ns is when it left */
@@ -200,7 +200,7 @@ struct fnp_sample_record {
 		fnp_u64 weight_ns; /* SAMPLE: since this CPU's last tick, at most 4 periods */
 		struct {
 			fnp_u32 expected_us; /* OFF_CPU; 0: it was taken for certain */
-			fnp_u32 period_us;
+			fnp_u32 period_us;   /* what was expected to be lost since the last such one */
 		};
 	};
 	fnp_u32 cpu;		 /* of OFF_CPU: enum fnp_wait, or FNP_WAIT_MAX: it was pushed */
