@@ -392,6 +392,8 @@ static bool is_name(struct fnp_cursor names, uint32_t at, const char *name)
 	       memcmp(text, name, len) == 0 && (text[len] == '\0' || text[len] == '@');
 }
 
+#define PREFETCH 16
+
 /* Those of the names that are not found yet and stand in a table; each symbol is looked at once. */
 static void find_in_table(const struct fnp_symbol_source *source, const char *const *names, size_t n,
 			  struct fnp_object_symbol *ret)
@@ -409,11 +411,20 @@ static void find_in_table(const struct fnp_symbol_source *source, const char *co
 	for (size_t i = 0; i < source->n_symbols; i++) {
 		uint64_t word;
 
+		/* Names stand in another order than symbols: waiting for one after another would take most of the time. */
+		if (source->n_symbols - i > PREFETCH) {
+			memcpy(&symbol, source->symbols + (i + PREFETCH) * sizeof(symbol), sizeof(symbol));
+			/* Reads nothing, wherever it points. */
+			__builtin_prefetch((const void *)((uintptr_t)source->names.start + symbol.st_name));
+		}
 		memcpy(&symbol, source->symbols + i * sizeof(symbol), sizeof(symbol));
 		c = source->names;
 		if (symbol.st_shndx == SHN_UNDEF || fnp_cursor_seek(&c, symbol.st_name) < 0)
 			continue;
-		word = first_word(c.pos, fnp_cursor_left(&c));
+		if (fnp_cursor_left(&c) >= sizeof(word))
+			memcpy(&word, c.pos, sizeof(word));
+		else
+			word = first_word(c.pos, fnp_cursor_left(&c));
 		for (size_t k = 0; k < n; k++) {
 			if ((word & masks[k]) != words[k] || ret[k].is_found ||
 			    !is_name(source->names, symbol.st_name, names[k]))

@@ -15,7 +15,6 @@
 
 #include "symbolizer/x86_code.h"
 
-#define SEARCH_MAX (4U << 20)
 #define CALL_SIZE 5
 #define PROLOGUE_MAX 96
 #define RBX 3	      /* as instructions number registers; also DWARF's number */
@@ -66,8 +65,7 @@ static bool find_push(const uint8_t *code, size_t size, int *ret_distance, size_
 	return false;
 }
 
-/* A call at an address, in code whose frame is found through rbx. */
-static int overlay_call(const struct fnp_object *object, struct fnp_rows *rows, uint64_t call)
+int fnp_binding_overlay(const struct fnp_object *object, struct fnp_rows *rows, uint64_t call)
 {
 	const struct fnp_rule *here = fnp_rows_rule_at(rows, call);
 	struct fnp_rule rule = {.cfa_kind = FNP_CFA_DEREF_PLUS,
@@ -93,27 +91,4 @@ static int overlay_call(const struct fnp_object *object, struct fnp_rows *rows, 
 	/* At the call itself rbx is at hand. */
 	r = fnp_rows_overlay(rows, call + 1, call + CALL_SIZE, &rule);
 	return r ?: fnp_rows_overlay(rows, callee, callee + size, &unknown);
-}
-
-int fnp_binding_overlay(const struct fnp_object *object, struct fnp_rows *rows)
-{
-	static const uint8_t pattern[] = {0x48, 0x8b, 0x73, 0x10, 0x48, 0x8b, 0x7b, 0x08, 0xe8};
-	const struct fnp_segment *segments;
-	size_t n = fnp_object_segments(object, &segments);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		uint64_t size = segments[i].file_size;
-		const uint8_t *code, *at, *end;
-
-		if (!(segments[i].flags & PF_X) || size > SEARCH_MAX ||
-		    fnp_object_read_address(object, segments[i].address, size, &code) < 0)
-			continue;
-		end = code + size;
-		for (at = code; r == 0 && (at = memmem(at, (size_t)(end - at), pattern, sizeof(pattern)));
-		     at += sizeof(pattern))
-			r = overlay_call(object, rows,
-					 segments[i].address + (uint64_t)(at - code) + sizeof(pattern) - 1);
-	}
-	return r;
 }

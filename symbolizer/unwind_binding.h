@@ -9,7 +9,10 @@
 #include "symbolizer/object.h"
 #include "symbolizer/unwind_rows.h"
 
-/* Puts what holds there over the rows of the file's entries. x86-64. 0 or -ENOMEM. */
-int fnp_binding_overlay(const struct fnp_object *object, struct fnp_rows *rows);
+/*
+ * Puts what holds there over the rows of the file's entries, when the call at `call` stands in code whose frame is found
+ * through rbx. x86-64. 0 or -ENOMEM.
+ */
+int fnp_binding_overlay(const struct fnp_object *object, struct fnp_rows *rows, uint64_t call);
 
 #endif

@@ -7,7 +7,9 @@
 #include "symbolizer/dynamic.h"
 #include "symbolizer/x86_code.h"
 
+#define FUNCTION_ALIGN 16
 #define GAPS_BYTES_MAX ((uint64_t)16 << 20) /* of code that is followed in one object */
+#define LARGE (4U << 20)		    /* bytes of code in a segment */
 #define RELEASE_BYTES (4U << 20)
 #define MUCH (1U << 20) /* instructions that one round follows */
 #define ROUNDS 5 /* each knows the functions that the one before saw called, and which of them return */
@@ -34,6 +36,7 @@ struct filler {
 	uint64_t released; /* up to this address no code takes our memory */
 	size_t fuel;	   /* what there was before the last round */
 	bool last;	   /* rows are written in this round */
+	bool is_large;
 };
 
 static void filler_deinit(struct filler *f)
@@ -90,10 +93,23 @@ static uint64_t skip_padding(const struct filler *f, uint64_t at, uint64_t end)
 	return at;
 }
 
+/*
+ * From the end of one function to the multiple of 16 at which the next one begins: padding, which is not looked at in a large
+ * object, because there are a hundred thousand of these, and all its code would have to be brought in for them.
+ */
+static bool is_between_functions(const struct filler *f, uint64_t start, uint64_t end)
+{
+	return f->is_large && end - start < FUNCTION_ALIGN && start % FUNCTION_ALIGN != 0 &&
+	       end % FUNCTION_ALIGN == 0;
+}
+
 static int add_gap(struct filler *f, uint64_t start, uint64_t end)
 {
-	struct gap gap = {.start = skip_padding(f, start, end), .end = end};
+	struct gap gap = {.start = start, .end = end};
 
+	if (is_between_functions(f, start, end))
+		return 0;
+	gap.start = skip_padding(f, start, end);
 	/* Between functions there is padding nearly everywhere: all of a program's code is passed here. */
 	if (start - f->released > RELEASE_BYTES) {
 		fnp_object_release_pages(f->object);
@@ -156,13 +172,15 @@ static int find_gaps(struct filler *f)
 	struct fnp_section section;
 	int r = 0;
 
+	n_segments = fnp_object_segments(f->object, &segments);
+	for (size_t i = 0; i < n_segments; i++)
+		f->is_large |= (segments[i].flags & PF_X) && segments[i].file_size > LARGE;
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (fnp_object_section(f->object, i, &section) < 0 || !(section.flags & SHF_EXECINSTR) ||
 		    !section.data || section.size > UINT64_MAX - section.address || is_stubs(section.name))
 			continue;
 		r = add_gaps(f, section.address, section.address + section.size);
 	}
-	n_segments = fnp_object_segments(f->object, &segments);
 	for (size_t i = 0; r == 0 && n == 0 && i < n_segments; i++) {
 		if ((segments[i].flags & PF_X) && segments[i].file_size <= UINT64_MAX - segments[i].address)
 			r = add_gaps(f, segments[i].address, segments[i].address + segments[i].file_size);

@@ -25,14 +25,11 @@
 
 #include "symbolizer/unwind_known.h"
 
-#define SEARCH_MAX (4U << 20) /* bytes of code that are read for this */
-#define FUNCTION_MAX 128      /* bytes before and behind the change of stacks */
+#define FUNCTION_MAX 128 /* bytes before and behind the change of stacks */
 #define LEA_SIZE 5
 #define R8 8
 #define SAVED(fp, ra) ((fp) | (ra) << 4)
 
-static const uint8_t begin[] = {0x55, 0xff, 0xe3, 0x48, 0x31, 0xff, 0xe8};
-static const uint8_t change[] = {0x48, 0x89, 0xe0, 0x48, 0x89, 0xfc};
 static const uint8_t lea[] = {0x48, 0x8d, 0x64, 0x24};	       /* of rsp, into rsp; a byte follows */
 static const uint8_t load_target[] = {0x4c, 0x8b, 0x44, 0x24}; /* mov x(%rsp), %r8 */
 static const uint8_t jump[] = {0x41, 0xff, 0xe0};	       /* jmp *%r8 */
@@ -50,7 +47,8 @@ static struct fnp_rule on_stack(int cfa_offset, unsigned int fp, int fp_offset)
 static int overlay_begin(struct fnp_rows *rows, uint64_t address)
 {
 	/* Its function returns behind the jump, so the jump is looked up for it. */
-	return fnp_rows_overlay(rows, address, address + sizeof(begin) + 5, &fnp_known_root);
+	return fnp_rows_overlay(rows, address, address + fnp_pattern_size(FNP_PATTERN_FCONTEXT_BEGIN) + 5,
+				&fnp_known_root);
 }
 
 /* The last `lea` in [start, at). */
@@ -63,13 +61,11 @@ static const uint8_t *last_before(const uint8_t *at, const uint8_t *start)
 	return NULL;
 }
 
-/* A change of stacks at `at`, in the code [start, end) that begins at `address`. */
-static int overlay_change(struct fnp_rows *rows, const uint8_t *at, const uint8_t *start, const uint8_t *end,
-			  uint64_t address)
+static int overlay_change(struct fnp_rows *rows, const struct fnp_unwind_place *place)
 {
-	const uint8_t *stop = at + FNP_MIN((size_t)(end - at), (size_t)FUNCTION_MAX);
-	const uint8_t *grow = last_before(at, at - FNP_MIN((size_t)(at - start), (size_t)FUNCTION_MAX));
-	const uint8_t *changed = at + sizeof(change), *shrink, *leave;
+	const uint8_t *at = place->code, *stop = at + FNP_MIN(place->left, (size_t)FUNCTION_MAX);
+	const uint8_t *grow = last_before(at, at - FNP_MIN(place->before, (size_t)FUNCTION_MAX));
+	const uint8_t *changed = at + fnp_pattern_size(place->pattern), *shrink, *leave;
 	struct fnp_rule rule;
 	int size, rest, r;
 
@@ -89,7 +85,7 @@ static int overlay_change(struct fnp_rows *rows, const uint8_t *at, const uint8_
 		if (!load || load + LEA_SIZE > shrink || (int8_t)load[sizeof(load_target)] != size)
 			return 0;
 	}
-#define ADDRESS(p) (address + (uint64_t)((p)-start))
+#define ADDRESS(p) (place->address + (uint64_t)((p)-at))
 	rule = on_stack(size + 8, FNP_SAVED_SAME, 0);
 	r = fnp_rows_overlay(rows, ADDRESS(grow + LEA_SIZE), ADDRESS(changed), &rule);
 	rule = on_stack(size + 8, FNP_SAVED_AT_CFA, -16);
@@ -106,36 +102,10 @@ static int overlay_change(struct fnp_rows *rows, const uint8_t *at, const uint8_
 #undef ADDRESS
 }
 
-static int overlay_in(struct fnp_rows *rows, const uint8_t *code, uint64_t size, uint64_t address)
+int fnp_fcontext_overlay(struct fnp_rows *rows, const struct fnp_unwind_place *place)
 {
-	const uint8_t *end = code + size;
-	int r = 0;
-
-	for (const uint8_t *at = code;
-	     r == 0 && (at = memmem(at, (size_t)(end - at), begin, sizeof(begin))) != NULL; at++) {
-		if (!fnp_rows_rule_at(rows, address + (uint64_t)(at - code)))
-			r = overlay_begin(rows, address + (uint64_t)(at - code));
-	}
-	for (const uint8_t *at = code;
-	     r == 0 && (at = memmem(at, (size_t)(end - at), change, sizeof(change))) != NULL; at++) {
-		if (!fnp_rows_rule_at(rows, address + (uint64_t)(at - code)))
-			r = overlay_change(rows, at, code, end, address);
-	}
-	return r;
-}
-
-int fnp_fcontext_overlay(const struct fnp_object *object, struct fnp_rows *rows)
-{
-	const struct fnp_segment *segments;
-	size_t n = fnp_object_segments(object, &segments);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		const uint8_t *code;
-
-		if ((segments[i].flags & PF_X) && segments[i].file_size <= SEARCH_MAX &&
-		    fnp_object_read_address(object, segments[i].address, segments[i].file_size, &code) == 0)
-			r = overlay_in(rows, code, segments[i].file_size, segments[i].address);
-	}
-	return r;
+	if (fnp_rows_rule_at(rows, place->address))
+		return 0;
+	return place->pattern == FNP_PATTERN_FCONTEXT_BEGIN ? overlay_begin(rows, place->address)
+							    : overlay_change(rows, place);
 }

@@ -6,10 +6,10 @@
 #ifndef FNP_SYMBOLIZER_UNWIND_FCONTEXT_H
 #define FNP_SYMBOLIZER_UNWIND_FCONTEXT_H
 
-#include "symbolizer/object.h"
+#include "symbolizer/unwind_places.h"
 #include "symbolizer/unwind_rows.h"
 
-/* Puts rules there over the rows of the file's entries, where those have none. x86-64 only. 0 or -ENOMEM. */
-int fnp_fcontext_overlay(const struct fnp_object *object, struct fnp_rows *rows);
+/* Puts rules over the rows of the file's entries, where those have none at `place`. x86-64 only. 0 or -ENOMEM. */
+int fnp_fcontext_overlay(struct fnp_rows *rows, const struct fnp_unwind_place *place);
 
 #endif

@@ -19,8 +19,7 @@
 
 #include "symbolizer/x86_code.h"
 
-#define SEARCH_MAX (4U << 20) /* bytes of code in which the way out is looked for without a symbol's help */
-#define RCX 1		      /* as instructions number registers */
+#define RCX 1 /* as instructions number registers */
 #define RDI 7
 #define SAVED(fp, ra) ((fp) | (ra) << 4)
 
@@ -34,12 +33,6 @@
 #define CONTEXT_PC 8
 
 static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
-
-static const uint8_t leaves[][10] = {
-	{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0x59, 0xff, 0xe1}, /* with shadow stacks */
-	{0x48, 0x8b, 0x6d, 0x00, 0x48, 0x89, 0xcc, 0xc3},
-};
-static const size_t leave_sizes[] = {10, 8};
 
 /* The function, and where in it, as offsets, the parts of the hand-over begin. */
 struct handover {
@@ -206,18 +199,17 @@ static bool has_frame(const struct fnp_rows *rows, uint64_t address)
 	return here && here->cfa_kind == FNP_CFA_REG && here->cfa_reg == FNP_REG_FP && here->cfa_offset == 16;
 }
 
-/* The hand-over whose way out, of the form number `form`, was found at an address. */
-static int overlay_handover(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
-			    uint64_t leave, size_t form)
+int fnp_handover_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
+			 const struct fnp_unwind_place *leave)
 {
-	const struct fnp_cfi_fde *fde = fnp_cfi_find(cfi, cfi->fdes.len, leave);
-	struct handover h = {.leave_size = leave_sizes[form]};
+	const struct fnp_cfi_fde *fde = fnp_cfi_find(cfi, cfi->fdes.len, leave->address);
+	struct handover h = {.leave_size = fnp_pattern_size(leave->pattern)};
 
-	if (!fde || fde->end - fde->start > 65536 || !has_frame(rows, leave))
+	if (!fde || fde->end - fde->start > 65536 || !has_frame(rows, leave->address))
 		return 0;
 	h.address = fde->start;
 	h.size = fde->end - fde->start;
-	h.leave = leave - fde->start;
+	h.leave = leave->address - fde->start;
 	if (h.leave_size > h.size - h.leave || fnp_object_read_address(object, h.address, h.size, &h.code) < 0)
 		return 0;
 	if (find_parts(&h) && is_closed(&h) && has_frame(rows, h.address + h.call)) {
@@ -228,45 +220,4 @@ static int overlay_handover(const struct fnp_object *object, const struct fnp_cf
 	if (h.call == 0)
 		h.call = h.leave > 0xb0 ? h.leave - 0xb0 : 0;
 	return overlay(rows, &h, h.call, h.leave + h.leave_size, &unknown);
-}
-
-static int overlay_in(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
-		      uint64_t address, uint64_t size)
-{
-	const uint8_t *code;
-	int r = 0;
-
-	if (fnp_object_read_address(object, address, size, &code) < 0)
-		return 0;
-	for (size_t form = 0; form < FNP_ARRAY_SIZE(leaves); form++) {
-		const uint8_t *at = code, *end = code + size;
-
-		while (r == 0 &&
-		       (at = memmem(at, (size_t)(end - at), leaves[form], leave_sizes[form])) != NULL) {
-			r = overlay_handover(object, cfi, rows, address + (uint64_t)(at - code), form);
-			at += leave_sizes[form];
-		}
-	}
-	return r;
-}
-
-int fnp_handover_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
-{
-	static const char *const names[] = {"_Unwind_RaiseException", "_Unwind_Resume",
-					    "_Unwind_ForcedUnwind", "_Unwind_Resume_or_Rethrow"};
-	struct fnp_object_symbol symbols[FNP_ARRAY_SIZE(names)];
-	const struct fnp_segment *segments;
-	size_t n = fnp_object_segments(object, &segments);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		if ((segments[i].flags & PF_X) && segments[i].file_size <= SEARCH_MAX)
-			r = overlay_in(object, cfi, rows, segments[i].address, segments[i].file_size);
-	}
-	fnp_object_find_symbols(object, names, FNP_ARRAY_SIZE(names), symbols);
-	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(names); i++) {
-		if (symbols[i].is_found && symbols[i].size > 0 && symbols[i].size <= 65536)
-			r = overlay_in(object, cfi, rows, symbols[i].address, symbols[i].size);
-	}
-	return r;
 }

@@ -10,9 +10,14 @@
 
 #include "symbolizer/object.h"
 #include "symbolizer/unwind_cfi.h"
+#include "symbolizer/unwind_places.h"
 #include "symbolizer/unwind_rows.h"
 
-/* Puts what holds there over the rows of the file's entries, which `cfi` has, sorted. x86-64. 0 or -ENOMEM. */
-int fnp_handover_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows);
+/*
+ * Puts what holds in the function whose way out stands at `leave` over the rows of the file's entries, which `cfi` has,
+ * sorted. x86-64. 0 or -ENOMEM.
+ */
+int fnp_handover_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
+			 const struct fnp_unwind_place *leave);
 
 #endif

@@ -7,9 +7,9 @@
 #include "symbolizer/unwind_fcontext.h"
 #include "symbolizer/unwind_go.h"
 #include "symbolizer/unwind_handover.h"
+#include "symbolizer/unwind_places.h"
 
 #define PLT_ENTRY 16
-#define SIGNAL_SEARCH_MAX (4U << 20)
 #define SAVED(fp, ra) ((fp) | (ra) << 4)
 
 const struct fnp_rule fnp_known_root = {.cfa_kind = FNP_CFA_REG,
@@ -162,52 +162,11 @@ static int overlay_signal_return(struct fnp_rows *rows, uint64_t address, size_t
 	return fnp_rows_overlay(rows, address - 1, address + size, &fnp_known_signal_return);
 }
 
-static int overlay_signal_returns(const struct fnp_object *object, struct fnp_rows *rows)
-{
-	static const uint8_t patterns[][9] = {
-		{0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05},
-		{0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05},
-	};
-	static const size_t sizes[] = {9, 7};
-	const struct fnp_segment *segments;
-	size_t n = fnp_object_segments(object, &segments);
-	int r = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		uint64_t size = segments[i].file_size;
-		const uint8_t *code;
-
-		/* C libraries and small static programs; more code than that is not read for this. */
-		if (!(segments[i].flags & PF_X) || size > SIGNAL_SEARCH_MAX ||
-		    fnp_object_read_address(object, segments[i].address, size, &code) < 0)
-			continue;
-		for (size_t p = 0; p < FNP_ARRAY_SIZE(patterns); p++) {
-			const uint8_t *at = code, *end = code + size;
-
-			while (r == 0 && (at = memmem(at, (size_t)(end - at), patterns[p], sizes[p]))) {
-				r = overlay_signal_return(rows, segments[i].address + (uint64_t)(at - code),
-							  sizes[p]);
-				at += sizes[p];
-			}
-		}
-	}
-	return r;
-}
-
-/* What is done with each place in the code of small objects at which some bytes stand. */
-struct pattern {
-	const uint8_t *bytes;
-	size_t size;
-	int (*found)(const struct fnp_cfi *cfi, struct fnp_rows *rows, uint64_t address, const uint8_t *code,
-		     size_t left);
-};
-
 /*
  * Where a context of makecontext() begins: glibc's function returns to code that was never called, so the byte before it
  * is looked up, which nobody describes. The pattern stands at its start, or behind endbr64.
  */
-static int overlay_context_start(const struct fnp_cfi *cfi, struct fnp_rows *rows, uint64_t address,
-				 const uint8_t *code FNP_UNUSED, size_t left FNP_UNUSED)
+static int overlay_context_start(const struct fnp_cfi *cfi, struct fnp_rows *rows, uint64_t address)
 {
 	const struct fnp_cfi_fde *fde = fnp_cfi_find(cfi, cfi->fdes.len, address);
 
@@ -217,71 +176,87 @@ static int overlay_context_start(const struct fnp_cfi *cfi, struct fnp_rows *row
 }
 
 /* In setcontext() and swapcontext() nothing says who called while rsp is another's, up to the push of where it goes on. */
-static int overlay_context_change(const struct fnp_cfi *cfi FNP_UNUSED, struct fnp_rows *rows,
-				  uint64_t address, const uint8_t *code, size_t left)
+static int overlay_context_change(struct fnp_rows *rows, const struct fnp_unwind_place *place)
 {
 	static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
 	static const uint8_t last[] = {0x48, 0x8b, 0x8a, 0xa8, 0x00, 0x00, 0x00, 0x51}; /* push rcx */
-	const uint8_t *end = memmem(code, FNP_MIN(left, (size_t)64), last, sizeof(last));
+	const uint8_t *end = memmem(place->code, FNP_MIN(place->left, (size_t)64), last, sizeof(last));
 
 	if (!end)
 		return 0;
-	return fnp_rows_overlay(rows, address + 7, address + (uint64_t)(end - code) + sizeof(last), &unknown);
+	return fnp_rows_overlay(rows, place->address + 7,
+				place->address + (uint64_t)(end - place->code) + sizeof(last), &unknown);
 }
 
-static int overlay_pattern(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
-			   const struct pattern *pattern)
+/*
+ * The function that a greenlet begins with, and never returns from. It was called on the stack of who switched to it
+ * first, which others have written over since.
+ */
+static int overlay_greenlet_start(const struct fnp_object *object, const struct fnp_cfi *cfi,
+				  struct fnp_rows *rows)
 {
-	const struct fnp_segment *segments;
-	size_t n = fnp_object_segments(object, &segments);
-	int r = 0;
+	static const char *const names[] = {
+		"_ZN8greenlet12UserGreenlet15inner_bootstrapEP9_greenletP7_object",
+		"_ZN8greenlet12UserGreenlet15inner_bootstrapERNS_4refs14_OwnedGreenletI9_greenlet"
+		"XadL_ZNS1_15GreenletCheckerEPvEEEERNS1_14OwnedReferenceI7_objectXadL_ZNS1_11NoOpCheckerES4_"
+		"EEEE"};
+	struct fnp_object_symbol symbol;
 
-	for (size_t i = 0; i < n; i++) {
-		uint64_t size = segments[i].file_size;
-		const uint8_t *code, *at, *end;
+	if (fnp_object_find_symbol(object, "_ZN8greenlet12UserGreenlet13g_initialstubEPv", &symbol) < 0)
+		return 0;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(names); i++) {
+		const struct fnp_cfi_fde *fde;
 
-		if (!(segments[i].flags & PF_X) || size > SIGNAL_SEARCH_MAX ||
-		    fnp_object_read_address(object, segments[i].address, size, &code) < 0)
+		if (fnp_object_find_symbol(object, names[i], &symbol) < 0)
 			continue;
-		end = code + size;
-		for (at = code;
-		     r == 0 && (at = memmem(at, (size_t)(end - at), pattern->bytes, pattern->size)) != NULL;
-		     at += pattern->size)
-			r = pattern->found(cfi, rows, segments[i].address + (uint64_t)(at - code), at,
-					   (size_t)(end - at));
+		fde = fnp_cfi_find(cfi, cfi->fdes.len, symbol.address);
+		return fde ? fnp_rows_overlay(rows, fde->start, fde->end, &fnp_known_root) : 0;
 	}
-	return r;
+	return 0;
 }
 
 /*
  * Where greenlets change: rsp is already the new one's while its stack is copied back to where it points, so nothing there
  * says who called.
  */
-static int overlay_greenlet_change(const struct fnp_cfi *cfi FNP_UNUSED, struct fnp_rows *rows,
-				   uint64_t address, const uint8_t *code, size_t left)
+static int overlay_greenlet_change(const struct fnp_object *object, const struct fnp_cfi *cfi,
+				   struct fnp_rows *rows, const struct fnp_unwind_place *place)
 {
 	static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
-	uint8_t call = left > 6 ? code[6] : 0;
+	uint8_t call = place->left > 6 ? place->code[6] : 0;
+	int r;
 
-	return call == 0xe8 ? fnp_rows_overlay(rows, address + 3, address + 11, &unknown) : 0;
+	if (call != 0xe8)
+		return 0;
+	r = fnp_rows_overlay(rows, place->address + 3, place->address + 11, &unknown);
+	return r ?: overlay_greenlet_start(object, cfi, rows);
 }
 
-static int overlay_contexts(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
+static int overlay_place(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows,
+			 const struct fnp_unwind_place *place)
 {
-	/* mov rbx, rsp; mov (rsp), rdi; test rdi, rdi */
-	static const uint8_t start[] = {0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xff};
-	/* mov 160(rdx), rsp */
-	static const uint8_t change[] = {0x48, 0x8b, 0xa2, 0xa0, 0x00, 0x00, 0x00};
-	/* add rsp, rax; add rbp, rax; then a call */
-	static const uint8_t greenlet[] = {0x48, 0x01, 0xc4, 0x48, 0x01, 0xc5};
-	static const struct pattern patterns[] = {{start, sizeof(start), overlay_context_start},
-						  {change, sizeof(change), overlay_context_change},
-						  {greenlet, sizeof(greenlet), overlay_greenlet_change}};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < FNP_ARRAY_SIZE(patterns); i++)
-		r = overlay_pattern(object, cfi, rows, &patterns[i]);
-	return r;
+	switch (place->pattern) {
+	case FNP_PATTERN_SIGNAL_RETURN:
+	case FNP_PATTERN_SIGNAL_RETURN_SHORT:
+		return overlay_signal_return(rows, place->address, fnp_pattern_size(place->pattern));
+	case FNP_PATTERN_CONTEXT_START:
+		return overlay_context_start(cfi, rows, place->address);
+	case FNP_PATTERN_CONTEXT_CHANGE:
+		return overlay_context_change(rows, place);
+	case FNP_PATTERN_GREENLET_CHANGE:
+		return overlay_greenlet_change(object, cfi, rows, place);
+	case FNP_PATTERN_LEAVE_BY_JUMP:
+	case FNP_PATTERN_LEAVE_BY_RETURN:
+		return fnp_handover_overlay(object, cfi, rows, place);
+	case FNP_PATTERN_BINDING:
+		return fnp_binding_overlay(object, rows, place->address + fnp_pattern_size(place->pattern) - 1);
+	case FNP_PATTERN_FCONTEXT_BEGIN:
+	case FNP_PATTERN_FCONTEXT_CHANGE:
+		return fnp_fcontext_overlay(rows, place);
+	case FNP_PATTERN_COUNT:
+		break;
+	}
+	return 0;
 }
 
 /*
@@ -313,7 +288,10 @@ static int overlay_v8_push_registers(const struct fnp_object *object, struct fnp
 {
 	static const uint8_t start[] = {0x55, 0x48, 0x89, 0xe5, 0x68, 0xcd, 0xcd, 0xcd, 0x00};
 	static const uint8_t end[] = {0x48, 0x83, 0xc4, 0x30, 0x5d, 0xc3};
+	struct fnp_rule rule = plain(8); /* of the return */
 	const uint8_t *code, *last;
+	uint64_t leave;
+	int r;
 
 	if (fnp_object_read_address(object, symbol->address, 64, &code) < 0 ||
 	    memcmp(code, start, sizeof(start)) != 0 || fnp_rows_rule_at(rows, symbol->address))
@@ -321,67 +299,34 @@ static int overlay_v8_push_registers(const struct fnp_object *object, struct fnp
 	last = memmem(code, 64, end, sizeof(end));
 	if (!last)
 		return 0;
-	return fnp_rows_overlay(rows, symbol->address + 4, symbol->address + (uint64_t)(last - code) + 5,
-				&fnp_known_frame_pointer);
+	leave = symbol->address + (uint64_t)(last - code) + sizeof(end) - 1;
+	r = fnp_rows_overlay(rows, symbol->address + 4, leave, &fnp_known_frame_pointer);
+	return r ?: fnp_rows_overlay(rows, leave, leave + 1, &rule);
 }
 
-/*
- * The function that a greenlet begins with, and never returns from. It was called on the stack of who switched to it
- * first, which others have written over since.
- */
-static int overlay_greenlet_start(const struct fnp_object *object, const struct fnp_cfi *cfi,
-				  struct fnp_rows *rows)
+/* What is known by its name, of large programs that have the names. */
+static int overlay_named(const struct fnp_object *object, struct fnp_rows *rows,
+			 const struct fnp_object_symbol *named)
 {
-	static const char *const names[] = {
-		"_ZN8greenlet12UserGreenlet15inner_bootstrapEP9_greenletP7_object",
-		"_ZN8greenlet12UserGreenlet15inner_bootstrapERNS_4refs14_OwnedGreenletI9_greenlet"
-		"XadL_ZNS1_15GreenletCheckerEPvEEEERNS1_14OwnedReferenceI7_objectXadL_ZNS1_11NoOpCheckerES4_"
-		"EEEE"};
-	struct fnp_object_symbol symbol;
-
-	if (fnp_object_find_symbol(object, "_ZN8greenlet12UserGreenlet13g_initialstubEPv", &symbol) < 0)
-		return 0;
-	for (size_t i = 0; i < FNP_ARRAY_SIZE(names); i++) {
-		const struct fnp_cfi_fde *fde;
-
-		if (fnp_object_find_symbol(object, names[i], &symbol) < 0)
-			continue;
-		fde = fnp_cfi_find(cfi, cfi->fdes.len, symbol.address);
-		return fde ? fnp_rows_overlay(rows, fde->start, fde->end, &fnp_known_root) : 0;
-	}
-	return 0;
-}
-
-/* What is known by its name, of programs that have the names: they are looked for together, because that takes its time. */
-static int overlay_named(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
-{
-	static const char *const names[] = {"_ZN8greenlet12UserGreenlet13g_initialstubEPv",
-					    "v8_Default_embedded_blob_code_",
-					    "PushAllRegistersAndIterateStack"};
-	struct fnp_object_symbol symbols[FNP_ARRAY_SIZE(names)];
 	int r = 0;
 
-	fnp_object_find_symbols(object, names, FNP_ARRAY_SIZE(names), symbols);
-	if (symbols[0].is_found)
-		r = overlay_greenlet_start(object, cfi, rows);
-	if (r == 0 && symbols[1].is_found)
-		r = overlay_v8_builtins(object, rows, &symbols[1]);
-	if (r == 0 && symbols[2].is_found)
-		r = overlay_v8_push_registers(object, rows, &symbols[2]);
+	if (named[FNP_NAMED_V8_BUILTINS].is_found)
+		r = overlay_v8_builtins(object, rows, &named[FNP_NAMED_V8_BUILTINS]);
+	if (r == 0 && named[FNP_NAMED_V8_PUSH_REGISTERS].is_found)
+		r = overlay_v8_push_registers(object, rows, &named[FNP_NAMED_V8_PUSH_REGISTERS]);
 	return r;
 }
 
 int fnp_known_overlay(const struct fnp_object *object, const struct fnp_cfi *cfi, struct fnp_rows *rows)
 {
+	FNP_CLEANUP(fnp_unwind_places_deinit) struct fnp_unwind_places places = {0};
 	int r;
 
 	if (fnp_object_header(object)->e_machine != EM_X86_64)
 		return 0;
-	r = overlay_signal_returns(object, rows);
-	r = r ?: overlay_contexts(object, cfi, rows);
-	r = r ?: fnp_handover_overlay(object, cfi, rows);
-	r = r ?: fnp_binding_overlay(object, rows);
-	r = r ?: fnp_fcontext_overlay(object, rows);
+	r = fnp_unwind_places_find(object, &places);
+	for (size_t i = 0; r == 0 && i < places.items.len; i++)
+		r = overlay_place(object, cfi, rows, &places.items.items[i]);
 	r = r ?: fnp_unwind_go_overlay(object, rows);
-	return r ?: overlay_named(object, cfi, rows);
+	return r ?: overlay_named(object, rows, places.named);
 }

@@ -187,6 +187,16 @@ static int append_row(struct fnp_rows *rows, uint32_t offset, uint32_t rule)
 	return rule == last ? 0 : fnp_vec_push(&rows->rows, row);
 }
 
+/* The number of rows from `first` on that begin before an offset. */
+static size_t rows_before(const struct fnp_row *first, size_t n, uint32_t offset)
+{
+	size_t i = 0;
+
+	while (i < n && first[i].offset < offset)
+		i++;
+	return i;
+}
+
 int fnp_rows_fill(struct fnp_rows *rows, const struct fnp_rows *other)
 {
 	__typeof__(rows->rows) own = rows->rows;
@@ -194,7 +204,10 @@ int fnp_rows_fill(struct fnp_rows *rows, const struct fnp_rows *other)
 	size_t i = 0, k = 0;
 	int r = 0;
 
+	if (other->rows.len == 0)
+		return 0;
 	rows->rows = (__typeof__(rows->rows)){0};
+	r = fnp_vec_reserve(&rows->rows, own.len + 2 * other->rows.len);
 	while (r == 0 && (i < own.len || k < other->rows.len)) {
 		offset = FNP_MIN(i < own.len ? own.items[i].offset : UINT32_MAX,
 				 k < other->rows.len ? other->rows.items[k].offset : UINT32_MAX);
@@ -205,6 +218,21 @@ int fnp_rows_fill(struct fnp_rows *rows, const struct fnp_rows *other)
 			k++;
 		}
 		r = r ?: append_row(rows, offset, here ? here : there);
+		if (r == 0 && there == 0) {
+			/* Where the other says nothing, these rows stand as they are: most of them. */
+			size_t n = rows_before(own.items + i, own.len - i,
+					       k < other->rows.len ? other->rows.items[k].offset : UINT32_MAX);
+
+			if (n == 0)
+				continue;
+			r = fnp_vec_reserve(&rows->rows, rows->rows.len + n);
+			if (r < 0)
+				break;
+			memcpy(rows->rows.items + rows->rows.len, own.items + i, n * sizeof(own.items[0]));
+			rows->rows.len += n;
+			i += n;
+			here = own.items[i - 1].rule;
+		}
 	}
 	fnp_vec_deinit(&own);
 	return r;

@@ -505,6 +505,48 @@ static void an_overlay_ends_where_it_says_and_what_was_there_goes_on(void **stat
 	fnp_rows_deinit(&rows);
 }
 
+/* Rows of a number's rule, each where the one before ends. */
+static void add_rows(struct fnp_rows *rows, const uint32_t (*all)[2], size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct fnp_rule rule = {.cfa_kind = all[i][1] ? FNP_CFA_REG : FNP_CFA_NONE,
+					.cfa_offset = (int)all[i][1]};
+
+		assert_int_equal(fnp_rows_add(rows, 0x1000 + all[i][0], &rule), 0);
+	}
+}
+
+static void what_fills_gaps_stands_between_rows_that_stay(void **state)
+{
+	/* Begins before the first row, in a gap, up to a row's first byte, over rows, and behind the last. */
+	static const uint32_t own[][2] = {{16, 1}, {32, 2},  {48, 0},  {80, 3},
+					  {96, 4}, {112, 0}, {144, 5}, {160, 0}};
+	static const uint32_t other[][2] = {{0, 7},   {8, 0},	{56, 8},  {80, 0},  {84, 9},
+					    {100, 0}, {120, 7}, {130, 8}, {150, 9}, {200, 0}};
+	struct fnp_rows rows, more;
+
+	(void)state;
+	assert_int_equal(fnp_rows_init(&rows, 0x1000), 0);
+	assert_int_equal(fnp_rows_init(&more, 0x1000), 0);
+	add_rows(&rows, own, FNP_ARRAY_SIZE(own));
+	add_rows(&more, other, FNP_ARRAY_SIZE(other));
+	assert_int_equal(fnp_rows_fill(&rows, &more), 0);
+	for (uint32_t at = 0; at < 220; at++) {
+		uint32_t here = 0, there = 0;
+		const struct fnp_rule *rule = fnp_rows_rule_at(&rows, 0x1000 + at);
+
+		for (size_t i = 0; i < FNP_ARRAY_SIZE(own); i++)
+			here = at >= own[i][0] ? own[i][1] : here;
+		for (size_t i = 0; i < FNP_ARRAY_SIZE(other); i++)
+			there = at >= other[i][0] ? other[i][1] : there;
+		assert_int_equal(rule ? (uint32_t)rule->cfa_offset : 0, here ? here : there);
+	}
+	for (size_t i = 1; i < rows.rows.len; i++)
+		assert_true(rows.rows.items[i - 1].offset < rows.rows.items[i].offset);
+	fnp_rows_deinit(&rows);
+	fnp_rows_deinit(&more);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -531,6 +573,7 @@ int main(void)
 		cmocka_unit_test(rules_past_the_limit_cost_their_rows_alone),
 		cmocka_unit_test(rows_that_go_back_are_left_out),
 		cmocka_unit_test(an_overlay_ends_where_it_says_and_what_was_there_goes_on),
+		cmocka_unit_test(what_fills_gaps_stands_between_rows_that_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
