@@ -200,22 +200,6 @@ static int read_abbrevs(struct fnp_dwarf_unit *unit)
 	}
 }
 
-int fnp_dwarf_die_read(const struct fnp_dwarf_unit *unit, struct fnp_cursor *c, struct fnp_dwarf_die *ret)
-{
-	struct fnp_dwarf_die die = {.offset = fnp_cursor_offset(c)};
-	uint64_t code;
-
-	if (fnp_dwarf_uleb128(c, &code) < 0)
-		return -EBADMSG;
-	if (code != 0) {
-		if (code >= unit->abbrevs.by_code.len || unit->abbrevs.by_code.items[code].tag == 0)
-			return -EBADMSG;
-		die.abbrev = &unit->abbrevs.by_code.items[code];
-	}
-	*ret = die;
-	return 0;
-}
-
 static inline int skip_value(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf_attribute *attribute,
 			     struct fnp_cursor *c)
 {

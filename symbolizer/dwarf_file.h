@@ -127,8 +127,33 @@ struct fnp_dwarf_die {
 	uint64_t offset;
 };
 
+/* fnp_cursor_uleb128(), quick for the one byte that most numbers take. */
+static inline int fnp_dwarf_uleb128(struct fnp_cursor *c, uint64_t *ret)
+{
+	if (c->pos < c->end && *c->pos < 0x80) {
+		*ret = *c->pos++;
+		return 0;
+	}
+	return fnp_cursor_uleb128(c, ret);
+}
+
 /* Reads the head of the DIE at the cursor, which then stands at its first attribute. */
-int fnp_dwarf_die_read(const struct fnp_dwarf_unit *unit, struct fnp_cursor *c, struct fnp_dwarf_die *ret);
+static inline int fnp_dwarf_die_read(const struct fnp_dwarf_unit *unit, struct fnp_cursor *c,
+				     struct fnp_dwarf_die *ret)
+{
+	struct fnp_dwarf_die die = {.offset = fnp_cursor_offset(c)};
+	uint64_t code;
+
+	if (fnp_dwarf_uleb128(c, &code) < 0)
+		return -EBADMSG;
+	if (code != 0) {
+		if (code >= unit->abbrevs.by_code.len || unit->abbrevs.by_code.items[code].tag == 0)
+			return -EBADMSG;
+		die.abbrev = &unit->abbrevs.by_code.items[code];
+	}
+	*ret = die;
+	return 0;
+}
 
 /* Moves the cursor past the attributes of a DIE. */
 int fnp_dwarf_die_skip(const struct fnp_dwarf_unit *unit, const struct fnp_dwarf_abbrev *abbrev,

@@ -126,11 +126,19 @@ int fnp_dwarf_form_skip(const struct fnp_dwarf_unit *unit, uint16_t form, struct
 	}
 }
 
-/* A little-endian number of 1 to 8 bytes. */
+/* A little-endian number of 1 to 8 bytes; by one load, but at the end of the section. */
 static int read_fixed(struct fnp_cursor *c, int size, uint64_t *ret)
 {
 	uint64_t value = 0;
-	int r = fnp_cursor_copy(c, &value, (uint64_t)size);
+	int r;
+
+	if (fnp_cursor_left(c) >= sizeof(value)) {
+		memcpy(&value, c->pos, sizeof(value));
+		c->pos += size;
+		*ret = value & UINT64_MAX >> (64 - 8 * size);
+		return 0;
+	}
+	r = fnp_cursor_copy(c, &value, (uint64_t)size);
 
 	if (r == 0)
 		*ret = value;
@@ -180,6 +188,8 @@ int fnp_dwarf_form_read(const struct fnp_dwarf_unit *unit, const struct fnp_dwar
 	if (value.form == DW_FORM_implicit_const) {
 		value.number = (uint64_t)(int64_t)attribute->implicit;
 		r = 0;
+	} else if (attribute->size > 0 && attribute->size <= 8 && value.form == attribute->form) {
+		r = read_fixed(c, attribute->size, &value.number);
 	} else if (value.form == DW_FORM_string) {
 		r = fnp_cursor_string(c, &value.string);
 	} else {

@@ -26,16 +26,7 @@ static inline int fnp_dwarf_offset(struct fnp_cursor *c, uint8_t offset_size, ui
 	return r;
 }
 
-/* fnp_cursor_uleb128(), quick for the one byte that most numbers take. */
-static inline int fnp_dwarf_uleb128(struct fnp_cursor *c, uint64_t *ret)
-{
-	if (c->pos < c->end && *c->pos < 0x80) {
-		*ret = *c->pos++;
-		return 0;
-	}
-	return fnp_cursor_uleb128(c, ret);
-}
-
+/* fnp_cursor_sleb128(), likewise. */
 static inline int fnp_dwarf_sleb128(struct fnp_cursor *c, int64_t *ret)
 {
 	if (c->pos < c->end && *c->pos < 0x80) {

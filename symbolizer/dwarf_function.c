@@ -215,19 +215,19 @@ static int step(struct inline_walk *walk, const struct fnp_dwarf_die *die, struc
 	size_t n_path = walk->n_path;
 	struct fnp_cursor first = *c;
 	bool inlined = abbrev->tag == DW_TAG_inlined_subroutine && *blind == 0;
-	int r;
+	int r = inlined ? enter_inlined(walk, die, c, *depth, best) : 0;
 
-	if (inlined)
-		r = enter_inlined(walk, die, c, *depth, best);
-	else
-		r = fnp_dwarf_die_skip(walk->unit, abbrev, c);
-	if (r < 0 || !abbrev->has_children)
+	if (r < 0)
 		return r;
 	bool matters = abbrev->tag == DW_TAG_lexical_block || walk->n_path > n_path;
-	if (!matters && fnp_dwarf_die_to_sibling(walk->unit, abbrev, &first)) {
+	if (abbrev->has_children && !matters && fnp_dwarf_die_to_sibling(walk->unit, abbrev, &first)) {
 		*c = first;
 		return 0;
 	}
+	if (!inlined)
+		r = fnp_dwarf_die_skip(walk->unit, abbrev, c);
+	if (r < 0 || !abbrev->has_children)
+		return r;
 	if (!matters && *blind == 0)
 		*blind = *depth;
 	++*depth;
@@ -249,14 +249,17 @@ int fnp_dwarf_inlined_at(const struct fnp_dwarf_unit *unit, uint64_t die_offset,
 	r = fnp_dwarf_die_skip(unit, die.abbrev, &c);
 	while (r == 0 && (r = fnp_dwarf_die_read(unit, &c, &die)) == 0 &&
 	       (r = fnp_dwarf_burn(unit->file, 1)) == 0) {
-		while (!die.abbrev && walk.n_path > 0 && walk.depths[walk.n_path - 1] >= depth - 1)
-			walk.n_path--;
+		/*
+		 * Code was inlined from one place: behind an inlined function that has the address no other one has it. One without
+		 * children is left at once.
+		 */
+		if (!die.abbrev && walk.n_path > 0 && walk.depths[walk.n_path - 1] >= depth - 1)
+			return 0;
 		if (die.abbrev) {
 			r = step(&walk, &die, &c, &depth, &blind, ret);
-			/* An inlined function without children is left at once. */
-			if (!die.abbrev->has_children && walk.n_path > 0 &&
+			if (r == 0 && !die.abbrev->has_children && walk.n_path > 0 &&
 			    walk.depths[walk.n_path - 1] >= depth)
-				walk.n_path--;
+				return 0;
 			continue;
 		}
 		if (--depth == 0)

@@ -222,6 +222,15 @@ static int fill_special(struct machine *m)
 	return 0;
 }
 
+static inline int skip_number(struct fnp_cursor *c)
+{
+	while (c->pos < c->end) {
+		if (*c->pos++ < 0x80)
+			return 0;
+	}
+	return -EBADMSG;
+}
+
 /*
  * The opcodes that nearly all of a program consists of, up to the first other one. What they work on is held in locals,
  * which is worth a factor of two.
@@ -229,7 +238,7 @@ static int fill_special(struct machine *m)
 static int run_common(struct machine *m, struct fnp_cursor *program)
 {
 	struct fnp_cursor c = *program;
-	uint64_t address = m->address, number = 0;
+	uint64_t address = m->address;
 	int64_t line = m->line, delta = 0;
 	const uint8_t base = m->header->opcode_base;
 	int r = 0;
@@ -243,7 +252,7 @@ static int run_common(struct machine *m, struct fnp_cursor *program)
 			line += m->special[opcode].line;
 			row = true;
 		} else if (opcode == DW_LNS_set_column) {
-			r = fnp_dwarf_uleb128(&c, &number);
+			r = skip_number(&c);
 		} else if (opcode == DW_LNS_advance_line) {
 			r = fnp_dwarf_sleb128(&c, &delta);
 			line = (int64_t)((uint64_t)line + (uint64_t)delta);
@@ -311,6 +320,7 @@ static int sort_sequences(struct machine *m, fnp_dwarf_rows *ret)
 	}
 	if (!sorted)
 		qsort(m->sequences.items, m->sequences.len, sizeof(struct fnp_range), fnp_ranges_compare);
+	r = fnp_vec_reserve(ret, ret->len + m->rows.len);
 	for (size_t i = 0; r == 0 && i < m->sequences.len; i++) {
 		const struct fnp_range *s = &m->sequences.items[i];
 		r = fnp_vec_append(ret, m->rows.items + s->end, s->value - s->end);
@@ -327,7 +337,10 @@ int fnp_dwarf_rows_read(const struct fnp_dwarf_unit *unit, struct fnp_dwarf_code
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	struct machine m = {.unit = unit, .header = &header, .code = code};
-	r = run(&m);
+	/* A row takes about eight bytes of program; growing by doubling would copy them all. */
+	r = fnp_vec_reserve(&m.rows, fnp_cursor_left(&header.program) / 8);
+	if (r == 0)
+		r = run(&m);
 	/* Sequences that ended before a broken opcode are right. */
 	if (r == 0 || r == -EBADMSG)
 		r = sort_sequences(&m, ret);
