@@ -631,7 +631,7 @@ static void tidy(struct fnp_dwarf *dwarf)
 		forget_states(&dwarf->alt);
 		dwarf->state_bytes = 0;
 	}
-	if (dwarf->read_bytes > FNP_MAX(PAGES_MIN, dwarf->state_bytes_max / 5)) {
+	if (dwarf->read_bytes > FNP_MAX(PAGES_MIN, dwarf->state_bytes_max / 10 * 3)) {
 		fnp_dwarf_file_release_pages(&dwarf->main.file);
 		if (dwarf->alt.file.object)
 			fnp_dwarf_file_release_pages(&dwarf->alt.file);
