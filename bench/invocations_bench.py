@@ -54,6 +54,12 @@ def share_of(recording, name):
     return sum(ns for stack, ns in stacks.items() if name in stack) / sum(stacks.values())
 
 
+def memory_directory():
+    """Where files cost no disk's time: some file systems make new files slowly where many were just deleted (ext4 without a
+    journal looks at each of their inodes), which is what a bench of many recordings does."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
 def measure(load, scratch):
     clients = pathlib.Path(f"/proc/{load.pid}/task/{load.pid}/children").read_text().split()
     with subprocess.Popen(["sleep", "60"]) as other, \
@@ -73,8 +79,7 @@ def measure(load, scratch):
 
 def invocations(row, build):
     """1,000 invocations a second that hardly any sample hits, with their files in memory."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    scratch = tempfile.mkdtemp(prefix="fnprof-bench-", dir=memory)
+    scratch = tempfile.mkdtemp(prefix="fnprof-bench-", dir=memory_directory())
     seconds = UNWATCHED_S + WATCHED_S + PROFILED_S + 6
     load = subprocess.Popen([build / "tests/e2e/lambda_load", "--rate", str(RATE), "--seconds", str(seconds)],
                             stdout=subprocess.PIPE)

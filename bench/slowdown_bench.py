@@ -11,6 +11,7 @@ Beside it stands what the kernel side says it used itself, which no noise of the
 that ran on behalf of any process, for each CPU time of the function. What traps of probes cost is in the first figure
 alone."""
 import collections
+import contextlib
 import os
 import pathlib
 import statistics
@@ -18,6 +19,7 @@ import sys
 import tempfile
 
 from fnprof_e2e import TREE, Function, Recording
+from invocations_bench import memory_directory
 from runtime_api import RuntimeApi
 import prepare
 
@@ -54,15 +56,23 @@ def ratios_of(turns):
     return [turns[n] / statistics.mean((turns[n - 1], turns[n + 1])) - 1 for n in range(1, len(turns) - 1, 2)]
 
 
+@contextlib.contextmanager
+def recording_of(function):
+    """As people would, with its files in memory."""
+    with tempfile.TemporaryDirectory(prefix="fnprof-bench-", dir=memory_directory()) as folder, \
+            Recording("-F", 99, "-p", function.pid, directory=f"{folder}/out") as recording:
+        yield
+        recording.stop()
+
+
 def turns_of(api, function, rounds, calls):
     """[CPU ns a call without a recording, with, without, ...]"""
     turns = []
     for _ in range(rounds):
         turns.append(turn_of(api, function, calls))
-        with Recording("-F", 99, "-p", function.pid) as recording:
+        with recording_of(function):
             turn_of(api, function, 30)
             turns.append(turn_of(api, function, calls))
-            recording.stop()
     return turns + [turn_of(api, function, calls)]
 
 
@@ -71,12 +81,11 @@ def inside_of(api, function, calls, programs):
     before = STATS.read_text()
     STATS.write_text("1")
     try:
-        with Recording("-F", 99, "-p", function.pid) as recording:
+        with recording_of(function):
             turn_of(api, function, 100)
             begin = programs()
             turn_of(api, function, calls)
             end = programs()
-            recording.stop()
     finally:
         STATS.write_text(before)
     return collections.Counter({name: (ns - begin.get(name, (0, 0))[1]) / calls for name, (_, ns) in end.items()})

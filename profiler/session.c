@@ -34,13 +34,16 @@
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
 #define STATUS_BYTES_MAX 65536
+#define LATE_FOR_COMMAND_NS                                                                                  \
+	400000000 /* a command that has ended by then is not kept waiting for what it did not need */
 
 struct session {
 	const struct fnp_session_options *options;
 	struct fnp_directory *directory;
 	struct fnp_kernel *kernel;
 	void *collectors[FNP_COLLECTORS_MAX]; /* states, in the order of fnp_collectors; NULL: not loaded */
-	struct fnp_loading *late; /* what is loaded while the recording runs; NULL: nothing more */
+	struct fnp_loading *late;	      /* what is loaded while the recording runs; NULL: nothing now */
+	uint64_t late_due_ns;		      /* when that begins; 0: it has */
 	struct fnp_watch *watch;
 	struct fnp_launch launch;
 	struct fnp_terminal terminal;
@@ -389,10 +392,14 @@ static void show_live(struct session *s, uint64_t now_ns)
 	fnp_terminal_update(&s->terminal, &live);
 }
 
-/* Only its feature is lost where that fails. */
-static void attach_late(struct session *s)
+/* What is loaded late, from its begin to its end. Only its feature is lost where that fails. */
+static void tend_late(struct session *s, uint64_t now_ns)
 {
-	if (s->late && finish_loading(s, TAKE_PTR(s->late)) == 0)
+	if (s->late_due_ns && now_ns >= s->late_due_ns) {
+		s->late_due_ns = 0;
+		begin_loading(s, true, &s->late);
+	}
+	if (s->late && fnp_loading_is_over(s->late) && finish_loading(s, TAKE_PTR(s->late)) == 0)
 		attach_collectors(s, true);
 }
 
@@ -412,6 +419,7 @@ static void loop(struct session *s)
 	int watch_fds[FNP_WATCH_FDS], poll_ms = collectors_patience_ms(s);
 
 	go_first();
+	tend_late(s, fnp_clock_ns());
 	fnp_watch_fds(s->watch, watch_fds);
 	for (int i = 0; i < FNP_WATCH_FDS; i++)
 		fds[i] = (struct pollfd){.fd = watch_fds[i], .events = POLLIN};
@@ -426,8 +434,7 @@ static void loop(struct session *s)
 		fnp_watch_round(s->watch, now_ns);
 		poll_collectors(s, now_ns);
 		fnp_kernel_tend_run_time(s->kernel, now_ns);
-		if (s->late && fnp_loading_is_over(s->late))
-			attach_late(s);
+		tend_late(s, now_ns);
 		show_live(s, now_ns);
 		if (now_ns - s->synced_ns >= FNP_NS_PER_S) {
 			fnp_directory_sync(s->directory);
@@ -526,7 +533,7 @@ int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_sta
 	if (r < 0)
 		return r;
 	r = s.launch.pid ? start_command(&s, &status) : 0;
-	r = r ?: begin_loading(&s, true, &s.late);
+	s.late_due_ns = fnp_clock_ns() + (s.launch.pid ? LATE_FOR_COMMAND_NS : 0);
 	if (r == 0)
 		loop(&s);
 	r = finish(&s);
