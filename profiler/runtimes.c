@@ -569,6 +569,20 @@ const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runti
 	return &runtimes->frame;
 }
 
+uint64_t fnp_runtimes_original(const struct fnp_process *process, uint64_t address)
+{
+	const struct attached *attached = process->runtime;
+	uint64_t original = 0;
+
+	for (size_t i = 0; attached && i < attached->n && !original; i++) {
+		const struct one *one = &attached->all[i];
+
+		if (one->runtime && !one->stands_back && one->ops->original)
+			original = one->ops->original(one->runtime, address);
+	}
+	return original;
+}
+
 enum fnp_runtime_native fnp_runtimes_native(const struct fnp_process *process, const struct fnp_object *object,
 					    uint64_t address, const char *name)
 {

@@ -66,6 +66,9 @@ const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runti
 						      struct fnp_process *process, uint64_t address,
 						      uint64_t time_ns);
 
+/* Where the code lies in a file that a runtime has copied to this address, in the same process; 0: it is no copy. */
+uint64_t fnp_runtimes_original(const struct fnp_process *process, uint64_t address);
+
 /* How a native frame of this process is shown, whose address is as the object counts; `process` NULL: as it is. */
 enum fnp_runtime_native fnp_runtimes_native(const struct fnp_process *process, const struct fnp_object *object,
 					    uint64_t address, const char *name);

@@ -132,8 +132,15 @@ static int push_native(struct fnp_samples *samples, struct fnp_process *process,
 							 : NULL;
 	struct fnp_frame frame = {.kind = FNP_FRAME_NATIVE, .address = address};
 
-	if (!object)
-		return push_jit(samples, process, frame, address, time_ns);
+	if (!object) {
+		uint64_t original = fnp_runtimes_original(process, address);
+
+		mapping = original ? fnp_process_find_mapping(process, original, time_ns) : NULL;
+		object = mapping ? fnp_objects_get(samples->objects, mapping->object) : NULL;
+		if (!object)
+			return push_jit(samples, process, frame, address, time_ns);
+		address = original;
+	}
 	uint64_t offset = address - mapping->start + mapping->offset;
 	frame.object = object->id;
 	frame.address = offset;

@@ -154,6 +154,11 @@ struct fnp_runtime_ops {
 	 */
 	enum fnp_runtime_native (*native)(const struct fnp_runtime *runtime, const struct fnp_object *object,
 					  const char *name);
+	/*
+	 * Where memory without a file holds a copy of the object's code: the process's address of what lies there in the
+	 * object's own mapping; 0: it is no copy. May be NULL.
+	 */
+	uint64_t (*original)(const struct fnp_runtime *runtime, uint64_t address);
 	/* Is this its collector's code, also where a stripped file has no name for it? May be NULL: asked by name alone. */
 	bool (*collects)(const struct fnp_runtime *runtime, const struct fnp_object *object, uint64_t address);
 };

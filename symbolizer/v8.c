@@ -108,6 +108,33 @@ static void remapped(struct fnp_runtime *runtime)
 	runtime->is_remapped = true;
 }
 
+/* Samples are on their way while isolates end: where copies of the builtins were is remembered. */
+static void remember_copies(struct fnp_runtime *runtime)
+{
+	for (size_t i = 0; i < runtime->places.n_copies; i++) {
+		uint64_t start = runtime->places.copies[i];
+		size_t n = FNP_MIN(runtime->n_copies, (size_t)FNP_V8_COPIES_MAX), k = 0;
+
+		while (k < n && runtime->copies[k] != start)
+			k++;
+		if (k == n)
+			runtime->copies[runtime->n_copies++ % FNP_V8_COPIES_MAX] = start;
+	}
+}
+
+/* Where the file has what lies at an address of a copy. */
+static uint64_t original(const struct fnp_runtime *runtime, uint64_t address)
+{
+	size_t n = FNP_MIN(runtime->n_copies, (size_t)FNP_V8_COPIES_MAX);
+
+	for (size_t i = 0; i < n; i++) {
+		if (address >= runtime->copies[i] &&
+		    address - runtime->copies[i] < runtime->places.builtins_size)
+			return runtime->places.builtins + runtime->bias + (address - runtime->copies[i]);
+	}
+	return 0;
+}
+
 /*
  * Each sample asks; up to Node.js 18 mappings change with each function that is compiled, and where isolates come and go
  * they do so all the time. So to look for the places of code takes a part of the time alone.
@@ -131,6 +158,7 @@ static int refresh(struct fnp_runtime *runtime)
 		  memcmp(places.ranges, runtime->places.ranges, places.n_ranges * sizeof(places.ranges[0])) ==
 			  0;
 	runtime->places = places;
+	remember_copies(runtime);
 	runtime->is_told = true;
 	return !is_same;
 }
@@ -210,4 +238,5 @@ const struct fnp_runtime_ops fnp_runtime_v8 = {
 	.ranges = ranges,
 	.name_frame = name_frame,
 	.native = native,
+	.original = original,
 };

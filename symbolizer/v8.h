@@ -150,11 +150,15 @@ void fnp_v8_builtins_find(const struct fnp_object *object, uint16_t node_major, 
 int fnp_v8_layout_read(const struct fnp_v8_tables *t, struct fnp_v8_layout *ret);
 
 #define FNP_V8_RANGES_MAX 96
+#define FNP_V8_COPIES_MAX 16
 
 /* Where code lies in a process now. */
 struct fnp_v8_places {
 	struct fnp_runtime_range ranges[FNP_V8_RANGES_MAX];
 	size_t n_ranges;
+	uint64_t builtins, builtins_size;   /* in the file, as it counts addresses; 0: not known */
+	uint64_t copies[FNP_V8_COPIES_MAX]; /* of them, in memory without a file: where they begin */
+	size_t n_copies;
 };
 
 int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *tables, uint64_t bias,

@@ -59,6 +59,8 @@ struct fnp_runtime {
 	bool is_remapped, is_told;
 	uint64_t not_before_ns; /* places of code are not looked for again */
 	struct fnp_v8_places places;
+	uint64_t copies[FNP_V8_COPIES_MAX]; /* of the builtins, also those that are gone; the newest is written last */
+	size_t n_copies;
 	struct fnp_v8_scripts *scripts;
 	struct fnp_v8_units *units;
 	struct fnp_v8_modules *modules;

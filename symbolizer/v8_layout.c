@@ -7,7 +7,8 @@
  * 11 on those are an InstructionStream that has a Code beside it; from 12 on the fields of a Code have their own names.
  *
  * Generated code lies in anonymous memory: each isolate reserves a range, of which a part is executable; WebAssembly
- * reserves others. The embedded builtins lie in the file's own code; V8 maps them a second time beside a code range.
+ * reserves others. The embedded builtins lie in the file's own code; V8 maps them a second time beside a code range, or, up to
+ * Node.js 18, copies them to the end of one that lies far from them, as where workers come and go.
  */
 #include "symbolizer/v8.h"
 
@@ -23,6 +24,8 @@
 #define NAME_MAX_BYTES 120
 #define RESERVED_MAX (UINT64_C(4) << 30)
 #define TAG 1
+#define PAGE 4096
+#define COMPARED 64 /* bytes at both ends of a copy */
 
 static const struct {
 	int32_t otherwise;
@@ -297,6 +300,7 @@ static void look_for_builtins(const struct mapping *m, bool in_range, struct fnp
 
 /* What goes on from line to line. */
 struct scan {
+	pid_t pid;
 	struct fnp_v8_tables tables;
 	const struct fnp_object *object;
 	struct run run;
@@ -304,20 +308,49 @@ struct scan {
 	struct fnp_v8_places places;
 };
 
+/* Anonymous memory that holds what the file's builtins begin and end with. */
+static bool is_copy_of_builtins(const struct scan *scan, const struct mapping *m)
+{
+	const struct fnp_v8_tables *t = &scan->tables;
+	uint8_t there[COMPARED];
+	const uint8_t *bytes;
+	uint64_t last;
+
+	if (!m->is_anonymous || t->builtins_size < COMPARED || m->end - m->start < t->builtins_size ||
+	    m->end - m->start - t->builtins_size >= PAGE || !t->builtins ||
+	    fnp_object_read_address(scan->object, t->builtins, t->builtins_size, &bytes) < 0)
+		return false;
+	last = t->builtins_size - COMPARED;
+	return fnp_runtime_read(scan->pid, m->start, there, COMPARED) == 0 &&
+	       memcmp(there, bytes, COMPARED) == 0 &&
+	       fnp_runtime_read(scan->pid, m->start + last, there, COMPARED) == 0 &&
+	       memcmp(there, bytes + last, COMPARED) == 0;
+}
+
+static void add_copy(uint64_t start, const struct fnp_v8_tables *t, struct fnp_v8_places *ret)
+{
+	add_builtins(start, t, ret);
+	if (ret->n_copies < FNP_V8_COPIES_MAX)
+		ret->copies[ret->n_copies++] = start;
+}
+
 /* Code ranges are whole reservations: a part is made executable only when there is code for it. */
 static void take_mapping(struct scan *scan, const struct mapping *m, bool is_own)
 {
-	bool executable = m->access[2] == 'x',
-	     reserved = m->is_anonymous && (m->access[0] == '-' || executable);
+	bool executable = m->access[2] == 'x', is_copy = executable && is_copy_of_builtins(scan, m),
+	     reserved = m->is_anonymous && !is_copy && (m->access[0] == '-' || executable);
 	struct run *run = &scan->run;
 
-	if (is_own && executable) {
+	if ((is_own && executable) || is_copy) {
 		bool in_range = run->end == m->start;
 
 		/* What has a copy of the builtins in its middle is a code range. */
 		run->executable |= in_range;
 		scan->copy_end = in_range ? m->end : 0;
-		look_for_builtins(m, in_range, &scan->tables, scan->object, &scan->places);
+		if (is_copy)
+			add_copy(m->start, &scan->tables, &scan->places);
+		else
+			look_for_builtins(m, in_range, &scan->tables, scan->object, &scan->places);
 	}
 	if (m->start != run->end || !reserved)
 		close_run(run, &scan->places);
@@ -344,7 +377,7 @@ static void follow_builtins(pid_t pid, uint64_t bias, const struct fnp_object *o
 int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *tables, uint64_t bias,
 		       const struct fnp_object *object, struct fnp_v8_places *ret)
 {
-	struct scan scan = {.tables = *tables, .object = object};
+	struct scan scan = {.pid = pid, .tables = *tables, .object = object};
 	fnp_autobuffer struct fnp_buffer text = {0};
 	const char *name = strrchr(fnp_object_name(object), '/');
 	char path[64], *rest = NULL;
@@ -364,6 +397,8 @@ int fnp_v8_places_read(pid_t pid, const struct fnp_v8_tables *tables, uint64_t b
 	close_run(&scan.run, &scan.places);
 	if (scan.tables.builtins)
 		add_builtins(scan.tables.builtins + bias, &scan.tables, &scan.places);
+	scan.places.builtins = scan.tables.builtins;
+	scan.places.builtins_size = scan.tables.builtins_size;
 	*ret = scan.places;
 	return 0;
 }

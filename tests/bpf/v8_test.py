@@ -145,6 +145,9 @@ def judge(folded, program, inlines):
                 is_leaf = own[-1] == leaf_name or (inlines and program == "wasm" and own[-1] in INLINED_LEAF)
                 in_leaf = is_leaf and (program != "awaits" or own[0] == "main" or "lonely" in own)
                 leaf += weight if in_leaf else 0
+            elif program == "storm": # most of a short-lived isolate's time is its start
+                total += weight
+                whole += weight
     return total, whole, wrong, leaf, unnamed, cut
 
 
@@ -305,9 +308,11 @@ def check(node, program, way, ms, beside, out, row):
         if right / every < (.3 if way in ("maglev", "mixed") else .85) or sum(others.values()) / every > .03:
             problems += [f"{label}: line {x} ({ns / 1e6:.1f} ms)" for x, ns in sorted(others.items(), key=lambda x: -x[1])[:4]]
             problems.append(f"{label}: only {right / every:.2%} of lines are right")
-    # Isolates that are gone have no names: what is held is that none is wrong, and that we live on.
+    # Isolates that are gone have no names: what is held is that none is wrong, that most are there, and that we live on.
     if program == "storm":
-        return problems if total else problems + [f"{label}: no sample"]
+        if whole / total < .9:
+            problems.append(f"{label}: {total / 1e6:.0f} ms, whole {whole / total:.1%}: {max(cut, key=cut.get, default='')}")
+        return problems
     if total < ms * 1.5e5:
         problems.append(f"{label}: hardly any sample")
     if whole / total < .99:
