@@ -54,7 +54,8 @@ def queens(n, row=0, columns=frozenset(), down=frozenset(), up=frozenset()):
                                   if c not in columns and row - c not in down and row + c not in up)
 document = [{'id': i, 'name': 'name %d' % i, 'tags': ['a', 'b'], 'value': i / 3} for i in range(40)]
 words = ' '.join('word%d mail%d@example.org' % (i, i) for i in range(150))
-shared = mmap.mmap(open(sys.argv[1], 'r+b').fileno(), 4096)
+file = open(sys.argv[1], 'r+b') # to be kept: its number is closed with it
+shared = mmap.mmap(file.fileno(), 4096)
 n = 0
 while True:
     nbody(60); fib(12); tree(6).count(); queens(4); json.loads(json.dumps(document))

@@ -101,6 +101,11 @@ static int attach(const struct fnp_runtime_process *process, const struct fnp_ru
 	r = r ?: fnp_python_find_loop(match->object, &runtime->loop);
 	if (r == -ENOMEM)
 		return r;
+	if (r < 0 && strcmp(match->id.text, "pypy") == 0) {
+		fnp_warning_once("PyPy (%s) is not CPython: its native frames are shown",
+				 fnp_object_name(match->object));
+		return -EOPNOTSUPP;
+	}
 	if (r < 0) {
 		fnp_warning_once("Python %s (%s) is not a version whose frames are understood: its native "
 				 "frames are shown",

@@ -12,7 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 
+import fnprof_e2e
+import prepare
 from fnprof_e2e import TREE, Recording
 
 sys.path.insert(0, str(TREE / "tests/formats"))
@@ -148,6 +151,23 @@ def judge_pyspy(path, truth):
             continue
         verdict.add("right" if python and truth.has(python) else "wrong" if python else "without", int(count), text)
     return verdict
+
+
+def name_of_interpreter():
+    """The interpreter that a test was asked for, taken from its arguments."""
+    return sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "3.11"
+
+
+class TestCase(fnprof_e2e.TestCase):
+    """A test with one interpreter, `NAME` of its module, that is skipped where it cannot be had."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.interpreter = prepare.interpreter(sys.modules[cls.__module__].NAME)
+        except prepare.Unavailable as reason:
+            raise unittest.SkipTest(f"{sys.modules[cls.__module__].NAME}: {reason}") from None
 
 
 def scratch_folder(test):

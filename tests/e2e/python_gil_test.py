@@ -6,26 +6,16 @@ usage: python_gil_test.py PYTHON     as python_truth_test.py has it
 """
 import collections
 import sys
-import unittest
 
 import fnprof_e2e
-import prepare
 import python_chains
 from fnprof_e2e import TREE, Recording
 
-NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "3.11"
+NAME = python_chains.name_of_interpreter()
 PROGRAM = TREE / "tests/e2e/programs/gil.py"
 
 
-class PythonLock(fnprof_e2e.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        try:
-            cls.interpreter = prepare.interpreter(NAME)
-        except prepare.Unavailable as reason:
-            raise unittest.SkipTest(f"{NAME}: {reason}") from None
-
+class PythonLock(python_chains.TestCase):
     def test_samples_say_who_holds_it(self):
         counts = collections.Counter()
         command = [*self.interpreter.argv, self.interpreter.place(PROGRAM), 2]

@@ -1,20 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""More than one interpreter in a process: subinterpreters (programs/interpreters.py), children that are forked while the
-process changes, and libraries of other interpreters that are loaded and never started.
+"""More than one interpreter in a process: subinterpreters (programs/interpreters.py), and libraries of other
+interpreters that are loaded and never started.
 
 usage: python_interpreters_test.py PYTHON     as python_truth_test.py has it
 """
 import collections
 import sys
-import unittest
 
 import fnprof_e2e
 import prepare
 import python_chains
 from fnprof_e2e import TREE, Recording
 
-NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "3.11"
+NAME = python_chains.name_of_interpreter()
 PROGRAM = TREE / "tests/e2e/programs/interpreters.py"
 VERSION = tuple(map(int, NAME.removesuffix("+jit").split("-")[-1].rstrip("t").split(".")[:2])) if "." in NAME else (3, 11)
 RATE = 997
@@ -40,37 +39,9 @@ burn()
 ctypes.CDLL(sys.argv[1])
 after()
 """
-FORKS = """import importlib, os, sys, time
-def burn():
-    end = time.process_time() + 0.03
-    while time.process_time() < end: sum(range(200))
-def child(): burn()
-for name in sys.argv[1:]:
-    try: importlib.import_module(name)
-    except ImportError: continue
-    pid = os.fork()
-    if pid == 0:
-        child()
-        os._exit(0)
-    os.waitpid(pid, 0)
-"""
-EXTENSIONS = ("_asyncio", "_bz2", "_codecs_cn", "_codecs_jp", "_codecs_kr", "_codecs_tw", "_codecs_hk", "_codecs_iso2022", "_ctypes",
-              "_curses", "_dbm", "_decimal", "_hashlib", "_json", "_lsprof", "_lzma", "_multibytecodec", "_multiprocessing",
-              "_opcode", "_posixshmem", "_queue", "_sqlite3", "_ssl", "_uuid", "_zoneinfo", "audioop", "mmap", "nis",
-              "ossaudiodev", "readline", "resource", "termios", "_contextvars", "_crypt", "_elementtree", "_heapq", "_pickle", "_random",
-              "_socket", "_statistics", "_struct", "array", "binascii", "cmath", "fcntl", "grp", "math", "pyexpat", "select",
-              "syslog", "unicodedata", "zlib")
 
 
-class PythonInterpreters(fnprof_e2e.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        try:
-            cls.interpreter = prepare.interpreter(NAME)
-        except prepare.Unavailable as reason:
-            raise unittest.SkipTest(f"{NAME}: {reason}") from None
-
+class PythonInterpreters(python_chains.TestCase):
     def recorded(self, *command, rate=RATE):
         """(samples, names of Python frames leaf first, is it cut) of all stacks."""
         env = dict(PYTHONDONTWRITEBYTECODE="1", **self.interpreter.env)
@@ -114,17 +85,6 @@ class PythonInterpreters(fnprof_e2e.TestCase):
             self.assertGreater(counts[way, "right"], 100, way)
         right = sum(n for (_, kind), n in counts.items() if kind == "right")
         self.assertGreaterEqual(right + 2, 0.995 * counts.total())
-
-    def test_a_child_that_is_forked_right_after_a_library_was_mapped_has_its_frames(self):
-        whole = lost = 0
-        for count, names, cut in self.recorded("-S", "-E", "-c", FORKS, *EXTENSIONS):
-            if "child" in names and not cut:
-                whole += count
-            elif not names and cut:
-                lost += count
-        print(f"{NAME}: {whole} whole stacks of children, {lost} stacks without Python", flush=True)
-        self.assertGreater(whole, 50)
-        self.assertLessEqual(lost, 10 + 0.05 * whole)  # the start of the program itself is in it
 
     def test_another_interpreters_library_takes_nothing_away(self):
         if self.interpreter.chroot:

@@ -6,14 +6,12 @@ usage: python_tasks_test.py PYTHON     as python_truth_test.py has it
 """
 import collections
 import sys
-import unittest
 
 import fnprof_e2e
-import prepare
 import python_chains
 from fnprof_e2e import TREE, Recording
 
-NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "3.11"
+NAME = python_chains.name_of_interpreter()
 PROGRAM = TREE / "tests/e2e/programs/awaiting.py"
 SECONDS, RATE = 2, 997
 
@@ -39,15 +37,7 @@ def lines_of_awaits():
     return found
 
 
-class PythonTasks(fnprof_e2e.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        try:
-            cls.interpreter = prepare.interpreter(NAME)
-        except prepare.Unavailable as reason:
-            raise unittest.SkipTest(f"{NAME}: {reason}") from None
-
+class PythonTasks(python_chains.TestCase):
     def record(self):
         """(task, how its frames stand, what awaits it) of all samples, by pprof; and the folded text."""
         environment = dict(PYTHONDONTWRITEBYTECODE="1", **self.interpreter.env)

@@ -18,7 +18,7 @@ from fnprof_e2e import Function, Recording
 from programs_e2e import program
 from runtime_api import RuntimeApi
 
-NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "3.11"
+NAME = python_chains.name_of_interpreter()
 PHASES = ("parse", "compute", "render")
 HANDLER = """import time
 

@@ -15,7 +15,7 @@ import fnprof_e2e
 import prepare
 import python_chains
 
-NAME = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "3.11"
+NAME = python_chains.name_of_interpreter()
 QUICK = ("basic", "tasks")
 ALL = ("basic", "tasks", "threads:basic", "threads:tasks", "fork:basic", "spawn:tasks", "greenlets", "arrays")
 RATE, SECONDS = 1997, 2
@@ -24,12 +24,11 @@ RIGHT = 0.8 if NAME.endswith("+jit") else 0.995
 MATRIX = bool(os.environ.get("FNPROF_E2E_MATRIX"))
 
 
-class PythonTruth(fnprof_e2e.TestCase):
+class PythonTruth(python_chains.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         try:
-            cls.interpreter = prepare.interpreter(NAME)
             cls.pyspy = prepare.pyspy() if MATRIX and not cls.interpreter.chroot else None
         except prepare.Unavailable as reason:
             raise unittest.SkipTest(f"{NAME}: {reason}") from None

@@ -79,6 +79,13 @@ static void stripped_python_is_known_by_its_section(void **state FNP_UNUSED)
 	assert_text(object, "python3.13", "3.13.5");
 }
 
+static void pypy_is_named_apart_from_cpython(void **state FNP_UNUSED)
+{
+	/* It exports much of CPython's interface, too. */
+	assert_text(OBJECT("lib/python3.9\0", "pypy_execute_source", "Py_InitializeEx", "PyEval_EvalCode"),
+		    "pypy", "");
+}
+
 static void an_extension_module_is_no_python(void **state FNP_UNUSED)
 {
 	assert_text(OBJECT("lib/python3.9\0", "PyInit_thing"), "native", "");
@@ -223,6 +230,7 @@ int main(void)
 		cmocka_unit_test(python_before_3_11_is_known_by_the_folder_of_its_library),
 		cmocka_unit_test(python_without_a_version_is_python),
 		cmocka_unit_test(stripped_python_is_known_by_its_section),
+		cmocka_unit_test(pypy_is_named_apart_from_cpython),
 		cmocka_unit_test(an_extension_module_is_no_python),
 		cmocka_unit_test(hotspot_is_known_by_its_tables_and_build_text),
 		cmocka_unit_test(node_is_known_by_v8_and_its_own_api),

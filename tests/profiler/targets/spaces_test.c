@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <cmocka.h>
 
 #include "profiler/targets/spaces.h"
@@ -262,6 +263,63 @@ static void what_is_not_true_any_more_is_not_shown_for_want_of_room(void **state
 	close(fds.fnp_spaces);
 }
 
+/* What the kernel side has for a process. */
+static struct fnp_space_ref ref_of(int fd, uint32_t pid)
+{
+	struct fnp_space_ref ref = {0};
+
+	assert_int_equal(bpf_map_lookup_elem(fd, &pid, &ref), 0);
+	return ref;
+}
+
+/* Forks the world's process as the kernel side does it: the child begins with the reference `has`. Returns that after it. */
+static struct fnp_space_ref ref_after_fork(struct world *w, struct fnp_spaces *spaces, int fd,
+					   uint32_t child_pid, struct fnp_space_ref has)
+{
+	struct fnp_process *child;
+
+	assert_int_equal(bpf_map_update_elem(fd, &child_pid, &has, BPF_ANY), 0);
+	fnp_spaces_fork(spaces, (uint32_t)getpid(), child_pid);
+	assert_int_equal(fnp_processes_fork(w->processes, w->process, child_pid, 1, &child), 0);
+	fnp_spaces_update(spaces, child);
+	has = ref_of(fd, child_pid);
+	fnp_spaces_remove(spaces, child_pid);
+	return has;
+}
+
+static void a_child_forked_before_a_mapping_was_published_has_the_space_of_after(void **state)
+{
+	struct world *w = *state;
+	const struct fnp_space_ref tombstone = {.space = FNP_SPACES_MAX, .version = 0};
+	struct fnp_spaces_fds fds = {-1, -1, -1, -1, -1};
+	struct fnp_space_ref before, now, seen;
+	struct fnp_spaces *spaces;
+
+	fds.fnp_pid_spaces = bpf_map_create(BPF_MAP_TYPE_HASH, "spaces_test", 4, sizeof(before), 8, NULL);
+	if (fds.fnp_pid_spaces < 0)
+		skip(); /* maps need root */
+	fds.fnp_spaces = memfd_create("spaces", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fds.fnp_spaces, FNP_SPACES_MAX * sizeof(struct fnp_space)), 0);
+	assert_int_equal(fnp_spaces_create(&fds, w->objects, &spaces), 0);
+	map(w, 0x10000, 0x11000, 10);
+	fnp_spaces_update(spaces, w->process);
+	before = ref_of(fds.fnp_pid_spaces, (uint32_t)getpid());
+	map(w, 0x20000, 0x21000, 20);
+	w->process->maps_generation += 2;
+	fnp_spaces_update(spaces, w->process);
+	now = ref_of(fds.fnp_pid_spaces, (uint32_t)getpid());
+	assert_int_not_equal(before.version, now.version);
+	seen = ref_after_fork(w, spaces, fds.fnp_pid_spaces, 99999998, before);
+	assert_memory_equal(&seen, &now, sizeof(now));
+	/* One that has called exec meanwhile has nothing of its parent's. */
+	seen = ref_after_fork(w, spaces, fds.fnp_pid_spaces, 99999997, tombstone);
+	assert_memory_equal(&seen, &tombstone, sizeof(tombstone));
+	fnp_spaces_remove(spaces, (uint32_t)getpid());
+	fnp_spaces_destroy(spaces);
+	close(fds.fnp_spaces);
+	close(fds.fnp_pid_spaces);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -275,6 +333,7 @@ int main(void)
 		TEST(many_changes_do_not_use_up_the_spaces),
 		TEST(what_there_is_no_room_for_is_shown_later),
 		TEST(what_is_not_true_any_more_is_not_shown_for_want_of_room),
+		TEST(a_child_forked_before_a_mapping_was_published_has_the_space_of_after),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
