@@ -32,7 +32,7 @@ import prepare  # noqa: E402
 VERSION = "4.5"
 MODES = {"async-profiler": "", "async-profiler vm": ",cstack=vm"}
 PROGRAMS = ["chain", "recursion", "churn", "exceptions", "callbacks", "lambdas", "handles", "wide", "reloaded", "deopts",
-            "virtuals", "parts"]
+            "virtuals", "parts", "parked", "upcalls"]
 LOST = re.compile(r"unknown_Java|not_walkable|break_|skipped_frames|\[deoptimization\]$|thread_exit|unknown_state|GC_active")
 
 LAMBDA = re.compile(r"\$\$Lambda[.+/$](0x[0-9a-f]+|[0-9]+)")  # its own way to write them, not a wrong name

@@ -14,6 +14,7 @@
 #include "base/map.h"
 
 #define FRAMES_MAX 32768
+#define FILLED_NS 1000000000 /* from something that is missing in the tables on */
 #define CACHE_BYTES_MAX (8 << 20)
 #define RANGES_MAX FNP_HOTSPOT_HEAPS_MAX
 #define LOOKS_MAX 20			       /* at a JVM that starts, and for so long: */
@@ -22,9 +23,10 @@
 
 struct fnp_runtime {
 	struct fnp_hotspot_view view;
-	bool has_tables, has_symbols, was_starting, is_ready, is_refused;
-	unsigned n_same;   /* looks in a row that found nothing new */
-	uint64_t moved_ns; /* the last one that did */
+	bool has_tables, has_whole_tables, has_symbols, was_starting, is_ready, is_refused;
+	uint64_t missed_ns; /* when something was first missing in the tables; 0: never */
+	unsigned n_same;    /* looks in a row that found nothing new */
+	uint64_t moved_ns;  /* the last one that did */
 	struct fnp_runtime_range ranges[RANGES_MAX];
 	size_t n_ranges;
 	struct fnp_hotspot_cache cache;
@@ -133,16 +135,12 @@ static bool is_on(const struct fnp_hotspot_view *view, enum fnp_hotspot_field fl
 	       value;
 }
 
-static int refresh(struct fnp_runtime *runtime)
+/* Reads what was not read yet, and the places. What refresh returns for a failure. */
+static int look(struct fnp_runtime *runtime)
 {
 	struct fnp_hotspot_view *view = &runtime->view;
-	struct fnp_hotspot_layout before = view->layout;
 	int r = 0;
 
-	if (runtime->is_ready)
-		return 0;
-	if (runtime->is_refused)
-		return -EOPNOTSUPP;
 	if (!runtime->has_tables) {
 		r = fnp_hotspot_tables_read(&view->place, &view->tables);
 		r = r ?: fnp_hotspot_layout_read(&view->tables, &view->layout);
@@ -153,9 +151,41 @@ static int refresh(struct fnp_runtime *runtime)
 		fnp_hotspot_symbols_read(&view->place, &view->tables);
 		runtime->has_symbols = true;
 	}
-	r = r ?: fnp_hotspot_layout_places(&view->place, &view->tables, &view->layout);
-	if (r == -EOPNOTSUPP)
-		return refuse(runtime);
+	return r ?: fnp_hotspot_layout_places(&view->place, &view->tables, &view->layout);
+}
+
+/*
+ * Relocations and constructors fill the tables entry by entry, and who looks meanwhile takes what is there for all of it. So
+ * they are read once more when the JVM has its heaps, which it makes later, and what is missing before that may come.
+ */
+static int look_carefully(struct fnp_runtime *runtime)
+{
+	int r = look(runtime);
+
+	if (r == 0 && !runtime->has_whole_tables) {
+		runtime->has_whole_tables = true;
+		runtime->has_tables = runtime->has_symbols = false;
+		r = look(runtime);
+	}
+	if (r != -EOPNOTSUPP)
+		return r;
+	runtime->has_tables = false;
+	if (runtime->missed_ns == 0)
+		runtime->missed_ns = fnp_clock_ns();
+	return fnp_clock_ns() - runtime->missed_ns < FILLED_NS ? -EAGAIN : refuse(runtime);
+}
+
+static int refresh(struct fnp_runtime *runtime)
+{
+	struct fnp_hotspot_view *view = &runtime->view;
+	struct fnp_hotspot_layout before = view->layout;
+	int r;
+
+	if (runtime->is_ready)
+		return 0;
+	if (runtime->is_refused)
+		return -EOPNOTSUPP;
+	r = look_carefully(runtime);
 	runtime->was_starting |= r == -EAGAIN;
 	if (r < 0)
 		return r;

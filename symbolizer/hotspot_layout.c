@@ -279,10 +279,12 @@ int fnp_hotspot_layout_places(const struct fnp_hotspot_place *place, const struc
 	struct fnp_hotspot_layout l = *layout;
 	int r;
 
-	for (int field = FNP_HOTSPOT_HEAP_MEMORY; field <= FNP_HOTSPOT_CODELET_DESCRIPTION; field++) {
+	for (int field = FNP_HOTSPOT_HEAP_MEMORY; field <= FNP_HOTSPOT_CALL_STUB_RETURN; field++) {
 		if (!fnp_hotspot_has(t, field))
 			return -EOPNOTSUPP;
 	}
+	if (!fnp_hotspot_has(t, FNP_HOTSPOT_CODE_HEAPS))
+		return -EOPNOTSUPP;
 	if (t->values[FNP_HOTSPOT_CODELET_SIZE] > 12 || t->values[FNP_HOTSPOT_CODELET_DESCRIPTION] > 8)
 		return -EOPNOTSUPP;
 	r = read_heaps(place, t, &l);

@@ -411,8 +411,10 @@ FNP_SUBPROGRAM int fnp_walk_hotspot(struct fnp_walk *walk)
 	l = fnp_array_at(fnp_hotspot_layouts, layout);
 	if (!l)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
-	if (walk->pc == l->call_stub_return || (walk->pc == l->continuation_return && walk->pc))
+	if (walk->pc == l->call_stub_return)
 		return fnp_hotspot_entry_frame(walk);
+	if (walk->pc == l->continuation_return && walk->pc)
+		return fnp_hotspot_continued(walk, layout);
 	if (walk->pc == l->thaw_return && walk->pc)
 		return fnp_hotspot_thaw(walk, layout);
 	if (walk->pc - l->interpreter < l->interpreter_end - l->interpreter) {

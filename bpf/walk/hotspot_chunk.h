@@ -169,6 +169,24 @@ FNP_SUBPROGRAM fnp_u64 fnp_hotspot_find_entry(struct fnp_walk *walk, fnp_u32 lay
 	return 0;
 }
 
+/*
+ * All frames of a continuation have been taken. When it has been parked, and all of them were fetched at once, what the last
+ * one keeps of rbp need not be that of the frame that entered; the entry tells where that is. What walkers return.
+ */
+FNP_SUBPROGRAM int fnp_hotspot_continued(struct fnp_walk *walk, fnp_u32 layout)
+{
+	const struct fnp_hotspot_layout *l = fnp_array_at(fnp_hotspot_layouts, layout);
+	fnp_u64 entry = 0;
+
+	if (!walk || !l)
+		return -1;
+	if (l->flags & FNP_HOTSPOT_CHUNKS)
+		entry = fnp_hotspot_find_entry(walk, layout);
+	if (entry)
+		walk->fp = entry + l->entry_size;
+	return fnp_hotspot_entry_frame(walk);
+}
+
 /* A frame that returns to the stub that fetches more of them has been taken. What walkers return. */
 FNP_SUBPROGRAM int fnp_hotspot_thaw(struct fnp_walk *walk, fnp_u32 layout)
 {

@@ -216,6 +216,22 @@ public class HotspotTruth {
         t.join();
     }
 
+    // Threads that park a few calls deep, and may go on on another carrier: so few frames come back all at once.
+    static int shallow(int n) {
+        if (n > 0)
+            return shallow(n - 1) + 1;
+        int s = 0;
+        LockSupport.parkNanos(1_000_000);
+        for (int i = 0; i < 100; i++)
+            s += leaf(i);
+        return s;
+    }
+
+    static void parkedRun() {
+        for (int i = 0; i < 20; i++)
+            sink += shallow(i);
+    }
+
     // Three methods in turn, with more arguments than registers; every twentieth parks on its way down and works on its
     // way back, several threads at once, with garbage: chunks of all sizes, with parents, moved by the collector.
     static int p(int n, int a, int b, int c, int d, int e, int f, int g) {
@@ -249,14 +265,16 @@ public class HotspotTruth {
 
     static void partsRun() { sink += p(300, 1, 2, 3, 4, 5, 6, 7); }
 
-    static void parts() throws Exception {
+    static void eight(Runnable run) throws Exception {
         Thread[] threads = new Thread[8];
         for (int i = 0; i < threads.length; i++)
-            threads[i] = (Thread) Thread.class.getMethod("startVirtualThread", Runnable.class)
-                                     .invoke(null, (Runnable) HotspotTruth::partsRun);
+            threads[i] = (Thread) Thread.class.getMethod("startVirtualThread", Runnable.class).invoke(null, run);
         for (Thread t : threads)
             t.join();
     }
+
+    static void parts() throws Exception { eight(HotspotTruth::partsRun); }
+    static void parked() throws Exception { eight(HotspotTruth::parkedRun); }
 
     // Intrinsics of the compilers' that keep something on the stack below their frame for a few instructions.
     static final String[] TEXTS = new String[64];
@@ -359,6 +377,7 @@ public class HotspotTruth {
             case "deopts": deopts(); break;
             case "virtuals": virtuals(); break;
             case "parts": parts(); break;
+            case "parked": parked(); break;
             case "texts": texts(); break;
             case "upcalls": upcalls(); break;
             default: throw new IllegalArgumentException(args[0]);

@@ -46,16 +46,17 @@ CHAINS = {
               rf"(;Assumed\.<init>)?|Surprise\.work(;leaf|;{LOAD})?))?)?)?)?",
     "texts": r"texts(;(compare|search|encode|round))?",
     "virtuals": r"virtualRun(;descend){0,101}|virtualRun(;descend){101};leaf|virtuals",
+    "parked": r"parkedRun(;shallow){0,20}|parkedRun(;shallow){1,20};leaf|parked(;eight)?",
     "upcalls": r"upcalls(;prepareUpcalls.*|;(order(;leaf)?|small))?",
-    "parts": r"partsRun(;p;q;r)*(;p(;q)?)?(;down|;back(;leaf)?)?|parts",
+    "parts": r"partsRun(;p;q;r)*(;p(;q)?)?(;down|;back(;leaf)?)?|parts(;eight)?",
 }
-FIRST = {"virtuals": 21, "parts": 21, "upcalls": 22}  # a program needs this version at least
+FIRST = {"virtuals": 21, "parts": 21, "parked": 21, "upcalls": 22}  # a program needs this version at least
 # How much of a program's samples is in its leaf at least.
 LEAF = {"chain": .95, "recursion": .05, "interfaces": .5, "callbacks": .3, "locks": .9, "lambdas": .1, "wide": .5}
 
 QUICK = {"interpreter": ["recursion", "churn", "exceptions"],
          "tiered": ["recursion", "churn", "exceptions", "callbacks", "lambdas", "reloaded", "deopts", "wide", "texts", "virtuals",
-                    "parts", "upcalls"]}
+                    "parts", "parked", "upcalls"]}
 
 WAYS = {
     "interpreter": ["-Xint"],
@@ -77,7 +78,7 @@ FIRST_OF_WAY = {"z": 15, "small headers": 25}
 def own_frames(names):
     """The program's own frames below main, without suffixes and the class's name; None when main is not in it."""
     bare = [re.sub(r"_\[[a-z0]\]$", "", n) for n in names]
-    roots = [at for at, name in enumerate(bare) if name in (T + "main", T + "virtualRun", T + "partsRun")]
+    roots = [at for at, name in enumerate(bare) if name in (T + "main", T + "virtualRun", T + "partsRun", T + "parkedRun")]
     if not roots:
         return None
     at = roots[0] - bare[roots[0]].endswith("Run")

@@ -51,6 +51,11 @@ class Lies(fnprof_e2e.TestCase):
         named = sum(weight for names, weight in stacks.items() if "main" in names and names[-1] == "liar.Class.method")
         self.assertGreater(named, 0.9 * sum(stacks.values()), stacks)
 
+    def test_tables_that_are_filled_later_are_read_again(self):
+        row, stacks = self.recorded("late", 500)
+        named = sum(weight for names, weight in stacks.items() if names[-1] == "liar.Class.method")
+        self.assertGreater(named, 0.5 * sum(stacks.values()), stacks)
+
     def test_lies_cost_frames_alone(self):
         for lie in LIES if MATRIX else SOME:
             with self.subTest(lie):
