@@ -38,9 +38,11 @@ FNP_SUBPROGRAM int fnp_v8_deopt(struct fnp_walk *walk, fnp_u32 layout)
 	pc = fnp_v8_read(walk, copy + 8);
 	if (!pc || fp < top)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
-	if (fnp_v8_function_at(walk, layout, fnp_v8_read(walk, copy - l->slot_function)) ==
-		    FNP_V8_SCRIPT_FUNCTION &&
-	    fnp_v8_push_function(walk, l))
+	/* The copy may be of another moment than the frame; optimized code is always a script's. */
+	if (fnp_v8_function_at(walk, layout, fnp_v8_read(walk, copy - l->slot_function)) !=
+	    FNP_V8_SCRIPT_FUNCTION)
+		return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
+	if (fnp_v8_push_function(walk, l))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
 	return fnp_walk_caller(walk, pc, top, fp);
 }
