@@ -49,16 +49,20 @@ SEC("tp_btf/sched_exit_tp")
 int BPF_PROG(fnp_return)
 {
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
-	fnp_u32 tid = bpf_get_current_pid_tgid(), pid;
-	struct fnp_walk *walk = current_walk();
 	struct fnp_target *target;
+	struct fnp_walk *walk;
+	fnp_u32 pid;
 
+	/* All that most switches of the host pay. */
 	if (!slot || !slot->looks_back)
 		return 0;
 	slot->looks_back = 0;
+	if (slot->tid != (fnp_u32)bpf_get_current_pid_tgid())
+		return 0;
 	pid = slot->pid;
 	target = bpf_map_lookup_elem(&targets, &pid);
-	if (slot->tid != tid || !target || !walk)
+	walk = current_walk();
+	if (!target || !walk)
 		return 0;
 	sample_begin(walk, target, pid, slot->left_ns);
 	if (has_user_stack()) {
