@@ -4,9 +4,10 @@
  * when it leaves, which is when its stack can be read. So each thread remembers how long it was away, by what it waited
  * for, and what is expected to last long is taken for certain, the rest in proportion: the lost time itself is sampled,
  * each half to three halves of a period after the last one (in the mean a period, so that few stacks are enough for a good
- * sum, and nothing periodic keeps step), and each stands for what was lost since. After each window the period becomes what would have spent the budget, and within
- * one it doubles with each further budget that is spent, past FAST of them faster; at its floor everything is taken. Behind
- * BURST budgets nothing is, and what those would have stood for is counted.
+ * sum, and nothing periodic keeps step), and each stands for what was lost since. After each window the period becomes
+ * what would have spent the budget, and within one it doubles with each further budget that is spent, past FAST of them
+ * faster; at its floor everything is taken. Behind BURST budgets nothing is, and what those would have stood for is
+ * counted.
  *
  * A wait that was expected to be short and became long is the one that people ask about. Where the kernel lets us (see
  * returns.bpf.c) it is taken when it is over: its stack is still what it was. So there all long waits are taken, each stands

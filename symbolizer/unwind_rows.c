@@ -218,7 +218,7 @@ int fnp_rows_fill(struct fnp_rows *rows, const struct fnp_rows *other)
 			k++;
 		}
 		r = r ?: append_row(rows, offset, here ? here : there);
-		if (r == 0 && there == 0) {
+		if (r == 0 && there == 0 && i < own.len) {
 			/* Where the other says nothing, these rows stand as they are: most of them. */
 			size_t n = rows_before(own.items + i, own.len - i,
 					       k < other->rows.len ? other->rows.items[k].offset : UINT32_MAX);
