@@ -75,15 +75,7 @@ int fnp_tick(struct bpf_perf_event_data *ctx)
 		return 0;
 	sample_begin(walk, target, pid, now_ns);
 	((struct sample_head *)walk->head)->record.weight_ns = weight_ns + weight_claimed(slot, pid);
-	if (has_user_stack()) {
-		fnp_walk_begin(walk, pid, !was_in_user_mode(ctx));
-		/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
-		bpf_tail_call(ctx, &fnp_cpu_programs, 0);
-		/* Not reached where that program is there; a tick that was counted is a sample all the same. */
-		fnp_walk_end(walk);
-	} else {
-		walk->n_words = walk->truncation = walk->resumable = 0;
-	}
+	sample_walk(ctx, walk, pid, !was_in_user_mode(ctx), &fnp_cpu_programs);
 	return finish(ctx, walk, false);
 }
 

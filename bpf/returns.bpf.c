@@ -65,15 +65,7 @@ int BPF_PROG(fnp_return)
 	if (!target || !walk)
 		return 0;
 	sample_begin(walk, target, pid, slot->left_ns);
-	if (has_user_stack()) {
-		fnp_walk_begin(walk, pid, true);
-		/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
-		bpf_tail_call(ctx, &fnp_return_programs, 0);
-		/* Not reached where that program is there. */
-		fnp_walk_end(walk);
-	} else {
-		walk->n_words = walk->truncation = walk->resumable = 0;
-	}
+	sample_walk(ctx, walk, pid, true, &fnp_return_programs);
 	return finish(ctx, walk, false);
 }
 

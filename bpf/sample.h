@@ -49,6 +49,23 @@ static __always_inline void sample_begin(struct fnp_walk *walk, struct fnp_targe
 	bpf_get_current_comm(head->record.comm, sizeof(head->record.comm));
 }
 
+/*
+ * The user stack of the current thread, by `programs`, whose first one goes on with the walk and finishes the record. Comes back
+ * where there is no such stack, or no such program: what has begun is finished all the same.
+ */
+static __always_inline void sample_walk(void *ctx, struct fnp_walk *walk, fnp_u32 pid, bool in_kernel,
+					void *programs)
+{
+	if (!has_user_stack()) {
+		walk->n_words = walk->truncation = walk->resumable = 0;
+		return;
+	}
+	fnp_walk_begin(walk, pid, in_kernel);
+	/* The walk itself stands in one program alone: the verifier's time with it is most of what our start takes. */
+	bpf_tail_call(ctx, programs, 0);
+	fnp_walk_end(walk);
+}
+
 /* The kernel's stack as a section at words[at]; the number of words. */
 static __always_inline fnp_u32 put_kernel_stack(void *ctx, struct fnp_walk *walk, fnp_u32 at)
 {
