@@ -7,6 +7,7 @@
 #include "symbolizer/section_data.h"
 #include "symbolizer/unwind_cfi.h"
 #include "symbolizer/unwind_code.h"
+#include "symbolizer/unwind_flat.h"
 #include "symbolizer/unwind_go.h"
 #include "symbolizer/unwind_known.h"
 #include "symbolizer/unwind_rows.h"
@@ -172,7 +173,10 @@ static int compile_one(struct build *b, const struct fnp_cfi *cfi, const struct 
 	if (r < 0)
 		return r;
 	*covered = FNP_MIN(end, fde->end);
-	return fnp_cfi_run(cfi, fde, *covered, emit_row, &b->rows);
+	r = fnp_cfi_run(cfi, fde, *covered, emit_row, &b->rows);
+	if (r == 0 && !cfi->machine.ra_in_register)
+		r = fnp_flat_doubt(b->object, &b->rows, fde->start, *covered);
+	return r;
 }
 
 /* Of several entries for one start the first holds, and an entry ends where the next one begins, whatever it says. */

@@ -212,6 +212,7 @@ FNP_SUBPROGRAM int fnp_native_find_row(struct fnp_walk *walk, fnp_u32 object, fn
 		return FNP_TRUNCATION_NO_TABLE;
 	if (table->pages == FNP_TABLE_FRAME_POINTERS) {
 		fnp_native_frame_pointer_rule(walk);
+		walk->rule.flags = FNP_RULE_BELIEVED;
 		return 0;
 	}
 	offset = address - table->base;
@@ -359,13 +360,14 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 		return fnp_walk_stop(walk, cause);
 	ra &= ~fnp_pac_mask();
 	/*
-	 * The first frame of a thread that has no table returns to nothing. At the first instruction of a program, where it
-	 * is when its page is brought in, the rules of glibc's _start take the number of arguments for a return address.
+	 * The first frame of a thread that has no table returns to nothing; where the rule is only believed, a 0 is no end, but
+	 * whatever stood there. At the first instruction of a program, where it is when its page is brought in, the rules of
+	 * glibc's _start take the number of arguments for a return address.
 	 */
-	if (ra == 0 || (walk->leaf && walk->fp == 0 && cfa == walk->sp + 8 && ra < FNP_NATIVE_CODE_MIN))
-		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
 	if (rule.flags & FNP_RULE_BELIEVED && (cfa & 7 || !fnp_native_is_behind_call(walk, ra)))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_NO_ROW);
+	if (ra == 0 || (walk->leaf && walk->fp == 0 && cfa == walk->sp + 8 && ra < FNP_NATIVE_CODE_MIN))
+		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
 	walk->regs_at = signal ? walk->sp + FNP_WALK_SIGNAL_REGS : 0;
 	walk->exact = signal || (rule.flags & FNP_RULE_EXACT);
 	walk->behind_leaf = walk->leaf && !walk->exact;
