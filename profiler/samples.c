@@ -10,6 +10,7 @@
 #include "profiler/targets/resume.h"
 
 #define FRAMES_MAX (FNP_USER_WORDS_MAX + FNP_KERNEL_FRAMES_MAX)
+#define FRAMES_SCARCE 256 /* of a stack while there is little room */
 
 struct fnp_samples {
 	struct fnp_objects *objects;
@@ -281,6 +282,17 @@ static int push_user(struct fnp_samples *samples, const struct fnp_sample_record
 	return r;
 }
 
+/* A recursion of thousands of frames, whose stacks are all different, leaves room for those of others. */
+static void spare_room(struct fnp_samples *samples, struct fnp_resume_stack *user)
+{
+	if (samples->n_frames <= FRAMES_SCARCE || !fnp_stack_epoch_is_scarce(samples->epoch))
+		return;
+	samples->n_frames = FRAMES_SCARCE;
+	samples->frames[FRAMES_SCARCE - 1] = (struct fnp_frame){.address = FNP_TRUNCATION_DEPTH,
+								.kind = FNP_FRAME_MARKER};
+	user->truncation = FNP_TRUNCATION_DEPTH;
+}
+
 int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record *record,
 		     struct fnp_process *process, bool may_wait, struct fnp_sample_stack *ret)
 {
@@ -298,6 +310,7 @@ int fnp_samples_take(struct fnp_samples *samples, const struct fnp_sample_record
 	samples->n_frames = 0;
 	push_kernel(samples, &record->head);
 	r = push_user(samples, record, process, &user);
+	spare_room(samples, &user);
 	if (samples->n_frames == 0)
 		push(samples, (struct fnp_frame){.address = FNP_TRUNCATION_BAD_READ, .kind = FNP_FRAME_MARKER});
 	r = r ?: fnp_intern_add(samples->epoch->strings, record->comm, comm_len, &one.comm);

@@ -9,6 +9,9 @@
 
 #define TABLE_BYTES_MAX (48 << 20)
 #define TURN_BYTES (6 << 20)
+#define TURN_BYTES_MAX (TABLE_BYTES_MAX / 4 * 3)
+#define SCARCE_BYTES (TABLE_BYTES_MAX / 6 * 5) /* of stacks */
+#define REST 32 /* rounds until it is tried again, when rows kept most of a table */
 #define NOT_MOVED UINT32_MAX
 
 struct turn {
@@ -52,6 +55,11 @@ void fnp_stack_epoch_destroy(struct fnp_stack_epoch *epoch)
 	fnp_intern_destroy(epoch->strings);
 	fnp_intern_destroy(epoch->managed);
 	free(epoch);
+}
+
+bool fnp_stack_epoch_is_scarce(const struct fnp_stack_epoch *epoch)
+{
+	return fnp_intern_bytes(epoch->stacks) > SCARCE_BYTES;
 }
 
 size_t fnp_stack_epoch_bytes(const struct fnp_stack_epoch *epoch)
@@ -180,7 +188,11 @@ int fnp_stack_epoch_turn(struct fnp_stack_epoch **epoch, struct fnp_invocations 
 
 	if (bytes < (*epoch)->turn_bytes)
 		return 0;
-	(*epoch)->turn_bytes = 2 * bytes; /* for the next try, should this one fail */
+	if ((*epoch)->rest > 0) {
+		(*epoch)->rest--;
+		return 0;
+	}
+	(*epoch)->rest = REST; /* should this one fail */
 	r = fnp_stack_epoch_create(&next);
 	if (r < 0)
 		return r;
@@ -189,7 +201,10 @@ int fnp_stack_epoch_turn(struct fnp_stack_epoch **epoch, struct fnp_invocations 
 	if (r < 0)
 		return r;
 	fnp_invocations_each_stack(invocations, next, renumber_one, &turn);
+	/* Below where it is full, or what left later would never make room. */
 	next->turn_bytes = FNP_MAX((size_t)TURN_BYTES, 2 * fnp_stack_epoch_bytes(next));
+	next->turn_bytes = FNP_MIN(next->turn_bytes, (size_t)TURN_BYTES_MAX);
+	next->rest = fnp_stack_epoch_bytes(next) > bytes / 2 ? REST : 0;
 	fnp_stack_epoch_destroy(*epoch);
 	*epoch = TAKE_PTR(next);
 	return 0;

@@ -39,6 +39,7 @@ struct fnp_stack_epoch {
 	struct fnp_intern *strings; /* names of managed frames, threads' names */
 	struct fnp_intern *managed; /* struct fnp_managed_frame */
 	size_t turn_bytes;	    /* so big, it is worth a new one */
+	unsigned int rest;	    /* calls of fnp_stack_epoch_turn() to go by before */
 };
 
 /* True when frame->object is the number of a struct fnp_managed_frame. */
@@ -49,13 +50,16 @@ int fnp_stack_epoch_create(struct fnp_stack_epoch **ret);
 void fnp_stack_epoch_destroy(struct fnp_stack_epoch *epoch);
 FNP_DEFINE_CLEANUP(fnp_stack_epoch_destroyp, struct fnp_stack_epoch *, fnp_stack_epoch_destroy)
 
+/* True when there is little room left for stacks: deep ones should do with less. */
+bool fnp_stack_epoch_is_scarce(const struct fnp_stack_epoch *epoch);
+
 /* Memory held, in bytes. */
 size_t fnp_stack_epoch_bytes(const struct fnp_stack_epoch *epoch);
 
 /*
  * When *epoch has grown past its mark: moves what rows and waiting samples of `invocations` refer to, frees the old one
- * and puts the new one into *epoch. On failure (-ENOMEM, -ENOSPC) nothing has changed; it is tried again when the
- * epoch has grown further.
+ * and puts the new one into *epoch. On failure (-ENOMEM, -ENOSPC) nothing has changed; it is tried again some
+ * calls later.
  */
 int fnp_stack_epoch_turn(struct fnp_stack_epoch **epoch, struct fnp_invocations *invocations);
 

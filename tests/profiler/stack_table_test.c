@@ -168,6 +168,48 @@ static void rows_of_all_kinds_move_together(void **state)
 	fnp_stack_epoch_destroy(epoch);
 }
 
+#define DEEP 3000
+
+/* A stack of a recursion that nobody else has; false when there is no room. */
+static bool recurse(struct fnp_stack_epoch *epoch, uint64_t address, struct fnp_row_stack *ret)
+{
+	static struct fnp_frame frames[DEEP];
+
+	for (size_t i = 0; i < DEEP; i++)
+		frames[i] = (struct fnp_frame){.kind = FNP_FRAME_NATIVE, .address = address, .object = 7};
+	*ret = (struct fnp_row_stack){.comm = text(epoch, "worker")};
+	return fnp_intern_add(epoch->stacks, frames, sizeof(frames), &ret->stack) == 0;
+}
+
+static void a_table_that_was_full_has_room_again_when_its_rows_have_gone(void **state)
+{
+	struct fnp_stack_epoch *epoch;
+	struct fnp_row_stack one;
+	bool was_scarce = false;
+	struct stage s;
+
+	(void)state;
+	begin(&s, &epoch);
+	for (uint64_t i = 0; recurse(epoch, i, &one); i++) {
+		s.epoch = epoch;
+		s.one = one;
+		take_sample(&s, 10);
+		was_scarce = fnp_stack_epoch_is_scarce(epoch);
+		assert_int_equal(fnp_stack_epoch_turn(&epoch, s.engine), 0);
+		assert_true(i < 2000);
+	}
+	assert_true(was_scarce);
+	play_answer(&s, 10, 1, "a");
+	pass(&s, 2000 * MS);
+	finish(&s);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(fnp_stack_epoch_turn(&epoch, s.engine), 0);
+	assert_false(fnp_stack_epoch_is_scarce(epoch));
+	assert_true(recurse(epoch, 12345, &one));
+	stage_end(&s);
+	fnp_stack_epoch_destroy(epoch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +217,7 @@ int main(void)
 		cmocka_unit_test(open_row_keeps_its_stacks_over_a_turn),
 		cmocka_unit_test(waiting_sample_keeps_its_stack_over_a_turn),
 		cmocka_unit_test(rows_of_all_kinds_move_together),
+		cmocka_unit_test(a_table_that_was_full_has_room_again_when_its_rows_have_gone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
