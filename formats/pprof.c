@@ -11,11 +11,10 @@
  * Values are written packed, labels as text or number with a unit. A text label without text is left out: readers
  * take it for a number.
  */
-#include <inttypes.h>
-
 #include "formats/format.h"
 #include "formats/gzip.h"
 #include "formats/pprof_fields.h"
+#include "formats/pprof_times.h"
 #include "formats/protobuf.h"
 
 /* A table's new numbers: `ids` by old number (0: not used yet), `order` lists the old numbers in their new order. */
@@ -30,8 +29,7 @@ struct encoder {
 	struct renumbering strings, mappings, functions, locations;
 	struct fnp_buffer out;
 	struct fnp_buffer common_labels; /* encoded once, they stand in every sample */
-	uint32_t *first_time;		 /* by sample, and one more: into `times`; NULL: there are none */
-	uint32_t *times;		 /* numbers in the profile's times, by sample */
+	struct fnp_buffer times;	 /* as pprof_times.h tells; empty: there are none */
 };
 
 static int renumbering_init(struct renumbering *numbers, size_t n)
@@ -71,32 +69,7 @@ static void encoder_deinit(struct encoder *e)
 	renumbering_deinit(&e->locations);
 	fnp_buffer_deinit(&e->out);
 	fnp_buffer_deinit(&e->common_labels);
-	free(e->first_time);
-	free(e->times);
-}
-
-/* Brings the times into the order of their samples, by counting. */
-static int sort_times(struct encoder *e)
-{
-	const struct fnp_profile *profile = e->profile;
-	size_t n = profile->times.len;
-
-	if (n == 0)
-		return 0;
-	if (n > UINT32_MAX)
-		return -ENOSPC;
-	e->first_time = calloc(profile->samples.len + 1, sizeof(*e->first_time));
-	e->times = calloc(n, sizeof(*e->times));
-	if (!e->first_time || !e->times)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		e->first_time[profile->times.items[i].sample]++;
-	for (size_t i = 1; i <= profile->samples.len; i++)
-		e->first_time[i] += e->first_time[i - 1];
-	/* Each stands at its end now, and moves to its begin. */
-	for (size_t i = n; i-- > 0;)
-		e->times[--e->first_time[profile->times.items[i].sample]] = (uint32_t)i;
-	return 0;
+	fnp_buffer_deinit(&e->times);
 }
 
 static int encoder_init(struct encoder *e, const struct fnp_profile *profile)
@@ -255,34 +228,12 @@ static void put_tables(struct encoder *e)
 		put_function(e, i + 1, &profile->functions.items[e->functions.order[i]]);
 }
 
-/* The times of samples, as pprof_fields.h tells. */
-static void write_times(const struct encoder *e, struct fnp_buffer *out)
-{
-	char text[64];
-
-	fnp_buffer_append(out, PPROF_TIMES_COMMENT, strlen(PPROF_TIMES_COMMENT));
-	for (size_t number = 0; number < e->profile->samples.len; number++) {
-		uint32_t begin = e->first_time[number], end = e->first_time[number + 1];
-		int n = begin < end ? snprintf(text, sizeof(text), "%zu", number + 1) : 0;
-
-		fnp_buffer_append(out, text, (size_t)n);
-		for (uint32_t i = begin; i < end; i++) {
-			const struct fnp_profile_time *time = &e->profile->times.items[e->times[i]];
-			n = snprintf(text, sizeof(text), " %" PRIu32 " %" PRId64, time->tid, time->offset_ns);
-			fnp_buffer_append(out, text, (size_t)n);
-		}
-		if (begin < end)
-			fnp_buffer_append(out, "|", 1);
-	}
-}
-
 /* Every text that is referred to; the times come last, they are no string of the profile. */
 static void put_strings(struct encoder *e)
 {
-	fnp_autobuffer struct fnp_buffer times = {0};
 	uint8_t number[FNP_VARINT_MAX];
 
-	if (e->first_time) /* a list, and so packed */
+	if (e->times.len) /* a list, and so packed */
 		fnp_protobuf_bytes(&e->out, PPROF_COMMENT, number,
 				   (size_t)(fnp_varint_put(number, e->strings.used) - number));
 	for (uint32_t i = 0; i < e->strings.used; i++) {
@@ -290,11 +241,8 @@ static void put_strings(struct encoder *e)
 		const char *text = fnp_intern_get(e->profile->strings, e->strings.order[i], &len);
 		fnp_protobuf_entry(&e->out, PPROF_STRING_TABLE, text, len);
 	}
-	if (!e->first_time)
-		return;
-	write_times(e, &times);
-	e->out.error = e->out.error || times.error;
-	fnp_protobuf_entry(&e->out, PPROF_STRING_TABLE, times.data, times.len);
+	if (e->times.len)
+		fnp_protobuf_entry(&e->out, PPROF_STRING_TABLE, e->times.data, e->times.len);
 }
 
 static void put_profile(struct encoder *e)
@@ -318,7 +266,7 @@ static int encode_with(struct encoder *e, const struct fnp_profile *profile, boo
 {
 	int r = encoder_init(e, profile);
 
-	r = r ?: sort_times(e);
+	r = r ?: fnp_pprof_times_write(profile, &e->times);
 	if (r < 0)
 		return r;
 	put_profile(e);

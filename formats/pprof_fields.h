@@ -57,11 +57,4 @@ enum {
 	PPROF_FUNCTION_START_LINE = 5,
 };
 
-/*
- * A comment that begins so has the times of samples, for a timeline: a label with the time would part samples with
- * equal stacks. Then, for each sample that has times, its place in the file (from 1), pairs of a thread's number and
- * nanoseconds after time_nanos, and a bar: "1 812 0 812 10043|4 813 -20|". Tools do not show comments that begin with #.
- */
-#define PPROF_TIMES_COMMENT "#fnprof.times "
-
 #endif
