@@ -3,25 +3,13 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <sys/mman.h>
-
-#include <xxhash.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 
-#define REUSE_AFTER_NS FNP_NS_PER_S
 #define CATCH_UP_NS (FNP_NS_PER_S / 10)
 #define NO_ADDRESS UINT16_MAX /* in fnp_code_range.data: a mapping of a file's part that no segment has */
-
-/* A space in use, or waiting to be used again. */
-struct space {
-	uint32_t users;
-	uint32_t first, count; /* of its code ranges */
-	uint64_t hash;
-	uint64_t free_since_ns;
-};
 
 /* A watched process. */
 struct member {
@@ -34,37 +22,19 @@ struct member {
 	bool is_expecting; /* a runtime that will take code without a file */
 	bool is_behind;	   /* there was no room for what it has mapped since */
 	FNP_VEC(struct fnp_code_special) special;
-	uint64_t words[FNP_SPACE_RUNTIMES][FNP_SPACE_RUNTIME_WORDS];
+	struct fnp_space_words words;
 };
 
 struct fnp_spaces {
 	struct fnp_objects *objects;
 	struct fnp_tables *tables;
 	int pids_fd;
-	struct fnp_space *shown; /* as the kernel side sees them */
-	struct fnp_code_range *ranges;
-	struct space items[FNP_SPACES_MAX];
-	uint32_t n_items; /* ever used */
-	uint32_t version;
-	struct fnp_code_room room; /* in `ranges` */
-	struct fnp_map members;	   /* pid -> struct member */
-	struct fnp_map by_hash;	   /* hash -> space */
+	struct fnp_space_pool *pool;
+	struct fnp_map members; /* pid -> struct member */
 	fnp_code_range_vec scratch;
 	uint32_t n_behind;
 	uint64_t catch_up_ns; /* not before */
 };
-
-static void *map_array(int fd, size_t bytes)
-{
-	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED,
-		    fd, 0);
-}
-
-static void unmap_array(void *p, size_t bytes)
-{
-	if (p && p != MAP_FAILED)
-		munmap(p, bytes);
-}
 
 int fnp_spaces_create(const struct fnp_spaces_fds *fds, struct fnp_objects *objects, struct fnp_spaces **ret)
 {
@@ -75,13 +45,10 @@ int fnp_spaces_create(const struct fnp_spaces_fds *fds, struct fnp_objects *obje
 		return -ENOMEM;
 	spaces->objects = objects;
 	spaces->pids_fd = fds->fnp_pid_spaces;
-	spaces->room.size = FNP_CODE_RANGES_MAX;
-	spaces->shown = map_array(fds->fnp_spaces, FNP_SPACES_MAX * sizeof(*spaces->shown));
-	spaces->ranges = map_array(fds->fnp_code_ranges, FNP_CODE_RANGES_MAX * sizeof(*spaces->ranges));
-	if (spaces->shown == MAP_FAILED || spaces->ranges == MAP_FAILED)
-		return fnp_error(-errno, "cannot map the maps of code ranges: %s", strerror(errno));
 	r = fnp_tables_create(fds->fnp_native_tables, fds->fnp_arenas, FNP_SPACES_TABLE_BYTES_MAX,
 			      &spaces->tables);
+	if (r == 0)
+		r = fnp_space_pool_create(fds->fnp_spaces, fds->fnp_code_ranges, spaces->tables, &spaces->pool);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(spaces);
@@ -103,12 +70,9 @@ void fnp_spaces_destroy(struct fnp_spaces *spaces)
 	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&spaces->members, s));)
 		member_destroy((struct member *)(uintptr_t)s->value);
 	fnp_map_deinit(&spaces->members);
-	fnp_map_deinit(&spaces->by_hash);
-	fnp_code_room_deinit(&spaces->room);
 	fnp_vec_deinit(&spaces->scratch);
+	fnp_space_pool_destroy(spaces->pool);
 	fnp_tables_destroy(spaces->tables);
-	unmap_array(spaces->shown, FNP_SPACES_MAX * sizeof(*spaces->shown));
-	unmap_array(spaces->ranges, FNP_CODE_RANGES_MAX * sizeof(*spaces->ranges));
 	free(spaces);
 }
 
@@ -130,7 +94,7 @@ static struct fnp_code_range range_of(const struct fnp_spaces *spaces, const str
 	if (!object) {
 		range.kind = FNP_CODE_FRAME_POINTER;
 		for (uint16_t i = 0; member && i < FNP_SPACE_RUNTIMES; i++) {
-			if (member->words[i][FNP_SPACE_RUNTIME_ANONYMOUS]) {
+			if (member->words.runtime[i][FNP_SPACE_RUNTIME_ANONYMOUS]) {
 				range.kind = FNP_CODE_PYTHON + i;
 				range.data = FNP_SPACE_ANONYMOUS;
 			}
@@ -186,9 +150,7 @@ static void use_tables(struct fnp_spaces *spaces, fnp_code_range_vec *ranges)
 
 void fnp_spaces_release_ranges(struct fnp_spaces *spaces, fnp_code_range_vec *ranges)
 {
-	for (size_t i = 0; i < ranges->len; i++)
-		fnp_tables_release(spaces->tables, ranges->items[i].object);
-	ranges->len = 0;
+	fnp_space_pool_drop(spaces->pool, ranges);
 }
 
 int fnp_spaces_ranges_at(struct fnp_spaces *spaces, const struct fnp_process *process, uint64_t time_ns,
@@ -226,92 +188,9 @@ void fnp_spaces_runtime_words(const struct fnp_spaces *spaces, uint32_t pid,
 {
 	const struct member *member = fnp_map_find_ptr(&spaces->members, pid);
 
-	memset(ret, 0, sizeof(member->words));
+	memset(ret, 0, sizeof(member->words.runtime));
 	if (member)
-		memcpy(ret, member->words, sizeof(member->words));
-}
-
-/* ---- spaces ---- */
-
-static uint32_t take_space(struct fnp_spaces *spaces)
-{
-	uint64_t now_ns = fnp_clock_ns();
-
-	for (uint32_t i = 0; i < spaces->n_items; i++) {
-		if (spaces->items[i].users == 0 && now_ns - spaces->items[i].free_since_ns >= REUSE_AFTER_NS)
-			return i;
-	}
-	return spaces->n_items < FNP_SPACES_MAX ? spaces->n_items++ : UINT32_MAX;
-}
-
-static void release_space(struct fnp_spaces *spaces, uint32_t index)
-{
-	struct space *space = &spaces->items[index];
-	uint64_t *known;
-
-	if (--space->users > 0)
-		return;
-	__atomic_store_n(&spaces->shown[index].version, 0, __ATOMIC_RELEASE);
-	known = fnp_map_find(&spaces->by_hash, space->hash);
-	if (known && *known == index)
-		fnp_map_remove(&spaces->by_hash, space->hash);
-	for (uint32_t i = 0; i < space->count; i++)
-		fnp_tables_release(spaces->tables, spaces->ranges[space->first + i].object);
-	fnp_code_room_give(&spaces->room, space->first, space->count);
-	space->free_since_ns = fnp_clock_ns();
-}
-
-static bool space_is(const struct fnp_spaces *spaces, uint32_t index, const fnp_code_range_vec *ranges,
-		     const struct member *member)
-{
-	const struct space *space = &spaces->items[index];
-
-	return space->users > 0 && space->count == ranges->len &&
-	       memcmp(&spaces->ranges[space->first], ranges->items, ranges->len * sizeof(ranges->items[0])) ==
-		       0 &&
-	       memcmp(spaces->shown[index].runtime, member->words, sizeof(member->words)) == 0;
-}
-
-/* A space with these ranges: one that is there, or a new one. Takes over the ranges' uses of tables. */
-static int find_space(struct fnp_spaces *spaces, fnp_code_range_vec *ranges, const struct member *member,
-		      uint32_t *ret)
-{
-	uint64_t hash = XXH3_64bits_withSeed(ranges->items, ranges->len * sizeof(ranges->items[0]),
-					     XXH3_64bits(member->words, sizeof(member->words)));
-	uint64_t *known = fnp_map_find(&spaces->by_hash, hash);
-	uint32_t index, first = 0;
-	struct fnp_space *shown;
-	int r;
-
-	if (known && space_is(spaces, (uint32_t)*known, ranges, member)) {
-		*ret = (uint32_t)*known;
-		spaces->items[*ret].users++;
-		fnp_spaces_release_ranges(spaces, ranges);
-		return 0;
-	}
-	r = fnp_code_room_take(&spaces->room, (uint32_t)ranges->len, &first);
-	if (r < 0)
-		return r;
-	index = take_space(spaces);
-	if (index == UINT32_MAX) {
-		fnp_code_room_give(&spaces->room, first, (uint32_t)ranges->len);
-		return -ENOSPC;
-	}
-	if (ranges->len)
-		memcpy(&spaces->ranges[first], ranges->items, ranges->len * sizeof(ranges->items[0]));
-	spaces->items[index] = (struct space){
-		.users = 1, .first = first, .count = (uint32_t)ranges->len, .hash = hash};
-	shown = &spaces->shown[index];
-	shown->first = first;
-	shown->count = (uint32_t)ranges->len;
-	memcpy(shown->runtime, member->words, sizeof(shown->runtime));
-	spaces->version += spaces->version == UINT32_MAX ? 2 : 1; /* 0 is nobody's */
-	__atomic_store_n(&shown->version, spaces->version, __ATOMIC_RELEASE);
-	if (fnp_map_set(&spaces->by_hash, hash, index) < 0)
-		fnp_warning_once("no memory: address spaces are not shared");
-	ranges->len = 0;
-	*ret = index;
-	return 0;
+		memcpy(ret, member->words.runtime, sizeof(member->words.runtime));
 }
 
 /* ---- members ---- */
@@ -351,7 +230,7 @@ static bool kernel_is_behind(const struct fnp_spaces *spaces, uint32_t pid, cons
  */
 static int tell_kernel(struct fnp_spaces *spaces, struct member *member, uint32_t index, bool same_image)
 {
-	struct fnp_space_ref ref = {.space = index, .version = spaces->shown[index].version};
+	struct fnp_space_ref ref = {.space = index, .version = fnp_space_pool_version(spaces->pool, index)};
 
 	member->told_image_ns = member->image_ns;
 	if (spaces->pids_fd < 0)
@@ -371,22 +250,22 @@ static int publish(struct fnp_spaces *spaces, struct member *member, fnp_code_ra
 	bool had = member->published;
 	int r;
 
-	if (had && space_is(spaces, old, ranges, member)) {
+	if (had && fnp_space_pool_is(spaces->pool, old, ranges, &member->words)) {
 		fnp_spaces_release_ranges(spaces, ranges);
 		return tell_kernel(spaces, member, old, member->told_image_ns == member->image_ns);
 	}
-	r = find_space(spaces, ranges, member, &index);
+	r = fnp_space_pool_take(spaces->pool, ranges, &member->words, &index);
 	if (r < 0)
 		return r;
 	r = tell_kernel(spaces, member, index, false);
 	if (r < 0) {
-		release_space(spaces, index);
+		fnp_space_pool_give(spaces->pool, index);
 		return r;
 	}
 	member->space = index;
 	member->published = true;
 	if (had)
-		release_space(spaces, old);
+		fnp_space_pool_give(spaces->pool, old);
 	return 0;
 }
 
@@ -403,14 +282,15 @@ static void set_behind(struct fnp_spaces *spaces, struct member *member, bool is
 static bool still_holds(const struct fnp_spaces *spaces, const struct member *member,
 			const fnp_code_range_vec *ranges)
 {
-	const struct space *space = &spaces->items[member->space];
+	const struct fnp_code_range *published;
+	uint32_t count;
 	size_t k = 0;
 
-	if (!member->published ||
-	    memcmp(spaces->shown[member->space].runtime, member->words, sizeof(member->words)) != 0)
+	if (!member->published || !fnp_space_pool_has_words(spaces->pool, member->space, &member->words))
 		return false;
-	for (uint32_t i = 0; i < space->count; i++) {
-		const struct fnp_code_range *old = &spaces->ranges[space->first + i];
+	published = fnp_space_pool_ranges(spaces->pool, member->space, &count);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct fnp_code_range *old = &published[i];
 		while (k < ranges->len && ranges->items[k].end <= old->start)
 			k++;
 		if (k == ranges->len || ranges->items[k].start > old->start ||
@@ -428,7 +308,7 @@ static void withdraw(struct fnp_spaces *spaces, struct member *member)
 	if (spaces->pids_fd >= 0)
 		bpf_map_update_elem(spaces->pids_fd, &member->pid, &none, BPF_ANY);
 	if (member->published)
-		release_space(spaces, member->space);
+		fnp_space_pool_give(spaces->pool, member->space);
 	member->published = false;
 }
 
@@ -436,9 +316,10 @@ static void withdraw(struct fnp_spaces *spaces, struct member *member)
 static bool nothing_new(const struct fnp_spaces *spaces, const struct member *member,
 			const struct fnp_process *process)
 {
+	const struct fnp_code_range *published;
 	const struct fnp_mapping *last;
-	const struct space *space = &spaces->items[member->space];
 	struct fnp_code_range range;
+	uint32_t count;
 
 	if (!member->published || process->maps_generation != member->generation + 1 ||
 	    process->mappings.len == 0 || member->image_ns != process->image_ns)
@@ -447,8 +328,9 @@ static bool nothing_new(const struct fnp_spaces *spaces, const struct member *me
 	if (last->object != FNP_OBJECT_NONE)
 		return false;
 	range = range_of(spaces, member, last);
-	for (uint32_t i = 0; i < space->count; i++) {
-		const struct fnp_code_range *r = &spaces->ranges[space->first + i];
+	published = fnp_space_pool_ranges(spaces->pool, member->space, &count);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct fnp_code_range *r = &published[i];
 		if (r->start <= range.start && range.end <= r->end)
 			return r->object == 0 && r->kind != FNP_CODE_NATIVE;
 	}
@@ -461,7 +343,7 @@ static void turn_to_image(struct member *member, const struct fnp_process *proce
 	if (member->image_ns == process->image_ns)
 		return;
 	member->special.len = 0;
-	memset(member->words, 0, sizeof(member->words));
+	member->words = (struct fnp_space_words){0};
 	member->is_expecting = false;
 	member->image_ns = process->image_ns;
 }
@@ -528,7 +410,7 @@ void fnp_spaces_fork(struct fnp_spaces *spaces, uint32_t pid, uint32_t child_pid
 	if (child) { /* of an older process with this number */
 		set_behind(spaces, child, false);
 		if (child->published)
-			release_space(spaces, child->space);
+			fnp_space_pool_give(spaces->pool, child->space);
 		fnp_map_remove(&spaces->members, child_pid);
 		member_destroy(child);
 	}
@@ -536,13 +418,13 @@ void fnp_spaces_fork(struct fnp_spaces *spaces, uint32_t pid, uint32_t child_pid
 	parent = fnp_map_find_ptr(&spaces->members, pid);
 	if (!parent || !child || fnp_vec_append(&child->special, parent->special.items, parent->special.len) < 0)
 		return;
-	memcpy(child->words, parent->words, sizeof(child->words));
+	child->words = parent->words;
 	child->image_ns = parent->image_ns;
 	set_behind(spaces, child, parent->is_behind);
 	if (parent->published) {
 		child->space = parent->space;
 		child->published = true;
-		spaces->items[child->space].users++;
+		fnp_space_pool_hold(spaces->pool, child->space);
 		tell_kernel(spaces, child, child->space, true);
 	}
 }
@@ -557,7 +439,7 @@ void fnp_spaces_remove(struct fnp_spaces *spaces, uint32_t pid)
 		return;
 	set_behind(spaces, member, false);
 	if (member->published)
-		release_space(spaces, member->space);
+		fnp_space_pool_give(spaces->pool, member->space);
 	fnp_map_remove(&spaces->members, pid);
 	member_destroy(member);
 }
@@ -595,7 +477,7 @@ int fnp_spaces_set_runtime(struct fnp_spaces *spaces, struct fnp_process *proces
 	member->special.len = kept;
 	if (fnp_vec_append(&member->special, special, n) < 0)
 		return -ENOMEM;
-	memcpy(member->words[kind - FNP_CODE_PYTHON], words, sizeof(member->words[0]));
+	memcpy(member->words.runtime[kind - FNP_CODE_PYTHON], words, sizeof(member->words.runtime[0]));
 	member->generation = UINT64_MAX - 1; /* whatever the mappings say, this is new */
 	fnp_spaces_update(spaces, process);
 	return 0;

@@ -3,8 +3,7 @@
  * Address spaces as the walkers see them: which code lies where in each watched process, mirrored from
  * profiler/targets/processes into the maps of bpf/layout/native.h, with the unwind tables of the objects.
  *
- * A space is never changed once the kernel side may look at it; a change makes a new one. Processes that look alike
- * (forked workers) share a space. A space that nobody refers to any more is used again a second later at the earliest.
+ * A change of a process makes a new space (space_pool.h); processes that look alike (forked workers) share one.
  *
  * For the session:
  *	fnp_spaces_create(&fds, objects, &spaces);
@@ -21,7 +20,7 @@
 #include "base/vec.h"
 #include "profiler/targets/code_ranges.h"
 #include "profiler/targets/processes.h"
-#include "profiler/targets/tables.h"
+#include "profiler/targets/space_pool.h"
 
 /* Of the maps with these names; negative: plain memory, for tests. They stay the caller's. */
 struct fnp_spaces_fds {
