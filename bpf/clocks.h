@@ -71,8 +71,8 @@ struct {
 struct queue {
 	fnp_u64 clock_ns;
 	/*
-	 * What the host has taken so far of this CPU, as the kernel's own accounting leaves it out of sum_exec_runtime:
-	 * brought up to date at each switch and scheduler tick.
+	 * What the host, and on some kernels interrupts, have taken so far of this CPU, as the kernel's own accounting
+	 * leaves it out of sum_exec_runtime: brought up to date at each switch and scheduler tick.
 	 */
 	fnp_u64 stolen_ns;
 };
@@ -95,6 +95,8 @@ __noinline int fnp_queue_read(struct queue *ret)
 	ret->clock_ns = rq->clock;
 	if (bpf_core_field_exists(rq->prev_steal_time_rq))
 		ret->stolen_ns = rq->prev_steal_time_rq;
+	if (bpf_core_field_exists(rq->prev_irq_time))
+		ret->stolen_ns += rq->prev_irq_time;
 	return 0;
 }
 

@@ -70,6 +70,7 @@ struct pid {
 /* A CPU's run queue. */
 struct rq {
 	fnp_u64 clock;
+	fnp_u64 prev_irq_time; /* where the kernel takes interrupts off a thread's time (CONFIG_IRQ_TIME_ACCOUNTING) */
 	fnp_u64 prev_steal_time_rq; /* where the kernel accounts for what a host takes of a virtual CPU's time */
 } FNP_CORE;
 

@@ -41,7 +41,7 @@ static __always_inline int finish(void *ctx, struct fnp_walk *walk, bool walked)
 	thread->taken_delay = slot->left_delay;
 	thread->taken_walk_ns = thread->taken_others_us = 0;
 	off_cpu_end(target, thread, pid, current_tid());
-	off_cpu_paid(budget, bpf_ktime_get_ns() - slot->in_ns);
+	off_cpu_paid(budget, bpf_ktime_get_ns() - slot->seen_ns);
 	return 0;
 }
 

@@ -33,7 +33,7 @@ static __always_inline bool claim_ticks(struct on_cpu *slot, struct fnp_target *
 
 /* True when its stack is to be taken; `slot->wait` says what it waits for. */
 static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *prev,
-				       const struct queue *queue, fnp_u64 now_ns)
+				       const struct queue *queue, fnp_u64 at_ns)
 {
 	fnp_u32 pid = slot->pid, slot_tid = slot->tid, tid = prev->pid;
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
@@ -56,11 +56,10 @@ static __always_inline bool switch_out(struct on_cpu *slot, struct task_struct *
 	}
 	if (!thread || thread->pid != pid)
 		return false;
-	owed = slot_tid == tid && claim_ticks(slot, target, pid, slot_time(slot, queue, true, now_ns));
-	thread_leave(target, thread, sum, prev->sched_info.run_delay, wait_as_told(slot, thread, now_ns),
-		     now_ns);
+	owed = slot_tid == tid && claim_ticks(slot, target, pid, at_ns);
+	thread_leave(target, thread, sum, prev->sched_info.run_delay, wait_as_told(slot, thread, at_ns), at_ns);
 	thread->is_chosen = (target->flags & FNP_TARGET_SAMPLED) && !(prev->__state & FNP_TASK_DEAD) &&
-			    off_cpu_choose(thread, now_ns - slot->in_ns, now_ns);
+			    off_cpu_choose(thread, at_ns - slot->in_ns, at_ns);
 	return owed || thread->is_chosen;
 }
 
@@ -89,9 +88,9 @@ static __always_inline bool may_be_met(struct task_struct *task)
 	return watch_every_exec && (task->flags & (FNP_PF_FORKNOEXEC | FNP_PF_KTHREAD)) == FNP_PF_FORKNOEXEC;
 }
 
-/* `now_ns`: 0 when neither it nor `queue` was read yet. */
+/* `at_ns`: the time of the switch; 0 when neither it nor `queue` was read yet. */
 static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *prev, struct task_struct *next,
-				      struct queue *queue, fnp_u64 now_ns)
+				      struct queue *queue, fnp_u64 at_ns)
 {
 	struct fnp_target *target;
 	struct thread *thread;
@@ -105,12 +104,9 @@ static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *p
 	if (target && (target->flags & FNP_TARGET_WAIT_EXEC))
 		target = NULL;
 	if (target || may_be_met(next)) {
-		if (!now_ns) {
-			now_ns = bpf_ktime_get_ns();
-			fnp_queue_read(queue);
-		}
-		slot_note(slot, next, queue, now_ns);
-		slot->came_ns = slot_time(slot, queue, prev->pid, now_ns);
+		if (!at_ns)
+			at_ns = slot_time(slot, queue, prev->pid);
+		slot_note(slot, next, queue, at_ns);
 	}
 	if (!target)
 		return;
@@ -120,7 +116,7 @@ static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *p
 	if (thread->taken_ns)
 		off_cpu_end(target, thread, pid, tid_of(next));
 	else if (slot->left_ns && (target->flags & FNP_TARGET_SAMPLED))
-		slot->looks_back = off_cpu_look_back(now_ns - slot->left_ns, now_ns);
+		slot->looks_back = off_cpu_look_back(slot->in_ns - slot->left_ns, at_ns);
 }
 
 SEC("tp_btf/sched_switch")
@@ -128,7 +124,7 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 {
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
 	struct queue queue;
-	fnp_u64 now_ns = 0;
+	fnp_u64 at_ns = 0;
 	bool take = false;
 
 	if (!slot)
@@ -137,13 +133,12 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 		slot->wait = WAIT_NONE;
 		if (!preempt && prev->__state)
 			slot->wait = wait_of(prev, (struct pt_regs *)bpf_task_pt_regs(prev));
-		now_ns = bpf_ktime_get_ns();
-		fnp_queue_read(&queue);
-		take = switch_out(slot, prev, &queue, now_ns);
+		at_ns = slot_time(slot, &queue, true);
+		take = switch_out(slot, prev, &queue, at_ns);
 	}
 	if (prev->__state & FNP_TASK_DEAD)
 		bury(prev);
-	switch_in(slot, prev, next, &queue, now_ns);
+	switch_in(slot, prev, next, &queue, at_ns);
 	if (take)
 		bpf_tail_call(ctx, &off_cpu_entry, 0);
 	return 0;

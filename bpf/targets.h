@@ -31,7 +31,7 @@ struct on_cpu {
 	fnp_u32 pid; /* 0: no watched thread runs here */
 	fnp_u32 tid; /* global */
 	fnp_u64 sum_at_in;
-	fnp_u64 in_ns;
+	fnp_u64 in_ns; /* it came, by the scheduler's clock, see slot_time() */
 	fnp_u64 charged;
 	fnp_u64 stolen_at_in;
 	fnp_u64 stolen_seen; /* of this CPU's time, by its host, up to the last look */
@@ -39,7 +39,8 @@ struct on_cpu {
 	fnp_u32 wait;	     /* of the thread that leaves */
 	fnp_u32 claimed_pid; /* whose next sample here weighs so much more: */
 	fnp_u64 claimed_ns;
-	fnp_u64 came_ns;      /* as in_ns, but as the scheduler has it: for ticks */
+	fnp_u64 seen_ns;      /* the last switch was seen */
+	fnp_u64 told_ns;      /* the last event of its thread was told of */
 	fnp_u64 behind_ns;    /* the run queue's clock, behind ours ... */
 	fnp_u64 behind_at_ns; /* ... then */
 	fnp_u64 left_ns;      /* of the thread that came: when it had left its CPU before; 0: not known */
@@ -207,32 +208,36 @@ static __always_inline void slot_note_stolen(struct on_cpu *slot, const struct q
 }
 
 /*
- * The time of a switch as the scheduler has it, by which it charges who leaves and who comes: an idle CPU's thread from its
- * wake-up on, some microseconds before anybody sees it run. How far its clock is behind ours is seen where a thread leaves,
- * for then it was just read; clocks drift, so nothing is known of that a little later.
+ * The time of the switch that is seen now, as the scheduler has it, by which it charges who leaves and who comes: an idle
+ * CPU's thread from its wake-up on, some microseconds before anybody sees it run. How far its clock is behind ours is seen
+ * where a thread leaves (`leaves`), for then it was just read; clocks drift, so nothing is known of that a little later. What
+ * events have told of is past.
  */
-static __always_inline fnp_u64 slot_time(struct on_cpu *slot, const struct queue *queue, bool leaves,
-					 fnp_u64 now_ns)
+static __always_inline fnp_u64 slot_time(struct on_cpu *slot, struct queue *queue, bool leaves)
 {
-	fnp_u64 seen = now_ns - queue->clock_ns;
+	fnp_u64 now_ns = bpf_ktime_get_ns(), seen, ns;
 
+	fnp_queue_read(queue);
+	slot->seen_ns = now_ns;
 	if (!queue->clock_ns)
 		return now_ns;
+	seen = now_ns - queue->clock_ns;
 	if (seen < slot->behind_ns || now_ns - slot->behind_at_ns > CLOCK_KNOWN_NS)
 		slot->behind_ns = seen;
 	else if (leaves)
 		slot->behind_ns += (seen - slot->behind_ns) / 4;
 	if (leaves || seen == slot->behind_ns)
 		slot->behind_at_ns = now_ns;
-	return queue->clock_ns + slot->behind_ns;
+	ns = queue->clock_ns + slot->behind_ns;
+	return ns > slot->told_ns ? ns : slot->told_ns;
 }
 
-/* Remembers who came to this CPU; nobody is charged yet. */
+/* Remembers who came to this CPU, and when; nobody is charged yet. */
 static __always_inline void slot_note(struct on_cpu *slot, struct task_struct *task,
-				      const struct queue *queue, fnp_u64 now_ns)
+				      const struct queue *queue, fnp_u64 in_ns)
 {
 	slot->sum_at_in = task->se.sum_exec_runtime;
-	slot->in_ns = slot->came_ns = now_ns;
+	slot->in_ns = in_ns;
 	slot->stolen_seen = slot->stolen_at_in = queue->stolen_ns;
 	slot->tid = task->pid;
 }
@@ -246,6 +251,9 @@ static __always_inline struct thread *slot_claim(struct on_cpu *slot, struct fnp
 	slot->left_ns = 0;
 	if (thread) {
 		charge_thread(target, thread, slot->sum_at_in);
+		/* Of two CPUs' clocks one may be a little behind. */
+		if ((fnp_s64)(slot->in_ns - thread->since_ns) < 0)
+			slot->in_ns = thread->since_ns;
 		if (thread->state == THREAD_OFF)
 			slot->left_ns = thread->since_ns;
 		slot->left_delay = thread->delay_at;
@@ -283,6 +291,7 @@ static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32
 		slot_claim(slot, target, pid, task, &queue);
 	}
 	slot_note_stolen(slot, &queue);
+	slot->told_ns = now_ns;
 	sum = sum_of_slot(slot, now_ns);
 	old = __sync_lock_test_and_set(&slot->charged, sum);
 	__sync_fetch_and_add(&target->cpu_ns, sum - old);

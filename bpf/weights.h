@@ -94,7 +94,7 @@ static __always_inline fnp_u64 weight_of_tick(struct on_cpu *slot, fnp_u64 now_n
 		fnp_queue_read(&queue);
 		slot_note_stolen(slot, &queue);
 		if (slot->tid == (fnp_u32)bpf_get_current_pid_tgid())
-			in_ns = slot->came_ns;
+			in_ns = slot->in_ns;
 	}
 	return weight_of_interval(state, slot, fnp_ticks_owed(state, &timer, in_ns, now_ns), now_ns);
 }
@@ -108,7 +108,7 @@ static __always_inline fnp_u64 weight_of_departure(struct on_cpu *slot, fnp_u64 
 
 	if (!state)
 		return 0;
-	return weight_of_interval(state, slot, fnp_ticks_owed(state, &timer, slot->came_ns, now_ns), now_ns);
+	return weight_of_interval(state, slot, fnp_ticks_owed(state, &timer, slot->in_ns, now_ns), now_ns);
 }
 
 /* So much of the leaving thread's time is the next sample's of its process on this CPU. */

@@ -432,7 +432,6 @@ static void loop(struct session *s)
 		if (fds[FNP_WATCH_FDS].revents)
 			take_signal(s, now_ns);
 		fnp_watch_round(s->watch, now_ns);
-		poll_collectors(s, now_ns);
 		fnp_kernel_tend_run_time(s->kernel, now_ns);
 		tend_late(s, now_ns);
 		show_live(s, now_ns);
@@ -442,6 +441,7 @@ static void loop(struct session *s)
 			give_back_memory(s);
 			s->synced_ns = now_ns;
 		}
+		poll_collectors(s, now_ns);
 		if (fnp_directory_error(s->directory) && !s->launch.pid)
 			break;
 	}

@@ -7,7 +7,7 @@
  *   load     open its skeleton, choose programs by what the kernel has, fnp_kernel_prepare(), load, fnp_kernel_adopt();
  *            in some thread, while others load theirs;
  *   attach   the programs are live;
- *   poll     optional, in each round of the session (about ten times a second);
+ *   poll     optional, in each round of the session (about ten times a second), the last in it, which began at `now_ns`;
  *   detach   nothing new comes any more; records that are in the rings are still read;
  *   close    everything is freed; also after a load that failed half way.
  * Who knows why something failed has said it. A collector that is not `required` costs only its feature.
