@@ -316,7 +316,8 @@ struct fnp_v8_code {
 	size_t n;					   /* 0 unless optimized */
 	enum fnp_v8_tier tier;
 	uint64_t bytecode; /* of baseline code; 0: not known any more */
-	int32_t position;  /* of baseline code, in the source; -1: not known */
+	int32_t position;  /* of code that is one function's alone, in its source; -1: not known */
+	bool is_own;	   /* it is the frame's function's, whatever bytecode that has */
 };
 
 /* Where in code a frame is, as it was seen. */
@@ -325,6 +326,7 @@ struct fnp_v8_where {
 	uint64_t next; /* where the instruction begins that runs next: the pc itself, or what a call returns to */
 	uint32_t hash; /* of the code there */
 	uint64_t own;  /* ids of the function whose frame it is; 0: not known */
+	bool is_left;  /* the pc tells the code alone, not the place: it must have nothing inlined anywhere */
 };
 
 /* Code that was read once, as a whole: it tells of all its places, also when it is gone (v8_units.c). */

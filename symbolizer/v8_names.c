@@ -113,7 +113,7 @@ static int name_interpreted(struct fnp_runtime *runtime, const uint64_t *words, 
 	return r;
 }
 
-/* A function that is on the stack; `baseline` is its code, NULL: where in the function is not known. */
+/* A function that is on the stack; `baseline` is code of it alone, NULL: where in the function is not known. */
 static int name_function(struct fnp_runtime *runtime, const uint64_t *words,
 			 const struct fnp_v8_code *baseline, struct fnp_v8_known **ret)
 {
@@ -125,7 +125,7 @@ static int name_function(struct fnp_runtime *runtime, const uint64_t *words,
 	if (r < 0)
 		return r;
 	/* What the code says is of use when it is this function's. */
-	if (baseline && function.bytecode && function.bytecode == baseline->bytecode)
+	if (baseline && (baseline->is_own || (function.bytecode && function.bytecode == baseline->bytecode)))
 		position = baseline->position;
 	FNP_CLEANUP(fnp_v8_known_destroyp) struct fnp_v8_known *known = fnp_v8_known_create(words, 1);
 	if (!known)
@@ -192,7 +192,8 @@ static int read_code(struct fnp_runtime *runtime, uint64_t pc, const uint64_t *w
 	struct fnp_v8_where where = {.pc = pc,
 				     .next = words[2] & FNP_V8_EXACT ? pc : pc + 1,
 				     .hash = (uint32_t)(words[3] >> 32),
-				     .own = own};
+				     .own = own,
+				     .is_left = words[2] & FNP_V8_LEFT};
 
 	return fnp_v8_units_read(runtime->units, &runtime->view, runtime->scripts, &where, &runtime->code);
 }

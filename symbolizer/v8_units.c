@@ -9,6 +9,10 @@
  * first seen all is read that its other places need: its bytes, its tables, its functions. What is there now goes first; a
  * unit that is kept tells of a place alone when nothing is there that fits, its bytes do, and the frame is of the very function
  * that it was made of. Units are many, their bytes are bounded: when there are too many, all are forgotten.
+ *
+ * Code that is thrown away may stay for a while, but not whole. From Node.js 24 on its instructions are overwritten by
+ * breakpoints: then it is believed when its tables say that it was made of the frame's function. Up to Node.js 18 it loses
+ * its functions, and keeps its positions, which tell at least where nothing was inlined.
  */
 #include "base/vec.h"
 #include "symbolizer/v8.h"
@@ -16,6 +20,7 @@
 #define KEPT_BYTES_MAX (256 << 10)	/* of one unit's code; bigger code is read anew for each place */
 #define ALL_BYTES_MAX ((size_t)4 << 20) /* of all that is kept */
 #define AROUND 8			/* bytes of code before and behind it */
+#define OVERWRITTEN UINT64_C(0xcccccccccccccccc)
 #define INLININGS_MAX 4096
 #define MEMBERS_MAX 256
 
@@ -36,6 +41,7 @@ struct unit {
 	struct fnp_v8_member *members; /* the first one is what was compiled; none of baseline code */
 	size_t n_members;
 	uint64_t own; /* ids of what was compiled; 0: not known */
+	bool is_bare; /* optimized code without its functions */
 };
 
 struct fnp_v8_units {
@@ -188,6 +194,23 @@ static bool is_optimized(const struct unit *unit)
 	return unit->head.tier == FNP_V8_TIER_MAGLEV || unit->head.tier == FNP_V8_TIER_TURBOFAN;
 }
 
+/* What was taken from code that is thrown away is an empty array. */
+static bool has_lost_functions(const struct fnp_v8_view *view, const struct unit *unit)
+{
+	uint64_t length;
+
+	return fnp_v8_field(view, unit->head.deopt, view->tables.values[FNP_V8_ARRAY_LENGTH], &length) == 0 &&
+	       length == 0 && unit->positions_size;
+}
+
+static int read_optimized(const struct fnp_v8_view *view, struct fnp_v8_scripts *scripts, struct unit *unit)
+{
+	int r = read_tables(view, unit);
+
+	unit->is_bare = r == -ESRCH && has_lost_functions(view, unit);
+	return unit->is_bare ? 0 : r ?: read_members(view, scripts, unit);
+}
+
 static int read_unit(const struct fnp_v8_view *view, struct fnp_v8_scripts *scripts,
 		     const struct fnp_v8_head *head, struct unit **ret)
 {
@@ -205,10 +228,8 @@ static int read_unit(const struct fnp_v8_view *view, struct fnp_v8_scripts *scri
 		if (r < 0) /* behind it no page may come */
 			r = fnp_runtime_read(view->pid, head->start - AROUND, unit->bytes, head->size + AROUND);
 	}
-	if (r == 0 && is_optimized(unit)) {
-		r = read_tables(view, unit);
-		r = r ?: read_members(view, scripts, unit);
-	}
+	if (r == 0 && is_optimized(unit))
+		r = read_optimized(view, scripts, unit);
 	if (r == 0)
 		*ret = TAKE_PTR(unit);
 	return r == -ENOMEM ? r : r < 0 ? -ESRCH : 0;
@@ -304,7 +325,41 @@ static bool is_gone(const struct unit *unit, const void *what)
 	return fnp_v8_code_is_same(fnp_v8_code_hash(around[0], around[1]), where->hash);
 }
 
+/* Is this the frame's function's code, and nobody else's? */
+static bool is_alone(const struct unit *unit, const void *what)
+{
+	const struct fnp_v8_where *where = what;
+
+	return where->own && unit->own == where->own && unit->n_members && unit->n_inlinings == 0;
+}
+
 /* ---- places ------------------------------------------------------------------------------------------------- */
+
+/* Code whose place is not known, of one function. */
+static int set_alone(const struct unit *unit, struct fnp_v8_code *ret)
+{
+	ret->n = 0;
+	ret->tier = unit->head.tier;
+	ret->bytecode = 0;
+	ret->position = -1;
+	ret->is_own = true;
+	return 0;
+}
+
+/* Code that lost its functions: where none was inlined, the frame's own is all. */
+static int set_bare(const struct fnp_v8_view *view, const struct unit *unit, uint32_t offset,
+		    struct fnp_v8_code *ret)
+{
+	struct fnp_v8_position at;
+	int r = fnp_v8_position_find(fnp_cursor_of(unit->positions, unit->positions_size),
+				     view->tables.position_shift, offset, &at);
+
+	if (r < 0 || at.inlined >= 0)
+		return -ESRCH;
+	ret->is_own = true;
+	ret->position = at.source;
+	return 0;
+}
 
 static int set_scopes(const struct fnp_v8_view *view, const struct unit *unit, uint32_t offset,
 		      struct fnp_v8_code *ret)
@@ -342,6 +397,9 @@ static int set_code(const struct fnp_v8_view *view, const struct unit *unit, uin
 	ret->tier = head->tier;
 	ret->bytecode = 0;
 	ret->position = -1;
+	ret->is_own = false;
+	if (unit->is_bare)
+		return set_bare(view, unit, offset, ret);
 	if (is_optimized(unit))
 		return set_scopes(view, unit, offset, ret);
 	if (head->tier == FNP_V8_TIER_SPARKPLUG && is_there) {
@@ -351,13 +409,12 @@ static int set_code(const struct fnp_v8_view *view, const struct unit *unit, uin
 	return 0;
 }
 
-/* By what lies there now. -ESRCH: it is not what was seen. */
-static int read_there(struct fnp_v8_units *units, const struct fnp_v8_view *view,
-		      struct fnp_v8_scripts *scripts, const struct fnp_v8_where *where, struct fnp_v8_code *ret)
+/* The unit of what lies there now. -ESRCH: none that is understood. */
+static int unit_there(struct fnp_v8_units *units, const struct fnp_v8_view *view,
+		      struct fnp_v8_scripts *scripts, const struct fnp_v8_where *where, struct unit **ret)
 {
 	struct unit *unit = find(units, where->pc, any, NULL);
 	struct fnp_v8_head head, again;
-	uint64_t around[2];
 	int r = unit ? fnp_v8_head_at(view, unit->head.address, where->pc, &head) : -ESRCH;
 
 	if (r < 0)
@@ -379,22 +436,44 @@ static int read_there(struct fnp_v8_units *units, const struct fnp_v8_view *view
 							: 0;
 		keep(units, unit);
 	}
-	r = set_code(view, unit, where->pc, true, ret);
+	*ret = unit;
+	return 0;
+}
+
+/* By what lies there now. -ESRCH: it is not what was seen; -ESTALE: it may have been, and is overwritten. */
+static int read_there(const struct unit *unit, const struct fnp_v8_view *view,
+		      const struct fnp_v8_where *where, struct fnp_v8_code *ret)
+{
+	uint64_t around[2];
+	int r = set_code(view, unit, where->pc, true, ret);
+
+	if (r < 0)
+		return r;
 	/* Last: the code that is there now. */
-	if (r == 0 && (fnp_runtime_read(view->pid, where->next - 8, around, sizeof(around)) < 0 ||
-		       !fnp_v8_code_is_same(fnp_v8_code_hash(around[0], around[1]), where->hash)))
+	if (fnp_runtime_read(view->pid, where->next - 8, around, sizeof(around)) < 0)
 		return -ESRCH;
-	return r;
+	if (fnp_v8_code_is_same(fnp_v8_code_hash(around[0], around[1]), where->hash))
+		return 0;
+	return around[1] == OVERWRITTEN && unit->n_members && where->own && unit->own == where->own ? -ESTALE
+												    : -ESRCH;
 }
 
 int fnp_v8_units_read(struct fnp_v8_units *units, const struct fnp_v8_view *view,
 		      struct fnp_v8_scripts *scripts, const struct fnp_v8_where *where, struct fnp_v8_code *ret)
 {
+	struct unit *there = NULL;
 	const struct unit *unit;
-	int r = read_there(units, view, scripts, where, ret);
+	int r = unit_there(units, view, scripts, where, &there);
 
-	if (r != -ESRCH)
+	if (where->is_left && r != -ENOMEM) {
+		unit = find(units, where->pc, is_alone, where);
+		return unit ? set_alone(unit, ret) : -ESRCH;
+	}
+	r = r ?: read_there(there, view, where, ret);
+	if (r != -ESRCH && r != -ESTALE)
 		return r;
 	unit = find(units, where->pc, is_gone, where);
+	if (!unit && r == -ESTALE)
+		unit = there;
 	return unit ? set_code(view, unit, where->pc, false, ret) : -ESRCH;
 }

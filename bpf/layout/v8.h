@@ -33,6 +33,8 @@ enum fnp_v8_frame {
 #define FNP_V8_FRAME_SHIFT 48
 #define FNP_V8_EXACT (1ULL << 63)
 #define FNP_V8_LATE (1ULL << 62) /* of a compiled frame: see `late` below */
+#define FNP_V8_LEFT                                                                                          \
+	(1ULL << 61) /* it was left for the deoptimizer: the pc is one behind its code's own, without hash */
 #define FNP_V8_NO_OFFSET 0xffffffffU
 #define FNP_V8_WORDS 4
 

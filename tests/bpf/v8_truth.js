@@ -149,6 +149,8 @@ const wasmInstance = process.argv[2] === 'wasm' && new WebAssembly.Instance(new 
 
 // ---- optimized code that is thrown away while it runs: each victim is a new one
 function makeVictim(n) { return eval(`(function victim(a) { let t = 0; for (let i = 0; i < 30; i++) t += a.x; return t + ${n}; })`); }
+// The same where what is thrown away was inlined.
+function makeOuter(n) { return eval(`(function victim(a) { function within(a) { return a.x; } let t = 0; for (let i = 0; i < 30; i++) t += within(a); return t + ${n}; })`); }
 
 const evalled = eval('(function fromEval(n) { return leaf(n) + 1; })');
 const made = new Function('leaf', 'n', 'return leaf(n) + 1;');
@@ -175,6 +177,15 @@ const programs = {
 	discarded: function main() {
 		for (let n = 0; more(); n++) {
 			const victim = makeVictim(n);
+			for (let i = 0; i < 3000; i++)
+				sink += victim({ x: i });
+			for (let i = 0; i < 10; i++)
+				sink += victim({ y: i, x: 1.5 });
+		}
+	},
+	discardedInlined: function main() {
+		for (let n = 0; more(); n++) {
+			const victim = makeOuter(n);
 			for (let i = 0; i < 3000; i++)
 				sink += victim({ x: i });
 			for (let i = 0; i < 10; i++)

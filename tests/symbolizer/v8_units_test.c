@@ -275,6 +275,78 @@ static void baseline_code_that_is_gone_was_baseline_code(void **state FNP_UNUSED
 	assert_int_equal(code.bytecode, 0);
 }
 
+/* As V8 does when what the code assumed is no longer so. */
+static void overwrite(void)
+{
+	memset((uint8_t *)words_of(stream) + 32, 0xcc, CODE_BYTES);
+}
+
+static void overwritten_code_is_told_by_its_tables(void **state FNP_UNUSED)
+{
+	static struct fnp_v8_code code;
+	struct fnp_v8_where where, other;
+
+	build(KIND_TURBOFAN);
+	where = where_at(HALF);
+	overwrite();
+	expect_inlined(&where);
+	other = where;
+	other.own++;
+	assert_int_equal(read_place(&other, &code), -ESRCH);
+	other.own = 0;
+	assert_int_equal(read_place(&other, &code), -ESRCH);
+	/* Baseline code is not made so: other bytes are other code. */
+	build(KIND_BASELINE);
+	where = where_at(HALF);
+	overwrite();
+	assert_int_equal(read_place(&where, &code), -ESRCH);
+}
+
+static void code_that_lost_its_functions_is_told_where_none_was_inlined(void **state FNP_UNUSED)
+{
+	static struct fnp_v8_code code;
+	struct fnp_v8_where alone, inlined;
+
+	build(KIND_TURBOFAN);
+	words_of(code_object)[1] = OBJECT(ARRAY, 0, 0);
+	alone = where_at(HALF - 8);
+	inlined = where_at(HALF);
+	assert_int_equal(read_place(&inlined, &code), -ESRCH);
+	assert_int_equal(read_place(&alone, &code), 0);
+	assert_int_equal(code.n, 0);
+	assert_int_equal(code.tier, FNP_V8_TIER_TURBOFAN);
+	assert_int_equal(code.position, 20);
+	assert_true(code.is_own);
+	/* Nor are there positions: nothing is told. */
+	build(KIND_TURBOFAN);
+	words_of(code_object)[1] = words_of(code_object)[2] = OBJECT(ARRAY, 0, 0);
+	fnp_v8_units_destroy(units);
+	assert_int_equal(fnp_v8_units_create(&units), 0);
+	assert_int_equal(read_place(&alone, &code), -ESRCH);
+}
+
+static void a_frame_that_is_being_replaced_is_told_when_nothing_was_inlined_in_its_code(void **state FNP_UNUSED)
+{
+	static struct fnp_v8_code code;
+	struct fnp_v8_where where;
+
+	build(KIND_TURBOFAN);
+	where = where_at(HALF);
+	where.is_left = true;
+	where.hash = 0;
+	assert_int_equal(read_place(&where, &code), -ESRCH);
+	words_of(words_of(code_object)[1])[9] = bytes("", 0);
+	fnp_v8_units_destroy(units);
+	assert_int_equal(fnp_v8_units_create(&units), 0);
+	assert_int_equal(read_place(&where, &code), 0);
+	assert_int_equal(code.n, 0);
+	assert_int_equal(code.tier, FNP_V8_TIER_TURBOFAN);
+	assert_int_equal(code.position, -1);
+	assert_true(code.is_own);
+	where.own++;
+	assert_int_equal(read_place(&where, &code), -ESRCH);
+}
+
 static int create(void **state FNP_UNUSED)
 {
 	return fnp_v8_scripts_create(false, &scripts) ?: fnp_v8_units_create(&units);
@@ -298,6 +370,12 @@ int main(void)
 						create, destroy),
 		cmocka_unit_test_setup_teardown(what_lies_there_now_goes_before_what_was_there, create, destroy),
 		cmocka_unit_test_setup_teardown(baseline_code_that_is_gone_was_baseline_code, create, destroy),
+		cmocka_unit_test_setup_teardown(overwritten_code_is_told_by_its_tables, create, destroy),
+		cmocka_unit_test_setup_teardown(code_that_lost_its_functions_is_told_where_none_was_inlined,
+						create, destroy),
+		cmocka_unit_test_setup_teardown(
+			a_frame_that_is_being_replaced_is_told_when_nothing_was_inlined_in_its_code, create,
+			destroy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
