@@ -204,6 +204,15 @@ static int leave(struct fnp_code_rules *rules, const struct fnp_x86 *x, uint32_t
 	return GOES_ON;
 }
 
+/*
+ * What is only taken for a function may be the end of another one: a call that does not come back, and behind it the next
+ * function, whose return says nothing. Compilers call at multiples of 16 bytes of stack, so at a function's begin they do not.
+ */
+static bool is_last_call(const struct fnp_code_rules *rules, const struct fnp_code_state *s)
+{
+	return !rules->sure && (rules->code.entry > 0 || (s->has_depth && s->depth % 16 != 0));
+}
+
 static int follow_one(struct fnp_code_rules *rules, struct place place)
 {
 	struct fnp_code_state s;
@@ -236,7 +245,7 @@ static int follow_one(struct fnp_code_rules *rules, struct place place)
 			return r;
 		if (r == ENDS || (uint64_t)next >= rules->code.size)
 			return 0;
-		if (add_edge(rules, place.offset, next) < 0)
+		if (!(r == GOES_ON_SOFTLY && is_last_call(rules, &s)) && add_edge(rules, place.offset, next) < 0)
 			return -ENOMEM;
 		place = (struct place){.offset = (uint32_t)next, .state = s, .soft = r == GOES_ON_SOFTLY};
 		if (place.soft)
@@ -310,13 +319,13 @@ static bool is_end(const struct fnp_code_rules *rules, size_t offset)
  */
 static int follow_tables(struct fnp_code_rules *rules)
 {
-	size_t end = 0, seen = 0;
+	size_t end = rules->code.entry, seen = 0;
 	bool may_begin = false;
 
 	if (rules->indirect.visited != 1)
 		return 0;
 	/* Where the function ends may not be known: other functions, which may be many, are not tried one after another. */
-	for (size_t offset = 0; offset < rules->code.size && offset <= end + TABLE_DISTANCE_MAX;) {
+	for (size_t offset = end; offset < rules->code.size && offset <= end + TABLE_DISTANCE_MAX;) {
 		size_t size = length_at(rules, offset), journal = rules->journal.len;
 		bool confirmed = rules->confirmed;
 		int r;
@@ -393,7 +402,7 @@ size_t fnp_code_rules_fuel(const struct fnp_code_rules *rules)
 
 enum fnp_code_returns fnp_code_rules_returns(const struct fnp_code_rules *rules)
 {
-	if (rules->states[0].returns)
+	if (rules->states[rules->code.entry].returns)
 		return FNP_CODE_RETURNS;
 	/* A call of what is not known may be the one that does not come back, or the one that does. */
 	for (size_t i = 0; i < rules->journal.len; i++) {
@@ -417,10 +426,10 @@ int fnp_code_rules_follow(struct fnp_code_rules *rules, const struct fnp_code *f
 	rules->confirmed = false;
 	rules->sure = sure;
 	rules->fuel = FUEL * rules->code.size;
-	if (rules->fuel_in_all == 0)
+	if (rules->fuel_in_all == 0 || function->entry >= rules->code.size)
 		return -ENOENT;
 	rules->found = found;
-	r = go(rules, 0, &entry, false);
+	r = go(rules, (int64_t)function->entry, &entry, false);
 	r = r < 0 ? r : follow_all(rules);
 	if (r == 0)
 		r = follow_tables(rules);
@@ -428,7 +437,7 @@ int fnp_code_rules_follow(struct fnp_code_rules *rules, const struct fnp_code *f
 		find_returns(rules);
 	if (r == 0)
 		hide_clones(rules);
-	if (r == 0 && !sure && !rules->states[0].returns)
+	if (r == 0 && !sure && !rules->states[function->entry].returns)
 		r = -ENOENT;
 	if (r < 0)
 		undo(rules, 0);
@@ -447,6 +456,10 @@ size_t fnp_code_rules_next(const struct fnp_code *code)
 		ends = x.map == 0 &&
 		       (x.opcode == 0xc3 || x.opcode == 0xc2 || x.opcode == 0xe9 || x.opcode == 0xeb ||
 			x.opcode == 0xf4 || (x.opcode == 0xff && (x.group == 4 || x.group == 5)));
+		/* Of a call that does not come back padding tells, or that something else could begin there. */
+		if (x.map == 0 && x.opcode == 0xe8 && offset + x.size < code->size)
+			ends = (code->address + offset + x.size) % 16 == 0 ||
+			       is_padding(code, offset + x.size, code->size - offset - x.size);
 		offset += x.size;
 		if (ends)
 			return offset;

@@ -25,6 +25,7 @@ struct fnp_code {
 	const uint8_t *bytes;
 	uint64_t address;
 	size_t size;
+	size_t entry; /* offset of the function in them; what lies before it is followed where it jumps there */
 };
 
 typedef FNP_VEC(uint64_t) fnp_code_starts;
@@ -56,7 +57,7 @@ size_t fnp_code_rules_fuel(const struct fnp_code_rules *rules);
 /* Whether what was followed last returns. */
 enum fnp_code_returns fnp_code_rules_returns(const struct fnp_code_rules *rules);
 
-/* The offset behind the first jump or return, or at a multiple of 16 behind what is no code: where something may begin. */
+/* The offset behind the first jump, return or last call, or at a multiple of 16 behind what is no code: something may begin. */
 size_t fnp_code_rules_next(const struct fnp_code *code);
 
 /* The offset behind the last instruction that was followed. */

@@ -181,7 +181,9 @@ static bool writes_0f_3(const struct fnp_x86 *x, uint8_t reg)
 {
 	if (x->map == 3 && (x->opcode == 0x61 || x->opcode == 0x63))
 		return reg == FNP_X86_RCX;
-	if (x->map == 3 ? (x->opcode >= 0x14 && x->opcode <= 0x17) || x->opcode == 0xf0 : x->opcode >= 0xf0)
+	if (x->map == 3 && x->opcode >= 0x14 && x->opcode <= 0x17) /* what they take apart is a vector */
+		return x->direct && x->rm == reg;
+	if (x->map == 3 ? x->opcode == 0xf0 : x->opcode >= 0xf0)
 		return x->reg == reg || (x->vex && x->vvvv == reg) || (x->direct && x->rm == reg);
 	return false;
 }

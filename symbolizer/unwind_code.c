@@ -5,18 +5,14 @@
 
 #include "symbolizer/code_rules.h"
 #include "symbolizer/dynamic.h"
+#include "symbolizer/unwind_gaps.h"
 #include "symbolizer/x86_code.h"
 
 #define FUNCTION_ALIGN 16
-#define GAPS_BYTES_MAX ((uint64_t)16 << 20) /* of code that is followed in one object */
-#define LARGE (4U << 20)		    /* bytes of code in a segment */
-#define RELEASE_BYTES (4U << 20)
-#define MUCH (1U << 20) /* instructions that one round follows */
+#define MUCH (1U << 20)	      /* instructions that one round follows */
+#define AROUND UINT64_C(4096) /* bytes before and behind what was left, into which it may jump */
+#define PASSES 3
 #define ROUNDS 5 /* each knows the functions that the one before saw called, and which of them return */
-
-struct gap {
-	uint64_t start, end;
-};
 
 /* A symbol whose code may only be described in parts. */
 struct function {
@@ -26,194 +22,33 @@ struct function {
 
 struct filler {
 	const struct fnp_object *object;
-	const struct fnp_rows *rows;
-	struct fnp_rows own; /* what is found */
+	struct fnp_rows own;   /* what is found */
+	struct fnp_rows first; /* what was found before what was left is looked at again */
 	struct fnp_code_rules *rules;
-	FNP_VEC(struct gap) gaps;
+	struct fnp_gaps gaps;
 	FNP_VEC(struct function) functions; /* sorted, each start once */
 	struct fnp_code_found found;
-	uint64_t bytes;
-	uint64_t released; /* up to this address no code takes our memory */
-	size_t fuel;	   /* what there was before the last round */
-	bool last;	   /* rows are written in this round */
-	bool is_large;
+	/* Begins of what nobody names and yet returns as functions do, ascending: of this round, and of the one before. */
+	fnp_code_starts understood, understood_before;
+	size_t fuel;	 /* what there was before the last round */
+	bool last;	 /* rows are written in this round */
+	uint64_t around; /* of what is followed, bytes that are known already: what was left is looked at again */
 };
 
 static void filler_deinit(struct filler *f)
 {
 	fnp_rows_deinit(&f->own);
+	fnp_rows_deinit(&f->first);
 	fnp_code_rules_destroy(f->rules);
-	fnp_vec_deinit(&f->gaps);
+	fnp_gaps_deinit(&f->gaps);
 	fnp_vec_deinit(&f->functions);
 	fnp_vec_deinit(&f->found.calls);
 	fnp_vec_deinit(&f->found.pointers);
-}
-
-/* ---- gaps ---- */
-
-static bool is_padding(const struct fnp_x86 *x, const uint8_t *code)
-{
-	return (x->map == 0 && (x->opcode == 0x90 || x->opcode == 0xcc)) ||
-	       (x->map == 1 && x->opcode == 0x1f) || (code[0] == 0 && code[1] == 0);
-}
-
-/* The size of what assemblers fill with most: 0f 1f under any number of prefixes 66 and 2e. 0: something else. */
-static size_t long_nop(const uint8_t *code, uint64_t size)
-{
-	size_t at = 0;
-	uint8_t modrm;
-
-	while (at < 11 && at + 3 < size && (code[at] == 0x66 || code[at] == 0x2e))
-		at++;
-	if (at + 3 >= size || code[at] != 0x0f || code[at + 1] != 0x1f)
-		return 0;
-	modrm = code[at + 2];
-	at += modrm >> 6 == 0 ? 3 : modrm >> 6 == 1 ? 4 : 7;
-	at += (modrm & 7) == 4;
-	return modrm >> 6 == 3 || (modrm & 0xc7) == 5 || at > size || at > 15 ? 0 : at;
-}
-
-/* The first address from `at` on that is no padding; `end` when all is. */
-static uint64_t skip_padding(const struct filler *f, uint64_t at, uint64_t end)
-{
-	const uint8_t *code;
-	struct fnp_x86 x;
-
-	if (at >= end || fnp_object_read_address(f->object, at, end - at, &code) < 0)
-		return end;
-	for (size_t size; at < end; at += size, code += size) {
-		size = code[0] == 0x90 || code[0] == 0xcc ? 1 : long_nop(code, end - at);
-		if (size > 0)
-			continue;
-		size = fnp_x86_decode(code, end - at, &x) < 0 ? 0 : x.size;
-		if (size < 2 ? code[0] != 0x90 && code[0] != 0xcc && code[0] != 0 : !is_padding(&x, code))
-			break;
-		size = FNP_MAX(size, 1);
-	}
-	return at;
-}
-
-/*
- * From the end of one function to the multiple of 16 at which the next one begins: padding, which is not looked at in a large
- * object, because there are a hundred thousand of these, and all its code would have to be brought in for them.
- */
-static bool is_between_functions(const struct filler *f, uint64_t start, uint64_t end)
-{
-	return f->is_large && end - start < FUNCTION_ALIGN && start % FUNCTION_ALIGN != 0 &&
-	       end % FUNCTION_ALIGN == 0;
-}
-
-static int add_gap(struct filler *f, uint64_t start, uint64_t end)
-{
-	struct gap gap = {.start = start, .end = end};
-
-	if (is_between_functions(f, start, end))
-		return 0;
-	gap.start = skip_padding(f, start, end);
-	/* Between functions there is padding nearly everywhere: all of a program's code is passed here. */
-	if (start - f->released > RELEASE_BYTES) {
-		fnp_object_release_pages(f->object);
-		f->released = start;
-	}
-	if (gap.start >= end || f->bytes + (end - gap.start) > GAPS_BYTES_MAX)
-		return 0;
-	f->bytes += end - gap.start;
-	return fnp_vec_push(&f->gaps, gap);
-}
-
-/* What no row says anything about between two addresses. */
-static int add_gaps(struct filler *f, uint64_t start, uint64_t end)
-{
-	const struct fnp_rows *rows = f->rows;
-	size_t low = 0, high = rows->rows.len;
-	uint64_t from = start;
-	bool covered;
-	int r = 0;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (rows->base + rows->rows.items[middle].offset <= start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	covered = low > 0 && rows->rows.items[low - 1].rule != 0;
-	for (size_t i = low; r == 0 && i < rows->rows.len; i++) {
-		uint64_t at = rows->base + rows->rows.items[i].offset;
-
-		if (at >= end)
-			break;
-		if (!covered)
-			r = add_gap(f, from, at);
-		covered = rows->rows.items[i].rule != 0;
-		from = at;
-	}
-	return r == 0 && !covered ? add_gap(f, from, end) : r;
-}
-
-static bool is_stubs(const char *name)
-{
-	return strncmp(name, ".plt", 4) == 0 || strcmp(name, ".iplt") == 0;
-}
-
-static int by_start(const void *a, const void *b)
-{
-	const struct gap *x = a, *y = b; /* struct function begins alike */
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-/* In sections of code; without section headers in segments. */
-static int find_gaps(struct filler *f)
-{
-	size_t n = fnp_object_section_count(f->object), n_segments;
-	const struct fnp_segment *segments;
-	struct fnp_section section;
-	int r = 0;
-
-	n_segments = fnp_object_segments(f->object, &segments);
-	for (size_t i = 0; i < n_segments; i++)
-		f->is_large |= (segments[i].flags & PF_X) && segments[i].file_size > LARGE;
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		if (fnp_object_section(f->object, i, &section) < 0 || !(section.flags & SHF_EXECINSTR) ||
-		    !section.data || section.size > UINT64_MAX - section.address || is_stubs(section.name))
-			continue;
-		r = add_gaps(f, section.address, section.address + section.size);
-	}
-	for (size_t i = 0; r == 0 && n == 0 && i < n_segments; i++) {
-		if ((segments[i].flags & PF_X) && segments[i].file_size <= UINT64_MAX - segments[i].address)
-			r = add_gaps(f, segments[i].address, segments[i].address + segments[i].file_size);
-	}
-	if (f->gaps.len > 0)
-		qsort(f->gaps.items, f->gaps.len, sizeof(f->gaps.items[0]), by_start);
-	return r;
+	fnp_vec_deinit(&f->understood);
+	fnp_vec_deinit(&f->understood_before);
 }
 
 /* ---- functions ---- */
-
-/* The number of gaps that begin at or before an address. */
-static size_t gaps_up_to(const struct filler *f, uint64_t address)
-{
-	size_t low = 0, high = f->gaps.len;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (f->gaps.items[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static bool in_gap(const struct filler *f, uint64_t address)
-{
-	size_t i = gaps_up_to(f, address);
-
-	return i > 0 && address < f->gaps.items[i - 1].end;
-}
 
 static void merge(struct function *into, const struct function *other)
 {
@@ -229,9 +64,9 @@ struct between {
 
 static int add_symbol(struct filler *f, struct between *between, const struct function *function)
 {
-	size_t i = gaps_up_to(f, function->start);
+	size_t i = fnp_gaps_up_to(&f->gaps, function->start);
 
-	if (i > 0 && function->start < f->gaps.items[i - 1].end)
+	if (i > 0 && function->start < f->gaps.items.items[i - 1].end)
 		return fnp_vec_push(&f->functions, *function);
 	between += i;
 	if (!between->any || function->start < between->first.start)
@@ -264,6 +99,13 @@ static int add_symbols(struct filler *f, const struct fnp_symbol_source *source,
 	return 0;
 }
 
+static int by_start(const void *a, const void *b)
+{
+	const struct function *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
 /* Sorted, each start once; of several sizes the largest. */
 static void put_in_order(struct filler *f)
 {
@@ -285,7 +127,7 @@ static void put_in_order(struct filler *f)
 /* Those in gaps and next to them: the others are described, and there may be very many. */
 static int find_functions(struct filler *f)
 {
-	fnp_autofree struct between *between = calloc(f->gaps.len + 1, sizeof(*between));
+	fnp_autofree struct between *between = calloc(f->gaps.items.len + 1, sizeof(*between));
 	struct fnp_symbol_source source;
 	int r = between ? 0 : -ENOMEM;
 
@@ -293,7 +135,7 @@ static int find_functions(struct filler *f)
 		r = add_symbols(f, &source, between);
 	if (r == 0 && fnp_symbol_source_dynsym(f->object, &source) == 0)
 		r = add_symbols(f, &source, between);
-	for (size_t i = 0; r == 0 && i <= f->gaps.len; i++) {
+	for (size_t i = 0; r == 0 && i <= f->gaps.items.len; i++) {
 		if (between[i].any)
 			r = fnp_vec_push(&f->functions, between[i].first);
 		if (r == 0 && between[i].any)
@@ -326,17 +168,46 @@ static struct function *function_at(const struct filler *f, uint64_t address)
 	return i > 0 && f->functions.items[i - 1].start == address ? &f->functions.items[i - 1] : NULL;
 }
 
+static bool was_understood(const struct filler *f, uint64_t address)
+{
+	const fnp_code_starts *starts = &f->understood_before;
+	size_t low = 0, high = starts->len;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (starts->items[middle] < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < starts->len && starts->items[low] == address;
+}
+
+/* In code that was followed, with the stack as it is at a function's begin: a call to there returns as that code does. */
+static bool is_inside(const struct filler *f, uint64_t address)
+{
+	const struct fnp_rule *rule = f->around > 0 ? fnp_rows_rule_at(&f->first, address) : NULL;
+
+	return rule && rule->cfa_kind == FNP_CFA_REG && rule->cfa_reg == FNP_REG_SP &&
+	       rule->cfa_offset == 8 && rule->saved == (FNP_SAVED_SAME | FNP_SAVED_AT_CFA << 4);
+}
+
 static enum fnp_code_returns returns(void *self, uint64_t address)
 {
 	const struct function *function = function_at(self, address);
 
-	return function ? function->returns : FNP_CODE_RETURNS_UNKNOWN;
+	if (function && function->returns != FNP_CODE_RETURNS_UNKNOWN)
+		return function->returns;
+	return was_understood(self, address) || is_inside(self, address) ? FNP_CODE_RETURNS
+									 : FNP_CODE_RETURNS_UNKNOWN;
 }
 
 /* ---- following ---- */
 
-/* The rows of what was followed last, from `from` on. */
-static int write_rows(struct filler *f, const struct fnp_code *code, uint64_t from, uint64_t end)
+/* The rows of what was followed last, from `from` on; ret_end is where they end. */
+static int write_rows(struct filler *f, const struct fnp_code *code, uint64_t from, uint64_t end,
+		      uint64_t *ret_end)
 {
 	size_t offset = 0, size, last = fnp_code_rules_end(f->rules);
 	struct fnp_rule rule;
@@ -347,62 +218,113 @@ static int write_rows(struct filler *f, const struct fnp_code *code, uint64_t fr
 		uint64_t at = code->address + offset;
 		bool known = fnp_code_rules_at(f->rules, offset, &rule, &size);
 
-		if (at >= from)
-			r = known ? fnp_rows_add(&f->own, at, &rule) : fnp_rows_end(&f->own, at);
+		if (at < from)
+			continue;
+		r = known ? fnp_rows_add(&f->own, at, &rule) : fnp_rows_end(&f->own, at);
+		if (known)
+			*ret_end = FNP_MIN(end, at + size);
 	}
 	return r ?: fnp_rows_end(&f->own, FNP_MIN(end, code->address + offset));
 }
 
+/* How many bytes of those before an address, or behind it, are there: near the end of a segment fewer than are asked for. */
+static uint64_t readable(const struct filler *f, uint64_t address, bool before)
+{
+	uint64_t n = before ? FNP_MIN(f->around, address) : f->around;
+	const uint8_t *code;
+
+	while (n > 0 && fnp_object_read_address(f->object, before ? address - n : address, n, &code) < 0)
+		n /= 2;
+	return n;
+}
+
+/* The code of what begins at `start`, and as much around it as is asked for and there. */
+static bool read_code(const struct filler *f, uint64_t start, uint64_t end, struct fnp_code *ret)
+{
+	uint64_t before = readable(f, start, true), behind = readable(f, end, false);
+
+	*ret = (struct fnp_code){
+		.address = start - before, .size = before + (end - start) + behind, .entry = before};
+	return fnp_object_read_address(f->object, ret->address, ret->size, &ret->bytes) == 0;
+}
+
+/* Where something may begin behind what is no function. */
+static uint64_t next_begin(const struct fnp_code *code)
+{
+	struct fnp_code own = {.bytes = code->bytes + code->entry,
+			       .address = code->address + code->entry,
+			       .size = code->size - code->entry};
+
+	return own.address + fnp_code_rules_next(&own);
+}
+
 /* Follows what begins at `start`; ret_end is where it ends, or where something else may begin, at most `end`. */
-static int follow(struct filler *f, const struct gap *gap, uint64_t start, uint64_t end, bool sure,
+static int follow(struct filler *f, const struct fnp_gap *gap, uint64_t start, uint64_t end, bool sure,
 		  uint64_t *ret_end)
 {
-	struct fnp_code code = {.address = start, .size = end - start};
 	size_t calls = f->found.calls.len, pointers = f->found.pointers.len;
 	struct function *function;
+	struct fnp_code code;
 	int r;
 
 	*ret_end = end;
-	if (fnp_object_read_address(f->object, start, code.size, &code.bytes) < 0)
+	if (!read_code(f, start, end, &code))
 		return 0;
 	r = fnp_code_rules_follow(f->rules, &code, sure, &f->found);
 	if (r < 0) {
 		f->found.calls.len = calls; /* it may be no function at all */
 		f->found.pointers.len = pointers;
-		*ret_end = start + fnp_code_rules_next(&code);
+		*ret_end = next_begin(&code);
 		return r == -ENOENT ? 0 : r;
 	}
-	*ret_end = start + fnp_code_rules_end(f->rules);
+	*ret_end = code.address + fnp_code_rules_end(f->rules);
+	if (!sure && fnp_vec_push(&f->understood, start) < 0)
+		return -ENOMEM;
 	function = function_at(f, start);
 	if (function)
 		function->returns = fnp_code_rules_returns(f->rules);
-	return f->last ? write_rows(f, &code, FNP_MAX(start, gap->start), gap->end) : 0;
+	if (!f->last)
+		return 0;
+	if (f->around > 0)
+		*ret_end = next_begin(&code);
+	return write_rows(f, &code, FNP_MAX(start, gap->start), gap->end, f->around > 0 ? ret_end : &end);
 }
 
-/* One function behind the other: those that are known, and what lies behind one that was understood. */
-static int follow_gap(struct filler *f, const struct gap *gap)
+/* In a function of which only a part is described: what that part does to the stack counts. */
+static int follow_rest(struct filler *f, const struct fnp_gap *gap, uint64_t *ret_end)
 {
 	size_t i = functions_up_to(f, gap->start);
 	const struct function *before = i > 0 ? &f->functions.items[i - 1] : NULL;
+	uint64_t end, behind;
+	int r;
+
+	if (!before || before->start >= gap->start || before->size <= gap->start - before->start)
+		return 0;
+	end = before->start + before->size;
+	if (i < f->functions.len)
+		end = FNP_MIN(end, f->functions.items[i].start);
+	r = follow(f, gap, before->start, end, true, &behind);
+	*ret_end = fnp_gaps_skip_padding(&f->gaps, end, gap->end);
+	return r;
+}
+
+/* One function behind the other: those that are known, and what lies behind one that was understood. */
+static int follow_gap(struct filler *f, const struct fnp_gap *gap)
+{
 	uint64_t at = gap->start, end, behind;
-	int r = 0;
+	int r = f->around > 0 ? 0 : follow_rest(f, gap, &at);
 
-	/* In a function of which only a part is described: what that part does to the stack counts. */
-	if (before && before->start < at && before->size > at - before->start) {
-		end = before->start + before->size;
-		if (i < f->functions.len)
-			end = FNP_MIN(end, f->functions.items[i].start);
-		r = follow(f, gap, before->start, end, true, &behind);
-		at = skip_padding(f, end, gap->end);
-	}
 	while (r == 0 && at < gap->end) {
-		bool sure;
+		size_t i = functions_up_to(f, at);
+		bool sure = i > 0 && f->functions.items[i - 1].start == at;
+		struct fnp_code code;
 
-		i = functions_up_to(f, at);
-		sure = i > 0 && f->functions.items[i - 1].start == at;
 		end = i < f->functions.len ? FNP_MIN(gap->end, f->functions.items[i].start) : gap->end;
-		r = follow(f, gap, at, end, sure, &behind);
-		at = skip_padding(f, FNP_MIN(behind, end), end);
+		if (f->around > 0 && at % FUNCTION_ALIGN != 0)
+			behind = read_code(f, at, end, &code) ? next_begin(&code) : end;
+		else
+			r = follow(f, gap, at, end, sure, &behind);
+		at = fnp_gaps_skip_padding(&f->gaps, FNP_MIN(behind, end), end);
 	}
 	return r;
 }
@@ -431,14 +353,14 @@ static int take_found(struct filler *f, size_t *ret)
 	for (size_t i = 0; i < f->found.pointers.len; i++) {
 		uint64_t address = f->found.pointers.items[i];
 
-		if (in_gap(f, address) && address % 16 == 0 && is_prologue(f, address) &&
+		if (fnp_gaps_have(&f->gaps, address) && address % 16 == 0 && is_prologue(f, address) &&
 		    fnp_vec_push(&f->found.calls, address) < 0)
 			return -ENOMEM;
 	}
 	for (size_t i = 0; i < f->found.calls.len; i++) {
 		struct function function = {.start = f->found.calls.items[i]};
 
-		if (in_gap(f, function.start) && fnp_vec_push(&f->functions, function) < 0)
+		if (fnp_gaps_have(&f->gaps, function.start) && fnp_vec_push(&f->functions, function) < 0)
 			return -ENOMEM;
 	}
 	f->found.calls.len = f->found.pointers.len = 0;
@@ -450,10 +372,14 @@ static int take_found(struct filler *f, size_t *ret)
 
 static int follow_gaps(struct filler *f)
 {
+	__typeof__(f->understood) before = f->understood_before;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < f->gaps.len; i++)
-		r = follow_gap(f, &f->gaps.items[i]);
+	f->understood_before = f->understood;
+	f->understood = before;
+	f->understood.len = 0;
+	for (size_t i = 0; r == 0 && i < f->gaps.items.len; i++)
+		r = follow_gap(f, &f->gaps.items.items[i]);
 	return r;
 }
 
@@ -470,16 +396,36 @@ static bool is_worth_it(const struct filler *f, int round, size_t new)
 	return used < MUCH || new > f->functions.len / 8;
 }
 
+/*
+ * What has no rule although code before or behind it has: functions that share their tails by jumps to them. The way to a
+ * return leads through code that is known, and it is followed together with that.
+ */
+static int follow_left(struct filler *f, struct fnp_rows *rows)
+{
+	int r = fnp_gaps_find_left(&f->gaps);
+
+	if (f->around == 0)
+		f->first = f->own;
+	else
+		fnp_rows_deinit(&f->own);
+	f->own = (struct fnp_rows){0};
+	f->around = AROUND;
+	r = r ?: fnp_rows_init(&f->own, rows->base);
+	r = r ?: follow_gaps(f);
+	return r ?: fnp_rows_fill(rows, &f->own);
+}
+
 int fnp_unwind_code_fill(const struct fnp_object *object, struct fnp_rows *rows)
 {
-	FNP_CLEANUP(filler_deinit) struct filler f = {.object = object, .rows = rows};
+	FNP_CLEANUP(filler_deinit)
+	struct filler f = {.object = object, .gaps = {.object = object, .rows = rows}};
 	size_t new = 1;
 	int r;
 
 	if (fnp_object_header(object)->e_machine != EM_X86_64)
 		return 0;
-	r = find_gaps(&f);
-	if (r < 0 || f.gaps.len == 0)
+	r = fnp_gaps_find(&f.gaps);
+	if (r < 0 || f.gaps.items.len == 0)
 		return r;
 	r = find_functions(&f);
 	r = r ?: fnp_rows_init(&f.own, rows->base);
@@ -491,5 +437,8 @@ int fnp_unwind_code_fill(const struct fnp_object *object, struct fnp_rows *rows)
 	}
 	f.last = true;
 	r = r ?: follow_gaps(&f);
-	return r ?: fnp_rows_fill(rows, &f.own);
+	r = r ?: fnp_rows_fill(rows, &f.own);
+	for (int pass = 0; r == 0 && pass < PASSES && f.own.rows.len > 0; pass++)
+		r = follow_left(&f, rows);
+	return r;
 }

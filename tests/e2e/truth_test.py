@@ -53,7 +53,7 @@ C_WORK = {
     "longjmp": "do_longjmp( jumps( ~| leaf| last_call( leaf| leave( leaf| ~)?)?)?)?",
     "alloca": "do_alloca(( big_frame){0,3}|( big_frame){4}( with_alloca( leaf| ~)?)?"
               "| aligned_frame( leaf| with_alloca( leaf| ~)?)?)",
-    "asm": "do_asm( assembly(( asm_with_cfi| asm_pushes| asm_frame_pointer)( called_by_asm( leaf)?)?| asm_leaf)?)?",
+    "asm": "do_asm( assembly(( asm_with_cfi| asm_pushes| asm_frame_pointer)( called_by_asm( leaf)?)?| asm_leaf| asm_lies| ~)?)?",
     "threads": "do_threads( ~)?",
     "fork": "do_fork( do_fork)?( ~)?( over)?( in_child( over)?( ~)?)?( ~)?" + C_TAIL,
     "exec": "do_exec( do_exec)?( over)?( other_path)?( ~)?" + C_TAIL,
@@ -87,7 +87,7 @@ OTHERS["truth_cc_lto"] = (OTHERS["truth_cc_lto"][0], OTHERS["truth_cc"][1])
 
 C_OWN = {"main", "leaf", "descend", "tail", "inlining", "between", "innermost", "calls_tail", "handler", "compare", "sort",
          "one", "choose", "chosen", "stubs", "clocks", "leave", "last_call", "jumps", "with_alloca", "big_frame",
-         "aligned_frame", "asm_with_cfi", "asm_leaf", "asm_pushes", "asm_frame_pointer", "called_by_asm", "assembly",
+         "aligned_frame", "asm_with_cfi", "asm_leaf", "asm_lies", "asm_pushes", "asm_frame_pointer", "called_by_asm", "assembly",
          "over", "arm", "in_thread", "in_child", "other_path", "library_enter", "library_inner", "in_order", "sorted",
          "try_it", "work", "square::area"}
 OWN = re.compile("|".join(f"do_{name}" for name in C_WORK) + r"|truth_rs::\S+|main\.\S+|" + "|".join(map(re.escape, sorted(C_OWN))))

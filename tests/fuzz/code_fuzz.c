@@ -18,8 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (fnp_code_rules_create(returns, NULL, &rules) < 0)
 		return 0;
-	for (int sure = 0; sure < 2; sure++) {
-		if (fnp_code_rules_follow(rules, &code, sure, &found) < 0)
+	for (int i = 0; i < 4; i++) {
+		code.entry = i < 2 ? 0 : size / 2;
+		if (fnp_code_rules_follow(rules, &code, i % 2, &found) < 0)
 			continue;
 		for (size_t offset = 0, n; offset < size; offset += n) {
 			struct fnp_rule rule;

@@ -263,6 +263,44 @@ static void what_may_be_no_function_must_return(void **state)
 	assert_int_equal(f->r, 0);
 }
 
+/* Hand assembly: the way to the return leads into what lies before, which is known. */
+static void what_shares_the_end_of_another_is_followed_with_it(void **state)
+{
+	/* inc eax; ret; nops; the function: dec eax; jmp to the ret */
+	static const uint8_t bytes[] = {0xff, 0xc0, 0xc3, 0x90, 0xff, 0xc8, 0xeb, 0xfa};
+	/* call what nobody knows; jmp to the ret */
+	static const uint8_t calls[] = {0xff, 0xc0, 0xc3, 0xe8, 0, 1, 0, 0, 0xeb, 0xf8};
+	/* pop rax; ret: the other one's stack is deeper */
+	static const uint8_t deeper[] = {0x58, 0xc3, 0x90, 0x90, 0xff, 0xc8, 0xeb, 0xf8};
+	struct fnp_code code = {.bytes = bytes, .address = 0x1000, .size = sizeof(bytes), .entry = 4};
+	struct followed *f = *state;
+	struct fnp_rule rule;
+	size_t size;
+
+	assert_int_equal(fnp_code_rules_follow(f->rules, &code, false, &f->found), 0);
+	assert_true(fnp_code_rules_at(f->rules, 4, &rule, &size));
+	assert_int_equal(rule.cfa_offset, 8);
+	code.bytes = deeper;
+	assert_int_equal(fnp_code_rules_follow(f->rules, &code, false, &f->found), -ENOENT);
+	/* What is behind a call that may not return says nothing of what is only taken for a function. */
+	code = (struct fnp_code){.bytes = calls, .address = 0x1000, .size = sizeof(calls), .entry = 3};
+	assert_int_equal(fnp_code_rules_follow(f->rules, &code, false, &f->found), -ENOENT);
+	code.entry = sizeof(calls);
+	assert_int_equal(fnp_code_rules_follow(f->rules, &code, true, &f->found), -ENOENT);
+}
+
+static void the_end_of_another_is_no_function(void **state)
+{
+	struct followed *f = *state;
+
+	/* call what nobody knows, and behind it, at the stack of a function's begin, another one: ret */
+	FOLLOW(f, false, 0xe8, 0, 1, 0, 0, 0x90, 0x90, 0xc3);
+	assert_int_equal(f->r, -ENOENT);
+	/* With the stack where compilers have it, it is a function that calls. */
+	FOLLOW(f, false, 0x50, 0xe8, 0, 1, 0, 0, 0x59, 0xc3);
+	assert_int_equal(f->r, 0);
+}
+
 static void the_first_frame_of_a_thread_is_known_by_its_zero_frame_pointer(void **state)
 {
 	struct fnp_rule rule;
@@ -422,6 +460,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_a_jump_table_leads_to_is_known_where_it_ends_as_it_must,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(what_may_be_no_function_must_return, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_shares_the_end_of_another_is_followed_with_it, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_end_of_another_is_no_function, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_first_frame_of_a_thread_is_known_by_its_zero_frame_pointer,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(

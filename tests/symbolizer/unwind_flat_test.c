@@ -145,6 +145,26 @@ static void what_leaves_the_stack_alone_is_as_it_was_said(void **state)
 	assert_rule(small, MOVES, 80, 0);
 }
 
+/* Such entries say where a function begins and ends, and forget its pushes: what was read from its code is right. */
+static void a_leaf_that_begins_with_a_push_is_told_by_its_code(void **state)
+{
+	FNP_CLEANUP(fnp_unwind_destroyp) struct fnp_unwind *unwind = NULL;
+	uint8_t code[SIZE];
+
+	(void)state;
+	memset(code, 0x90, SIZE);
+	memcpy(code, "\x53\x55", 2); /* push rbx; push rbp */
+	memcpy(code + 0x20, "\x5d\x5b\xc3", 3);
+	code[SIZE - 1] = 0xc3;
+	unwind = table_of(code, 8, 0x23);
+	assert_rule(unwind, 0, 8, 0);
+	assert_rule(unwind, 1, 16, 0);
+	assert_rule(unwind, 2, 24, 0);
+	assert_int_equal(fnp_unwind_find(unwind, CODE + 2)->fp_offset, -24);
+	assert_rule(unwind, 0x20, 24, 0);
+	assert_rule(unwind, 0x22, 8, 0);
+}
+
 /* ---- walked ---- */
 
 struct memory {
@@ -233,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_moves_the_stack_has_no_rule_and_the_rest_a_doubted_one),
 		cmocka_unit_test(what_leaves_the_stack_alone_is_as_it_was_said),
+		cmocka_unit_test(a_leaf_that_begins_with_a_push_is_told_by_its_code),
 		cmocka_unit_test(a_zero_that_a_doubted_rule_finds_is_no_first_frame),
 	};
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Hand-written functions: with call frame information, and three kinds without it.
+# Hand-written functions: with call frame information, with some that is wrong, and four kinds without it.
 	.text
 
 	.globl asm_with_cfi
@@ -83,5 +83,68 @@ asm_frame_pointer:
 	leave
 	ret
 	.size asm_frame_pointer, . - asm_frame_pointer
+
+# Described as a leaf, and is none.
+	.globl asm_lies
+	.type asm_lies, @function
+asm_lies:
+	.cfi_startproc
+	push %rbx
+	push %rbp
+	xor %ebp, %ebp
+	mov %rdi, %rbx
+1:	add %rbx, %rbp
+	dec %rbx
+	jnz 1b
+	mov %rbp, %rax
+	pop %rbp
+	pop %rbx
+	ret
+	.cfi_endproc
+	.size asm_lies, . - asm_lies
+
+# What only a table leads to, without names: three beginnings, and one end that lies between them.
+	.p2align 4
+.Lcount:
+	mov %rdi, %rcx
+.Lcount_again:
+	add %rcx, %rax
+	dec %rcx
+	jnz .Lcount_again
+	ret
+	.p2align 4
+.Lshares_1:
+	call .Lcount
+	jmp .Lshared
+	.p2align 4
+.Lshares_2:
+	call .Lcount
+	mov %rdi, %rcx
+	call .Lcount_again
+	jmp .Lshared
+	.p2align 4
+.Lshares_3:
+	call .Lcount
+	nop
+.Lshared:
+	mov %rdi, %rdx
+1:	lea (%rax, %rdx), %rax
+	dec %rdx
+	jnz 1b
+	ret
+	.p2align 4
+.Lshares_4:
+	call .Lcount
+	mov %rdi, %rcx
+	call .Lcount_again
+	jmp .Lshared
+
+	.section .data.rel.ro, "aw", @progbits
+	.globl asm_sharing
+	.type asm_sharing, @object
+	.p2align 3
+asm_sharing:
+	.quad .Lshares_1, .Lshares_2, .Lshares_3, .Lshares_4
+	.size asm_sharing, . - asm_sharing
 
 	.section .note.GNU-stack, "", @progbits

@@ -206,6 +206,8 @@ unsigned long asm_with_cfi(unsigned long n);
 unsigned long asm_leaf(unsigned long n);
 unsigned long asm_pushes(unsigned long n);
 unsigned long asm_frame_pointer(unsigned long n);
+unsigned long asm_lies(unsigned long n);
+extern unsigned long (*const asm_sharing[4])(unsigned long n);
 
 NOINLINE unsigned long called_by_asm(unsigned long n)
 {
@@ -214,7 +216,11 @@ NOINLINE unsigned long called_by_asm(unsigned long n)
 
 NOINLINE static unsigned long assembly(void)
 {
-	return asm_with_cfi(900) + asm_leaf(900) + asm_pushes(900) + asm_frame_pointer(900);
+	unsigned long n = asm_with_cfi(900) + asm_leaf(900) + asm_pushes(900) + asm_frame_pointer(900);
+
+	for (int i = 0; i < 4; i++)
+		n += asm_sharing[i](900);
+	return n + asm_lies(900);
 }
 #endif
 
