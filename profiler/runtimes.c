@@ -1,42 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profiler/runtimes.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "symbolizer/jitdump.h"
-#include "symbolizer/perf_map.h"
+#include "profiler/jit_names.h"
+#include "profiler/runtime_layouts.h"
 
 #define MAPPINGS_MAX 1024
-#define PERF_MAP_AGAIN_NS FNP_NS_PER_S
-#define PROCESS_LAYOUTS_MAX 256
-#define NO_NUMBER UINT32_MAX
 #define SPECIAL_MAX 128
 #define STARTS_IN_NS FNP_NS_PER_S /* a runtime that was loaded; else it may never be started */
 #define REFRESH_SHARE 20	  /* one part in so many of the time may go into looking again */
 
 struct fnp_runtimes {
 	struct fnp_runtimes_options options;
-	struct fnp_map ids;	/* struct fnp_object * -> struct fnp_runtime_id *, owned */
-	struct fnp_map layouts; /* struct fnp_object * -> number in its walker's map */
-	uint32_t n_layouts;
+	struct fnp_map ids; /* struct fnp_object * -> struct fnp_runtime_id *, owned */
+	struct fnp_runtime_layouts layouts;
 	struct fnp_map starting; /* pid -> struct fnp_process *, with a runtime whose code waits for its first layout */
-	uint64_t n_started;			   /* that are not in `starting` any more */
-	bool process_layouts[PROCESS_LAYOUTS_MAX]; /* numbers in use of layouts that are of one process */
-	struct fnp_runtime_frame frame;		   /* the answer of fnp_runtimes_name */
+	uint64_t n_started;		/* that are not in `starting` any more */
+	struct fnp_runtime_frame frame; /* the answer of fnp_runtimes_name */
 };
 
 /* The runtimes of one process; process->runtime. */
 struct attached {
 	uint64_t image_ns; /* of the image that they were found in */
-	struct fnp_jitdump *jitdump;
-	uint64_t jitdump_looked; /* maps_generation of the process when one was looked for */
-	struct fnp_perf_map *perf_map;
-	uint64_t perf_map_looked_ns; /* for one; 0: never */
-	uint64_t not_before_ns;	     /* refresh_at_times() */
+	struct fnp_jit_names jit;
+	uint64_t not_before_ns; /* refresh_at_times() */
 	size_t n;
 	struct one {
 		const struct fnp_runtime_ops *ops;
@@ -44,7 +35,7 @@ struct attached {
 		struct fnp_runtime *runtime; /* NULL: it could not be attached, and is not tried again */
 		uint64_t bias;
 		bool stands_back;	  /* another one of its kind is what the process uses */
-		uint32_t number;	  /* of its own layout; NO_NUMBER */
+		uint32_t number;	  /* of its own layout; FNP_RUNTIME_LAYOUT_NONE */
 		uint64_t starts_until_ns; /* it is starting until then; 0: it is not */
 	} all[FNP_RUNTIME_MATCHES_MAX];
 };
@@ -56,6 +47,8 @@ int fnp_runtimes_create(const struct fnp_runtimes_options *options, struct fnp_r
 	if (!runtimes)
 		return -ENOMEM;
 	runtimes->options = *options;
+	runtimes->layouts.fd = options->layouts_fd;
+	runtimes->layouts.self = options->self;
 	*ret = runtimes;
 	return 0;
 }
@@ -67,7 +60,7 @@ void fnp_runtimes_destroy(struct fnp_runtimes *runtimes)
 	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&runtimes->ids, s));)
 		free((void *)(uintptr_t)s->value);
 	fnp_map_deinit(&runtimes->ids);
-	fnp_map_deinit(&runtimes->layouts);
+	fnp_runtime_layouts_deinit(&runtimes->layouts);
 	fnp_map_deinit(&runtimes->starting);
 	free(runtimes);
 }
@@ -152,56 +145,6 @@ const char *fnp_runtimes_process_name(struct fnp_runtimes *runtimes, const struc
 
 /* ---- telling the walker ------------------------------------------------------------------------------------- */
 
-/* Puts a process's own layout into its walker's map, under the number that it has or gets. */
-static int put_own_layout(struct fnp_runtimes *runtimes, struct one *one, uint64_t *ret)
-{
-	int fd = runtimes->options.layouts_fd(runtimes->options.self, one->ops->layouts);
-	const void *layout;
-	size_t size;
-
-	if (fd < 0)
-		return -ENOENT;
-	for (uint32_t i = 0; i < PROCESS_LAYOUTS_MAX && one->number == NO_NUMBER; i++) {
-		if (!runtimes->process_layouts[i])
-			one->number = i;
-	}
-	if (one->number == NO_NUMBER)
-		return -ENOSPC;
-	runtimes->process_layouts[one->number] = true;
-	layout = one->ops->layout(one->runtime, &size);
-	if (bpf_map_update_elem(fd, &one->number, layout, BPF_ANY) < 0)
-		return -errno;
-	*ret = one->number;
-	return 0;
-}
-
-/* The number of this file's layout in its walker's map; put there when it is new. */
-static int number_of_layout(struct fnp_runtimes *runtimes, const struct one *one, uint64_t *ret)
-{
-	uint64_t key = (uint64_t)(uintptr_t)one->object, *known = fnp_map_find(&runtimes->layouts, key);
-	int fd = runtimes->options.layouts_fd(runtimes->options.self, one->ops->layouts);
-	uint32_t number = runtimes->n_layouts;
-	const void *layout;
-	size_t size;
-	int r;
-
-	if (known) {
-		*ret = *known;
-		return 0;
-	}
-	if (fd < 0)
-		return -ENOENT;
-	layout = one->ops->layout(one->runtime, &size);
-	if (bpf_map_update_elem(fd, &number, layout, BPF_ANY) < 0)
-		return -errno;
-	r = fnp_map_set(&runtimes->layouts, key, number);
-	if (r < 0)
-		return r;
-	runtimes->n_layouts++;
-	*ret = number;
-	return 0;
-}
-
 /* Says to the kernel side which code of the process stands for the runtime's frames. */
 static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *process, struct one *one)
 {
@@ -214,8 +157,12 @@ static int tell_walker(struct fnp_runtimes *runtimes, struct fnp_process *proces
 
 	if (!runtimes->options.spaces || !one->ops->layout)
 		return 0;
-	r = one->ops->of_process ? put_own_layout(runtimes, one, &words[0])
-				 : number_of_layout(runtimes, one, &words[0]);
+	if (one->ops->of_process) {
+		r = fnp_runtime_layouts_put_own(&runtimes->layouts, one->ops, one->runtime, &one->number);
+		words[0] = one->number;
+	} else {
+		r = fnp_runtime_layouts_put(&runtimes->layouts, one->ops, one->runtime, one->object, &words[0]);
+	}
 	if (r < 0)
 		return r;
 	words[FNP_SPACE_RUNTIME_ANONYMOUS] = one->ops->makes_code && one->ops->makes_code(one->runtime);
@@ -350,8 +297,10 @@ static void attach(struct fnp_runtimes *runtimes, struct fnp_process *process,
 		   const struct fnp_runtime_process *view, const struct fnp_runtime_match *match)
 {
 	struct attached *attached = attached_of(process);
-	struct one one = {
-		.ops = match->id.ops, .object = match->object, .bias = match->bias, .number = NO_NUMBER};
+	struct one one = {.ops = match->id.ops,
+			  .object = match->object,
+			  .bias = match->bias,
+			  .number = FNP_RUNTIME_LAYOUT_NONE};
 
 	if (!attached || attached->n >= FNP_RUNTIME_MATCHES_MAX || is_attached(attached, match->object))
 		return;
@@ -365,27 +314,13 @@ static void attach(struct fnp_runtimes *runtimes, struct fnp_process *process,
 	fnp_object_release_pages(match->object); /* its symbols were read from end to end */
 }
 
-/* A JIT maps its dump so that it is found; it is opened at once, for the process may be short. */
 static void find_jitdump(struct fnp_runtimes *runtimes, struct fnp_process *process)
 {
-	for (size_t i = process->mappings.len; i-- > 0;) {
-		const struct fnp_mapping *m = &process->mappings.items[i];
-		const struct fnp_target_object *object = fnp_objects_get(runtimes->options.objects, m->object);
-		struct attached *attached = process->runtime;
+	const struct fnp_mapping *dump = fnp_jit_names_dump_of(runtimes->options.objects, process);
+	struct attached *attached = dump ? attached_of(process) : NULL;
 
-		if (m->from_ns < process->image_ns || !object || object->elf ||
-		    !fnp_jitdump_is_name(object->path))
-			continue;
-		if (attached && (attached->jitdump || attached->jitdump_looked == process->maps_generation))
-			return;
-		attached = attached_of(process);
-		if (!attached)
-			return;
-		attached->jitdump_looked = process->maps_generation;
-		if (fnp_jitdump_open((pid_t)process->pid, m->start, m->end, object->path,
-				     &attached->jitdump) == 0)
-			return;
-	}
+	if (attached)
+		fnp_jit_names_open_dump(&attached->jit, runtimes->options.objects, process, dump);
 }
 
 static bool is_last_anonymous(const struct fnp_process *process)
@@ -453,15 +388,12 @@ void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *proc
 
 		if (one->runtime)
 			one->ops->detach(one->runtime);
-		if (one->number < PROCESS_LAYOUTS_MAX)
-			runtimes->process_layouts[one->number] = false;
+		fnp_runtime_layouts_release(&runtimes->layouts, one->number);
 	}
 	if (fnp_map_remove(&runtimes->starting, process->pid))
 		runtimes->n_started++;
-	if (attached) {
-		fnp_jitdump_destroy(attached->jitdump);
-		fnp_perf_map_destroy(attached->perf_map);
-	}
+	if (attached)
+		fnp_jit_names_deinit(&attached->jit);
 	free(attached);
 	process->runtime = NULL;
 }
@@ -519,48 +451,18 @@ const struct fnp_runtime_frame *fnp_runtimes_name(struct fnp_runtimes *runtimes,
 	return NULL;
 }
 
-static struct fnp_perf_map *perf_map_of(struct fnp_process *process)
-{
-	struct attached *attached = attached_of(process);
-	uint64_t now_ns = fnp_clock_ns();
-
-	if (!attached)
-		return NULL;
-	if (!attached->perf_map && now_ns - attached->perf_map_looked_ns >= PERF_MAP_AGAIN_NS) {
-		attached->perf_map_looked_ns = now_ns;
-		if (fnp_perf_map_open((pid_t)process->pid, &attached->perf_map) < 0)
-			attached->perf_map = NULL;
-	}
-	return attached->perf_map;
-}
-
-/* By its dump, which knows times and lines, else by its map. */
-static int find_jit_code(struct fnp_process *process, uint64_t address, uint64_t time_ns,
-			 struct fnp_jitdump_place *ret)
-{
-	const struct attached *attached = process->runtime;
-	struct fnp_jitdump_place place = {.file = ""};
-	struct fnp_perf_map *map;
-
-	if (attached && attached->jitdump && fnp_jitdump_find(attached->jitdump, address, time_ns, ret) == 0)
-		return 0;
-	map = perf_map_of(process);
-	if (!map || fnp_perf_map_find(map, address, &place.name, &place.start) < 0)
-		return -ENOENT;
-	*ret = place;
-	return 0;
-}
-
 const struct fnp_runtime_frame *fnp_runtimes_name_jit(struct fnp_runtimes *runtimes,
 						      struct fnp_process *process, uint64_t address,
 						      uint64_t time_ns)
 {
 	struct fnp_jitdump_place place;
+	struct attached *attached;
 
 	/* A child by fork was not looked at yet. */
 	if (!process->runtime)
 		fnp_runtimes_update(runtimes, process);
-	if (find_jit_code(process, address, time_ns, &place) < 0)
+	attached = attached_of(process);
+	if (!attached || fnp_jit_names_find(&attached->jit, process->pid, address, time_ns, &place) < 0)
 		return NULL;
 	runtimes->frame = (struct fnp_runtime_frame){
 		.n_lines = 1, .tier = FNP_RUNTIME_TIER_JIT, .mapping = "[jit]", .address = address};
