@@ -25,6 +25,7 @@
 #define QUICK_HZ 500
 #define POLL_MS_MIN 8U
 #define POLL_MS_MAX 100U
+#define WAIT_MS 50
 #define AFTER_INTERRUPT_NS (5 * FNP_NS_PER_S)
 #define BIG_BLOCK_BYTES (512 << 10) /* blocks of this size go back to the kernel when they are freed */
 #define HEAP_RESERVE_BYTES (2 << 20)
@@ -508,13 +509,24 @@ static int finish(struct session *s)
 	return r;
 }
 
+/* What could not be recorded goes on to its end, and has its signals; who ends us does not wait for that. */
+static void wait_for_command(struct session *s)
+{
+	struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
+
+	while (!fnp_launch_has_ended(&s->launch) && !s->stop &&
+	       (!s->interrupted_ns || fnp_clock_ns() < s->interrupted_ns + AFTER_INTERRUPT_NS)) {
+		if (poll(&fd, 1, WAIT_MS) > 0)
+			take_signal(s, fnp_clock_ns());
+	}
+}
+
 /* The command runs on when we end first; its status is then not known, and ours is that of the recording. */
 static int exit_status_of(struct session *s, int r)
 {
 	if (r < 0 || fnp_directory_error(s->directory)) {
-		/* It was promised to go on to its end. */
-		while (s->launch.pid && !fnp_launch_has_ended(&s->launch))
-			poll(NULL, 0, 50);
+		if (s->launch.pid)
+			wait_for_command(s);
 		return EXIT_NOT_RECORDED;
 	}
 	return fnp_launch_has_ended(&s->launch) ? fnp_launch_exit_status(&s->launch) : 0;

@@ -196,6 +196,8 @@ void fnp_watch_take_probe(void *self, const void *data, size_t size)
 	struct fnp_watch *watch = self;
 	const struct fnp_record *head;
 
-	if (fnp_record_check(data, size, &head) == 0 && head->type == FNP_RECORD_PROBE)
+	if (fnp_record_check(data, size, &head) < 0 || head->type != FNP_RECORD_PROBE)
+		watch->totals.events_lost++;
+	else
 		fnp_probes_take(watch->probes, (const struct fnp_probe_record *)head);
 }

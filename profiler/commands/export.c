@@ -158,7 +158,7 @@ static int run(int argc, char **argv)
 	struct fnp_selection_request request = {.default_kind = "all"};
 	const char *format_name = NULL, *path = NULL;
 	const struct fnp_option table[] = {
-		{'f', "format", "FORMAT", "pprof, folded, flamegraph, speedscope, page, ...", FNP_OPTION_TEXT,
+		{'f', "format", "FORMAT", "pprof, folded, flamegraph, speedscope or page", FNP_OPTION_TEXT,
 		 &format_name},
 		{'o', "output", "FILE", "where to write (default: standard output)", FNP_OPTION_TEXT, &path},
 		FNP_SELECTION_OPTIONS(&request),

@@ -94,7 +94,7 @@ static int run(int argc, char **argv)
 
 const struct fnp_command_ops fnp_command_show = {
 	.name = "show",
-	.synopsis = "fnprof show [DIR] [ID] [--filter KEY=TEXT]... [--kind KIND]",
+	.synopsis = "fnprof show [DIR] [ID] [-n N] [--filter KEY=TEXT]... [--kind KIND]",
 	.description = "one invocation, or all of a function's together",
 	.details = "DIR is a recording; without it, the newest fnprof-* in this folder. ID is an "
 		   "invocation's id, or the\n"

@@ -196,7 +196,7 @@ int fnp_objects_find(struct fnp_objects *objects, const struct fnp_map_event *ma
 	key = identity_key(mapping);
 	known = fnp_map_find(&objects->by_identity, key);
 	/* What could not be opened once may be there in another process. */
-	if (known && (objects->items.items[*known - 1]->elf || *known == 0)) {
+	if (known && objects->items.items[*known - 1]->elf) {
 		*ret = (uint32_t)*known;
 		return 0;
 	}

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import fnprof_e2e
@@ -101,13 +102,14 @@ class BadInput(fnprof_e2e.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(os.path.exists(os.path.join(self.out, "summary.json")))
 
-    def test_a_bad_directory_does_not_keep_the_command_from_running(self):
-        """125 could not record; CMD goes on to its end."""
+    def test_a_bad_directory_is_said_before_the_command_begins(self):
+        """As a mistake in the command line is: nothing was begun that would have to be recorded again."""
         os.mkdir(self.out)
         pathlib.Path(self.out, "x").write_text("")
         mark = os.path.join(self.scratch, "ran")
         done = fnprof("record", "-o", self.out, "--", "/bin/sh", "-c", f"touch {mark}")
         self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertFalse(os.path.exists(mark))
 
     @contextlib.contextmanager
     def file_system(self, options):
@@ -153,6 +155,19 @@ class BadInput(fnprof_e2e.TestCase):
         self.assertIn("File too large", done.stderr)
         for row in fnprof_e2e.read_lines(pathlib.Path(self.out, "index.jsonl")):
             self.assertGreater(pathlib.Path(self.out, row["pprof"]).stat().st_size, 0)
+
+    def test_a_second_signal_ends_also_who_could_not_write(self):
+        """The command goes on, as it always does; nobody waits for it who was told to end twice."""
+        script = 'ulimit -f 0; exec "$0" record -o "$1" -- /bin/sh -c \'trap "" TERM; echo; exec sleep 20\''
+        recording = subprocess.Popen(["/bin/sh", "-c", script, FNPROF, self.out], stdout=subprocess.PIPE,
+                                     stderr=subprocess.DEVNULL)
+        self.addCleanup(recording.stdout.close)
+        self.addCleanup(recording.kill)
+        recording.stdout.readline()  # it ignores the signal from here on
+        for _ in range(2):
+            recording.terminate()
+            time.sleep(0.5)
+        self.assertEqual(recording.wait(timeout=12), 125)
 
     def assert_pprof_files(self, out, rows):
         class Written:
