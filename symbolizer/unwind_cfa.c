@@ -360,19 +360,15 @@ static int advance(struct machine_state *s, uint64_t delta)
 	return 0;
 }
 
-/* One instruction that is not one of the three with an operand in its opcode. */
-static int extended_instruction(struct machine_state *s, struct fnp_cursor *c, uint8_t op)
+/* Instructions that move on to another address. */
+static int location_instruction(struct machine_state *s, struct fnp_cursor *c, uint8_t op)
 {
-	struct fnp_cursor block;
-	uint64_t ignored;
+	uint64_t u64;
 	uint32_t u32;
 	uint16_t u16;
 	uint8_t u8;
 
 	switch (op) {
-	case DW_CFA_nop:
-	case CFA_NEGATE_RA_STATE:
-		return 0;
 	case DW_CFA_set_loc:
 		return set_address(s, c);
 	case DW_CFA_advance_loc1:
@@ -382,19 +378,49 @@ static int extended_instruction(struct machine_state *s, struct fnp_cursor *c, u
 	case DW_CFA_advance_loc4:
 		return fnp_cursor_u32(c, &u32) < 0 ? -EBADMSG : advance(s, u32);
 	case DW_CFA_MIPS_advance_loc8:
-		return fnp_cursor_u64(c, &ignored) < 0 ? -EBADMSG : advance(s, ignored);
+		return fnp_cursor_u64(c, &u64) < 0 ? -EBADMSG : advance(s, u64);
+	}
+	return -EBADMSG;
+}
+
+static int remember(struct machine_state *s)
+{
+	if (s->n_remembered == REMEMBERED_MAX)
+		return -EBADMSG;
+	s->remembered[s->n_remembered++] = (struct remembered){s->rule, s->sp_in};
+	return 0;
+}
+
+static int restore_remembered(struct machine_state *s)
+{
+	if (s->n_remembered == 0)
+		return -EBADMSG;
+	s->n_remembered--;
+	s->rule = s->remembered[s->n_remembered].rule;
+	s->sp_in = s->remembered[s->n_remembered].sp_in;
+	return 0;
+}
+
+/* One instruction that is not one of the three with an operand in its opcode. */
+static int extended_instruction(struct machine_state *s, struct fnp_cursor *c, uint8_t op)
+{
+	struct fnp_cursor block;
+	uint64_t ignored;
+
+	switch (op) {
+	case DW_CFA_nop:
+	case CFA_NEGATE_RA_STATE:
+		return 0;
+	case DW_CFA_set_loc:
+	case DW_CFA_advance_loc1:
+	case DW_CFA_advance_loc2:
+	case DW_CFA_advance_loc4:
+	case DW_CFA_MIPS_advance_loc8:
+		return location_instruction(s, c, op);
 	case DW_CFA_remember_state:
-		if (s->n_remembered == REMEMBERED_MAX)
-			return -EBADMSG;
-		s->remembered[s->n_remembered++] = (struct remembered){s->rule, s->sp_in};
-		return 0;
+		return remember(s);
 	case DW_CFA_restore_state:
-		if (s->n_remembered == 0)
-			return -EBADMSG;
-		s->n_remembered--;
-		s->rule = s->remembered[s->n_remembered].rule;
-		s->sp_in = s->remembered[s->n_remembered].sp_in;
-		return 0;
+		return restore_remembered(s);
 	case DW_CFA_def_cfa_offset:
 	case DW_CFA_def_cfa_offset_sf:
 		return def_cfa_offset(s, c, op == DW_CFA_def_cfa_offset_sf);

@@ -77,54 +77,61 @@ static bool is_cie(const struct reader *reader, const struct entry *entry)
 	return entry->id == (entry->wide ? UINT64_MAX : UINT32_MAX);
 }
 
+/* Numbers of a fixed size, as read_encoded() wants them: 2 or 4 bytes, else 8. */
+static int read_fixed(struct fnp_cursor *c, unsigned int size, bool is_signed, uint64_t *ret)
+{
+	uint32_t u32 = 0;
+	uint16_t u16 = 0;
+	int r;
+
+	if (size == 2) {
+		r = fnp_cursor_u16(c, &u16);
+		*ret = is_signed ? (uint64_t)(int64_t)(int16_t)u16 : u16;
+		return r;
+	}
+	if (size == 4) {
+		r = fnp_cursor_u32(c, &u32);
+		*ret = is_signed ? (uint64_t)(int64_t)(int32_t)u32 : u32;
+		return r;
+	}
+	return fnp_cursor_u64(c, ret);
+}
+
+/* The number itself, by the lower half of its encoding (DW_EH_PE_*). */
+static int read_format(struct fnp_cursor *c, uint8_t encoding, uint8_t address_size, uint64_t *ret)
+{
+	int64_t signed_value = 0;
+	int r;
+
+	switch (encoding & 0x0f) {
+	case DW_EH_PE_absptr:
+		return read_fixed(c, address_size == 4 ? 4 : 8, false, ret);
+	case DW_EH_PE_uleb128:
+		return fnp_cursor_uleb128(c, ret);
+	case DW_EH_PE_sleb128:
+		r = fnp_cursor_sleb128(c, &signed_value);
+		*ret = (uint64_t)signed_value;
+		return r;
+	case DW_EH_PE_udata2:
+	case DW_EH_PE_sdata2:
+		return read_fixed(c, 2, encoding & DW_EH_PE_signed, ret);
+	case DW_EH_PE_udata4:
+	case DW_EH_PE_sdata4:
+		return read_fixed(c, 4, encoding & DW_EH_PE_signed, ret);
+	case DW_EH_PE_udata8:
+	case DW_EH_PE_sdata8:
+		return read_fixed(c, 8, false, ret);
+	}
+	return -EBADMSG;
+}
+
 static int read_encoded(const struct reader *reader, struct fnp_cursor *c, uint8_t encoding,
 			uint8_t address_size, uint64_t *ret)
 {
 	const uint8_t *at = c->pos;
 	uint64_t value = 0;
-	int64_t signed_value;
-	uint32_t u32;
-	uint16_t u16;
-	int r;
+	int r = read_format(c, encoding, address_size, &value);
 
-	switch (encoding & 0x0f) {
-	case DW_EH_PE_absptr:
-		if (address_size == 4) {
-			r = fnp_cursor_u32(c, &u32);
-			value = r < 0 ? 0 : u32;
-			break;
-		}
-		/* fall through */
-	case DW_EH_PE_udata8:
-	case DW_EH_PE_sdata8:
-		r = fnp_cursor_u64(c, &value);
-		break;
-	case DW_EH_PE_uleb128:
-		r = fnp_cursor_uleb128(c, &value);
-		break;
-	case DW_EH_PE_sleb128:
-		r = fnp_cursor_sleb128(c, &signed_value);
-		value = r < 0 ? 0 : (uint64_t)signed_value;
-		break;
-	case DW_EH_PE_udata2:
-		r = fnp_cursor_u16(c, &u16);
-		value = r < 0 ? 0 : u16;
-		break;
-	case DW_EH_PE_sdata2:
-		r = fnp_cursor_u16(c, &u16);
-		value = r < 0 ? 0 : (uint64_t)(int64_t)(int16_t)u16;
-		break;
-	case DW_EH_PE_udata4:
-		r = fnp_cursor_u32(c, &u32);
-		value = r < 0 ? 0 : u32;
-		break;
-	case DW_EH_PE_sdata4:
-		r = fnp_cursor_u32(c, &u32);
-		value = r < 0 ? 0 : (uint64_t)(int64_t)(int32_t)u32;
-		break;
-	default:
-		return -EBADMSG;
-	}
 	if (r < 0)
 		return r;
 	switch (encoding & 0x70) {
