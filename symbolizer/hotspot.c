@@ -25,6 +25,7 @@ struct fnp_runtime {
 	struct fnp_hotspot_view view;
 	bool has_tables, has_whole_tables, has_symbols, was_starting, is_ready, is_refused;
 	uint64_t missed_ns; /* when something was first missing in the tables; 0: never */
+	unsigned n_looks;   /* for an archive */
 	unsigned n_same;    /* looks in a row that found nothing new */
 	uint64_t moved_ns;  /* the last one that did */
 	struct fnp_runtime_range ranges[RANGES_MAX];
@@ -113,6 +114,7 @@ static void detach(struct fnp_runtime *runtime)
 		return;
 	forget_all(runtime);
 	fnp_hotspot_stubs_clear(&runtime->stubs);
+	fnp_hotspot_archive_close(&runtime->view.archive);
 	free(runtime);
 }
 
@@ -175,6 +177,16 @@ static int look_carefully(struct fnp_runtime *runtime)
 	return fnp_clock_ns() - runtime->missed_ns < FILLED_NS ? -EAGAIN : refuse(runtime);
 }
 
+/* It is mapped after the heaps were made, or never: looked for at the first, the second, the fourth, ... look. */
+static void look_for_archive(struct fnp_runtime *runtime)
+{
+	struct fnp_hotspot_view *view = &runtime->view;
+
+	runtime->n_looks++;
+	if (view->archive.n_pieces == 0 && (runtime->n_looks & (runtime->n_looks - 1)) == 0)
+		fnp_hotspot_archive_find(view->place.pid, &view->archive);
+}
+
 static int refresh(struct fnp_runtime *runtime)
 {
 	struct fnp_hotspot_view *view = &runtime->view;
@@ -189,6 +201,7 @@ static int refresh(struct fnp_runtime *runtime)
 	runtime->was_starting |= r == -EAGAIN;
 	if (r < 0)
 		return r;
+	look_for_archive(runtime);
 	view->is_detailed = is_on(view, FNP_HOTSPOT_DETAILED);
 	runtime->n_ranges = 0;
 	for (size_t i = 0; i < FNP_HOTSPOT_HEAPS_MAX && view->layout.heaps[i].end; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The parts of the HotSpot runtime: what the JVM publishes (hotspot_tables.c), what its walker must know
- * (hotspot_layout.c), names and lines of methods (hotspot_methods.c), what a pc of compiled code stands for
+ * (hotspot_layout.c), names and lines of methods (hotspot_methods.c), those of processes that are gone
+ * (hotspot_archive.c), what a pc of compiled code stands for
  * (hotspot_scopes.c), what the JVM's own code is called (hotspot_stubs.c), and what of that is kept (hotspot_cache.c).
  * hotspot.c ties them to the seam.
  *
@@ -14,6 +15,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "bpf/layout/hotspot.h"
+#include "symbolizer/hotspot_archive.h"
 #include "symbolizer/runtime.h"
 
 /* A process and where libjvm lies in it. */
@@ -148,6 +150,7 @@ struct fnp_hotspot_view {
 	struct fnp_hotspot_place place;
 	struct fnp_hotspot_tables tables;
 	struct fnp_hotspot_layout layout;
+	struct fnp_hotspot_archive archive;
 	uint16_t version; /* major */
 	bool is_detailed; /* compiled code is described at every instruction (DebugNonSafepoints) */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names, files and lines of Java methods, from the JVM's memory.
+ * Names, files and lines of Java methods, from the JVM's memory, or, when that is gone, from the file of its archive.
  *
  *	Method -> ConstMethod -> ConstantPool -> Klass: the class's name; the ConstMethod has the method's as an index into
  *	the constants. Behind a ConstMethod stand its bytecodes, and behind them its line table.
@@ -18,6 +18,35 @@ void fnp_hotspot_method_deinit(struct fnp_hotspot_method *method)
 	free(method->file);
 	free(method->table);
 	*method = (struct fnp_hotspot_method){0};
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------- */
+
+/* 0, or 1: the process is gone, and these are the bytes of its archive's file. */
+static int read_bytes(const struct fnp_hotspot_view *view, uint64_t address, void *ret, size_t size)
+{
+	if (fnp_runtime_read(view->place.pid, address, ret, size) == 0)
+		return 0;
+	return fnp_hotspot_archive_read(&view->archive, address, ret, size) < 0 ? -ESRCH : 1;
+}
+
+static uint64_t word_of(const uint8_t *bytes, uint64_t at)
+{
+	uint64_t word;
+
+	memcpy(&word, bytes + at, sizeof(word));
+	return word;
+}
+
+static int read_pointer(const struct fnp_hotspot_view *view, uint64_t address, uint64_t *ret)
+{
+	uint64_t word;
+	int r = read_bytes(view, address, &word, sizeof(word));
+
+	if (r < 0)
+		return r;
+	*ret = r ? fnp_hotspot_archive_pointer(&view->archive, word) : word;
+	return 0;
 }
 
 /* ---- texts -------------------------------------------------------------------------------------------------- */
@@ -65,16 +94,15 @@ static size_t to_utf8(char *text, size_t n)
 static int read_symbol(const struct fnp_hotspot_view *view, uint64_t symbol, char **ret)
 {
 	const uint64_t *v = view->tables.values;
-	pid_t pid = view->place.pid;
 	uint16_t length;
-	int r = fnp_runtime_read(pid, symbol + v[FNP_HOTSPOT_SYMBOL_LENGTH], &length, sizeof(length));
+	int r = read_bytes(view, symbol + v[FNP_HOTSPOT_SYMBOL_LENGTH], &length, sizeof(length));
 
 	if (r < 0 || length > SYMBOL_MAX)
 		return -ESRCH;
 	fnp_autofree char *text = malloc(length + 1U);
 	if (!text)
 		return -ENOMEM;
-	if (length && fnp_runtime_read(pid, symbol + v[FNP_HOTSPOT_SYMBOL_BODY], text, length) < 0)
+	if (length && read_bytes(view, symbol + v[FNP_HOTSPOT_SYMBOL_BODY], text, length) < 0)
 		return -ESRCH;
 	text[to_utf8(text, length)] = '\0';
 	*ret = TAKE_PTR(text);
@@ -107,25 +135,12 @@ void fnp_hotspot_class_name(char *name)
 
 /* ---- methods ------------------------------------------------------------------------------------------------ */
 
-static uint64_t word_of(const uint8_t *bytes, uint64_t at)
-{
-	uint64_t word;
-
-	memcpy(&word, bytes + at, sizeof(word));
-	return word;
-}
-
-static int read_word(const struct fnp_hotspot_view *view, uint64_t address, uint64_t *ret)
-{
-	return fnp_runtime_read(view->place.pid, address, ret, sizeof(*ret)) < 0 ? -ESRCH : 0;
-}
-
 /* The text of a constant of the pool. */
 static int read_constant(const struct fnp_hotspot_view *view, uint64_t pool, uint32_t index, char **ret)
 {
 	uint64_t symbol;
-	int r = read_word(view, pool + view->tables.values[FNP_HOTSPOT_SIZEOF_POOL] + 8 * (uint64_t)index,
-			  &symbol);
+	int r = read_pointer(view, pool + view->tables.values[FNP_HOTSPOT_SIZEOF_POOL] + 8 * (uint64_t)index,
+			     &symbol);
 
 	return r ?: read_symbol(view, symbol & ~UINT64_C(1), ret);
 }
@@ -169,18 +184,18 @@ static int read_file(const struct fnp_hotspot_view *view, const struct fnp_hotsp
 		     char **ret)
 {
 	uint64_t at = file_at(view, identity), length_at = view->tables.values[FNP_HOTSPOT_POOL_LENGTH];
-	uint64_t index, length = UINT32_MAX;
+	uint16_t index;
+	uint32_t length = UINT32_MAX;
 	int r;
 
 	if (at == 0)
 		return 0;
-	r = read_word(view, at, &index);
-	if (r == 0 && length_at != FNP_HOTSPOT_ABSENT)
-		r = read_word(view, identity->pool + length_at, &length);
+	r = read_bytes(view, at, &index, sizeof(index));
+	if (r >= 0 && length_at != FNP_HOTSPOT_ABSENT)
+		r = read_bytes(view, identity->pool + length_at, &length, sizeof(length));
 	if (r < 0)
 		return r;
-	index &= 0xffff;
-	r = index && index < (uint32_t)length ? read_constant(view, identity->pool, (uint32_t)index, ret) : 0;
+	r = index && index < length ? read_constant(view, identity->pool, index, ret) : 0;
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -206,8 +221,7 @@ static int read_table(const struct fnp_hotspot_view *view, uint64_t constant, co
 	if (!ret->table)
 		return -ENOMEM;
 	ret->table_size = size - start;
-	return fnp_runtime_read(view->place.pid, constant + start, ret->table, ret->table_size) < 0 ? -ESRCH
-												    : 0;
+	return FNP_MIN(read_bytes(view, constant + start, ret->table, ret->table_size), 0);
 }
 
 int fnp_hotspot_method_identify(const struct fnp_hotspot_view *view, uint64_t method,
@@ -215,14 +229,17 @@ int fnp_hotspot_method_identify(const struct fnp_hotspot_view *view, uint64_t me
 {
 	const struct fnp_hotspot_layout *l = &view->layout;
 	struct fnp_hotspot_identity id = {0};
-	int r = read_word(view, method + l->method_const, &id.constant);
+	int r = read_pointer(view, method + l->method_const, &id.constant);
 
-	if (r < 0 || fnp_runtime_read(view->place.pid, id.constant, id.head, sizeof(id.head)) < 0)
-		return -ESRCH;
+	r = r ?: read_bytes(view, id.constant, id.head, sizeof(id.head));
+	if (r < 0)
+		return r;
 	id.pool = word_of(id.head, l->const_pool);
+	if (r > 0)
+		id.pool = fnp_hotspot_archive_pointer(&view->archive, id.pool);
 	id.name = word_of(id.head, l->const_name) & 0xffff;
-	r = read_word(view, id.pool + l->pool_holder, &id.holder);
-	r = r ?: read_word(view, id.holder + l->class_name, &id.class_name);
+	r = read_pointer(view, id.pool + l->pool_holder, &id.holder);
+	r = r ?: read_pointer(view, id.holder + l->class_name, &id.class_name);
 	if (r < 0)
 		return r;
 	id.cookie = fnp_hotspot_cookie(id.constant, id.class_name, id.name);
