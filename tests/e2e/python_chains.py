@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import unittest
 
 import fnprof_e2e
 import prepare
@@ -164,10 +163,7 @@ class TestCase(fnprof_e2e.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        try:
-            cls.interpreter = prepare.interpreter(sys.modules[cls.__module__].NAME)
-        except prepare.Unavailable as reason:
-            raise unittest.SkipTest(f"{sys.modules[cls.__module__].NAME}: {reason}") from None
+        cls.interpreter = prepare.interpreter(sys.modules[cls.__module__].NAME)
 
 
 def scratch_folder(test):

@@ -53,10 +53,7 @@ def handler(event, _context):
 
 class Python(fnprof_e2e.TestCase):
     def interpreter(self):
-        try:
-            return prepare.interpreter(NAME)
-        except prepare.Unavailable as reason:
-            raise unittest.SkipTest(f"{NAME}: {reason}") from None
+        return prepare.interpreter(NAME)
 
     def test_processes_of_some_milliseconds_have_their_names(self):
         """500 of them; each has a code object of its own address, and is gone before anybody looks."""

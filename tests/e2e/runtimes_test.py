@@ -21,10 +21,7 @@ KINDS = ("fast", "slow", "native", "sleep", "error", "big", "threads", "after")
 class Runtime(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        try:
-            cls.client = prepare.prepare(NAME)
-        except prepare.Unavailable as reason:
-            raise unittest.SkipTest(f"{NAME}: {reason}") from None
+        cls.client = prepare.prepare(NAME)
 
     def serve(self, shape, kinds=KINDS):
         with RuntimeApi(shape) as api, Function(self.client, api) as function:

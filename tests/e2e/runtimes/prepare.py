@@ -16,6 +16,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import unittest
 import zipfile
 
 TREE = pathlib.Path(__file__).resolve().parents[3]
@@ -27,8 +28,8 @@ CPYTHON = {"3.11": "3.11.3-1.5.9", "3.12": "3.12.1-1.5.10", "3.13": "3.13.5-1.5.
 NODE = {"20": ("20.20.2", "3.3.0"), "22": ("22.23.3", "4.0.2"), "24": ("24.21.0", "4.0.2")}
 
 
-class Unavailable(Exception):
-    """This runtime cannot be had here; the text says why."""
+class Unavailable(unittest.SkipTest):
+    """This runtime cannot be had here; the text says why. A test that wants it is skipped."""
 
 
 class Client:
