@@ -10,6 +10,9 @@
 #include "symbolizer/unwind_places.h"
 
 #define PLT_ENTRY 16
+/* crt1.o's _start up to behind its call of main's caller, by any kind of call; the next function may begin behind it. */
+#define START_SIZE 43
+#define LINKER_START_SIZE 64
 #define SAVED(fp, ra) ((fp) | (ra) << 4)
 
 const struct fnp_rule fnp_known_root = {.cfa_kind = FNP_CFA_REG,
@@ -111,16 +114,20 @@ static int add_entry_point(const struct known *k)
 {
 	/* The dynamic linker's: mov rsp, rdi; call _dl_start; and behind it what runs constructors, to its jump. */
 	static const uint8_t linker[] = {0x48, 0x89, 0xe7, 0xe8};
-	uint64_t entry = fnp_object_header(k->object)->e_entry;
+	static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
+	uint64_t entry = fnp_object_header(k->object)->e_entry, size = START_SIZE;
 	const uint8_t *code;
-	bool is_linker;
 
 	/* Shared objects have 0, or an entry that has its rules. */
 	if (entry == 0 || entry > UINT64_MAX - 64 || is_covered(k, entry))
 		return 0;
-	is_linker = fnp_object_read_address(k->object, entry, sizeof(linker), &code) == 0 &&
-		    memcmp(code, linker, sizeof(linker)) == 0;
-	return add(k->cfi, entry, entry + (is_linker ? 64 : 32), &fnp_known_root);
+	if (fnp_object_read_address(k->object, entry, sizeof(linker), &code) == 0) {
+		if (memcmp(code, linker, sizeof(linker)) == 0)
+			size = LINKER_START_SIZE;
+		else if (memcmp(code, endbr64, sizeof(endbr64)) == 0)
+			size += sizeof(endbr64);
+	}
+	return add(k->cfi, entry, entry + size, &fnp_known_root);
 }
 
 int fnp_known_add_entries(const struct fnp_object *object, struct fnp_cfi *cfi, const struct fnp_cfi *other)
