@@ -444,6 +444,12 @@ FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 		return 0;
 	if (step == FNP_PYTHON_FULL)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
+	/* From 3.15 on a chain ends in a frame of the thread's state, which no native frame runs: this one is another's. */
+	if (step == FNP_PYTHON_END && !walk->chain[FNP_PYTHON_FRAME] && walk->chain[FNP_PYTHON_RUNS] &&
+	    walk->n_words == walk->chain[FNP_PYTHON_WORDS_BEFORE]) {
+		walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_ENDED;
+		return 0;
+	}
 	if (fnp_python_leave(walk, layout, step)) {
 		walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_OVER;
 		walk->doubt = FNP_TRUNCATION_RUNTIME;
