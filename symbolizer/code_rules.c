@@ -500,7 +500,7 @@ static void set_cfa(const struct fnp_code_state *s, struct fnp_rule *rule)
 bool fnp_code_rules_at(const struct fnp_code_rules *rules, size_t offset, struct fnp_rule *ret, size_t *ret_size)
 {
 	const struct fnp_code_state *s;
-	struct fnp_rule rule = {.ra_offset = -8};
+	struct fnp_rule rule = {.ra_offset = -8, .flags = FNP_RULE_FOLLOWED};
 	size_t size;
 
 	*ret_size = 1;

@@ -77,6 +77,7 @@ enum fnp_rule_flags {
 	FNP_RULE_ODD_SP = 1 << 1,      /* the caller's sp is not the CFA: cannot be walked */
 	FNP_RULE_EXACT = 1 << 3,       /* the caller's pc is where it will go on, no return address */
 	FNP_RULE_BELIEVED = 1 << 4, /* nobody says so: it holds when the caller's pc stands behind a call */
+	FNP_RULE_FOLLOWED = 1 << 5, /* from instructions: a return address of 0 is no thread's begin, but another use of rsp */
 };
 
 struct fnp_rule {

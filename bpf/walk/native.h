@@ -367,7 +367,8 @@ FNP_SUBPROGRAM int fnp_walk_unwind(struct fnp_walk *walk)
 	if (rule.flags & FNP_RULE_BELIEVED && (cfa & 7 || !fnp_native_is_behind_call(walk, ra)))
 		return fnp_walk_stop(walk, FNP_TRUNCATION_NO_ROW);
 	if (ra == 0 || (walk->leaf && walk->fp == 0 && cfa == walk->sp + 8 && ra < FNP_NATIVE_CODE_MIN))
-		return fnp_walk_stop(walk, FNP_TRUNCATION_NONE);
+		return fnp_walk_stop(walk, rule.flags & FNP_RULE_FOLLOWED ? FNP_TRUNCATION_NO_ROW
+									  : FNP_TRUNCATION_NONE);
 	walk->regs_at = signal ? walk->sp + FNP_WALK_SIGNAL_REGS : 0;
 	walk->exact = signal || (rule.flags & FNP_RULE_EXACT);
 	walk->behind_leaf = walk->leaf && !walk->exact;
@@ -429,7 +430,7 @@ FNP_INLINE fnp_u8 fnp_native_quick(fnp_u32 kind, const struct fnp_rule *rule)
 {
 	fnp_u32 fp = rule->saved & 15;
 
-	if (kind != FNP_CODE_NATIVE || rule->flags || rule->cfa_kind != FNP_CFA_REG ||
+	if (kind != FNP_CODE_NATIVE || (rule->flags & ~FNP_RULE_FOLLOWED) || rule->cfa_kind != FNP_CFA_REG ||
 	    (rule->cfa_reg != FNP_REG_SP && rule->cfa_reg != FNP_REG_FP) ||
 	    rule->saved >> 4 != FNP_SAVED_AT_CFA || (fp != FNP_SAVED_SAME && fp != FNP_SAVED_AT_CFA))
 		return 0;

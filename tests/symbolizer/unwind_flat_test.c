@@ -157,12 +157,12 @@ static void a_leaf_that_begins_with_a_push_is_told_by_its_code(void **state)
 	memcpy(code + 0x20, "\x5d\x5b\xc3", 3);
 	code[SIZE - 1] = 0xc3;
 	unwind = table_of(code, 8, 0x23);
-	assert_rule(unwind, 0, 8, 0);
-	assert_rule(unwind, 1, 16, 0);
-	assert_rule(unwind, 2, 24, 0);
+	assert_rule(unwind, 0, 8, FNP_RULE_FOLLOWED);
+	assert_rule(unwind, 1, 16, FNP_RULE_FOLLOWED);
+	assert_rule(unwind, 2, 24, FNP_RULE_FOLLOWED);
 	assert_int_equal(fnp_unwind_find(unwind, CODE + 2)->fp_offset, -24);
-	assert_rule(unwind, 0x20, 24, 0);
-	assert_rule(unwind, 0x22, 8, 0);
+	assert_rule(unwind, 0x20, 24, FNP_RULE_FOLLOWED);
+	assert_rule(unwind, 0x22, 8, FNP_RULE_FOLLOWED);
 }
 
 /* ---- walked ---- */
