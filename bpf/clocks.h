@@ -31,7 +31,6 @@
 #define CLOCK_MASK ((1ULL << CLOCK_SHIFT) - 1) /* 78 hours of ns; times are compared in this ring */
 #define CLOCK_TRIES 64
 #define CLOCK_READS 4 /* of clocks that others move on meanwhile */
-#define ALL_OF_IT (~0ULL)
 #define CLOCKS_WITHOUT_FIRST offsetof(struct fnp_clocks, first)
 
 enum thread_state { THREAD_NEW = 0, THREAD_ON = 1, THREAD_OFF = 2 };
@@ -41,7 +40,7 @@ enum thread_state { THREAD_NEW = 0, THREAD_ON = 1, THREAD_OFF = 2 };
 struct thread {
 	fnp_u64 charged;  /* up to which sum_exec_runtime its process was charged when it last left a CPU */
 	fnp_u64 since_ns; /* it came, or left */
-	fnp_u64 clock_at; /* then: ON the process's alone clock, OFF its quiet clock, or of one that was pushed run_queue */
+	fnp_u64 clock_at; /* then: ON the process's alone clock, OFF its quiet clock */
 	fnp_u64 sum_at;	  /* then: sum_exec_runtime */
 	fnp_u64 delay_at; /* then: what it has spent in run queues */
 	fnp_u32 pid;	  /* of its process */
@@ -179,23 +178,31 @@ static __always_inline void thread_waited(struct thread *thread, fnp_u32 wait, f
 		thread->waits[wait] += ns;
 }
 
-/* The clock by which a thread that is off its CPU is measured. */
-static __always_inline fnp_u64 *clock_of_wait(struct fnp_target *target, fnp_u32 wait)
+/*
+ * The end of a wait, `now_ns`: what the quiet clock moved on, less what the thread ran unseen (`ran_ns`). What it spent in run
+ * queues (`queued_ns`) is no wait; it was taken for quiet where other threads of the process came and went meanwhile.
+ */
+static __always_inline void thread_end_wait(struct fnp_target *target, struct thread *thread, fnp_u64 ran_ns,
+					    fnp_u64 queued_ns, fnp_u64 now_ns)
 {
-	return wait == WAIT_NONE ? &target->run_queue_ns : &target->quiet_ns;
-}
-
-/* The end of a wait: what its clock moved on, less what the thread ran unseen (`ran_ns`). */
-static __always_inline void thread_end_wait(struct fnp_target *target, struct thread *thread, fnp_u64 ran_ns)
-{
-	fnp_u64 *clock = clock_of_wait(target, thread->wait), waited = *clock - thread->clock_at;
+	fnp_u64 waited = target->quiet_ns - thread->clock_at, most = now_ns - thread->since_ns;
 
 	if ((fnp_s64)waited < 0)
 		waited = 0;
 	if (ran_ns) {
 		ran_ns = smaller(ran_ns, waited);
-		clock_move(clock, &target->alone_ns, ran_ns);
+		clock_move(&target->quiet_ns, &target->alone_ns, ran_ns);
 		waited -= ran_ns;
+	}
+	queued_ns += ran_ns;
+	most = thread->wait == WAIT_NONE || most < queued_ns ? 0 : most - queued_ns;
+	if (waited > most) {
+		fnp_u64 since_told = target->quiet_ns - target->quiet_told_ns;
+
+		if ((fnp_s64)since_told > 0)
+			clock_move(&target->quiet_ns, &target->run_queue_ns,
+				   smaller(waited - most, since_told));
+		waited = most;
 	}
 	thread_waited(thread, thread->wait, waited);
 }
@@ -241,12 +248,14 @@ static __always_inline void thread_arrive(struct fnp_target *target, struct thre
 					  struct task_struct *task, const struct queue *queue, fnp_u64 now_ns)
 {
 	fnp_u64 sum = task->se.sum_exec_runtime, delay = delay_of(task, queue);
+	fnp_u64 ran = sum - thread->sum_at, off = now_ns - thread->since_ns, queued = delay - thread->delay_at;
 
 	if (thread->state == THREAD_OFF) {
-		thread_expect(thread, now_ns - thread->since_ns);
-		fnp_clock_turn(target, 1, now_ns,
-			       thread->wait == WAIT_NONE ? ALL_OF_IT : delay - thread->delay_at);
-		thread_end_wait(target, thread, sum - thread->sum_at);
+		if (thread->wait == WAIT_NONE) /* also where the kernel does not say */
+			queued = off > ran ? off - ran : 0;
+		thread_expect(thread, off);
+		fnp_clock_turn(target, 1, now_ns, queued);
+		thread_end_wait(target, thread, ran, queued, now_ns);
 	} else if (thread->state == THREAD_ON) {
 		thread_mend_departure(target, thread, task, queue, now_ns);
 	} else {
@@ -281,11 +290,11 @@ static __always_inline void thread_leave(struct fnp_target *target, struct threa
 	} else {
 		fnp_clock_turn(target, 0, now_ns, 0);
 		if (thread->state == THREAD_OFF)
-			thread_end_wait(target, thread, sum - thread->sum_at);
+			thread_end_wait(target, thread, sum - thread->sum_at, delay - thread->delay_at, now_ns);
 	}
 	thread->state = THREAD_OFF;
 	thread->since_ns = now_ns;
-	thread->clock_at = *clock_of_wait(target, wait);
+	thread->clock_at = target->quiet_ns;
 	thread->sum_at = sum;
 	thread->delay_at = delay;
 	thread->wait = wait;
@@ -314,6 +323,7 @@ static __always_inline fnp_u64 clocks_read(struct fnp_target *target, fnp_u64 no
 	if (!word || ns > CLOCK_MASK / 2)
 		ns = 0;
 	clocks->on_cpu_ns = alone + together + ns;
+	target->quiet_told_ns = clocks->quiet_ns;
 	return alone + (word >> CLOCK_SHIFT <= 1 ? ns : 0);
 }
 

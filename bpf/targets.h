@@ -174,7 +174,7 @@ static __always_inline void thread_bear(fnp_u32 global_tid, fnp_u32 pid, struct 
 	if (!thread || !target)
 		return;
 	thread->since_ns = now_ns;
-	thread->clock_at = target->run_queue_ns;
+	thread->clock_at = target->quiet_ns;
 	thread->wait = WAIT_NONE;
 	thread->state = THREAD_OFF;
 	creator = bpf_map_lookup_elem(&threads, &creator_tid);

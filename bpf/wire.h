@@ -333,12 +333,13 @@ struct fnp_target {
 	fnp_u64 together_ns;  /* several */
 	fnp_u64 run_queue_ns; /* none, but one could have been */
 	fnp_u64 quiet_ns;     /* all waited */
-	fnp_u64 stolen_ns;    /* of alone_ns: in no thread's sum_exec_runtime */
-	fnp_u32 flags;	      /* enum fnp_target_flags */
-	fnp_u32 running;      /* its threads that are on a CPU now */
-	fnp_u64 clock_begun;  /* the clock's first time: what the four above sum to is the time since then */
-	fnp_u64 process;      /* as in struct fnp_record; 0 until the kernel side has met it */
-	fnp_u64 seq;	      /* number of the last event */
+	fnp_u64 quiet_told_ns; /* it stood so, at most, where an event told of it: that is not changed behind its back */
+	fnp_u64 stolen_ns;   /* of alone_ns: in no thread's sum_exec_runtime */
+	fnp_u32 flags;	     /* enum fnp_target_flags */
+	fnp_u32 running;     /* its threads that are on a CPU now */
+	fnp_u64 clock_begun; /* the clock's first time: what the four above sum to is the time since then */
+	fnp_u64 process;     /* as in struct fnp_record; 0 until the kernel side has met it */
+	fnp_u64 seq;	     /* number of the last event */
 	fnp_u64 ticks;
 	fnp_u64 lost[8]; /* ticks by enum fnp_loss_cause */
 	fnp_u16 port;	 /* only sockets whose remote port this is; 0: all TCP sockets */
@@ -368,7 +369,7 @@ _Static_assert(sizeof(struct fnp_probe_record) == 160, "wire");
 _Static_assert(sizeof(struct fnp_off_cpu_end_record) == 72, "wire");
 _Static_assert(sizeof(struct fnp_clocks) == 200, "wire");
 _Static_assert(sizeof(struct fnp_peer) == 24, "wire");
-_Static_assert(sizeof(struct fnp_target) == 184, "wire");
+_Static_assert(sizeof(struct fnp_target) == 192, "wire");
 _Static_assert(sizeof(struct fnp_resume) == 328, "wire");
 _Static_assert(FNP_LOSS_MAX <= 8, "struct fnp_target has room for eight causes");
 
