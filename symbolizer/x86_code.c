@@ -125,6 +125,7 @@ static uint8_t two_byte(uint8_t opcode)
 
 struct prefixes {
 	uint8_t rex;
+	bool has_rex;
 	bool extended; /* EVEX: displacements of 8 bits are scaled; only the length matters here */
 };
 
@@ -162,6 +163,7 @@ static int read_opcode(struct fnp_cursor *c, struct fnp_x86 *x, struct prefixes 
 	}
 	if (byte >= 0x40 && byte <= 0x4f) {
 		p->rex = byte & 15;
+		p->has_rex = true;
 		x->wide = byte & 8;
 		if (fnp_cursor_u8(c, &byte) < 0)
 			return -EBADMSG;
@@ -251,6 +253,27 @@ static int read_immediate(struct fnp_cursor *c, uint8_t operands, struct fnp_x86
 	return 0;
 }
 
+/* Without REX the registers 4 to 7 of bytes are ah, ch, dh and bh, which are parts of 0 to 3. */
+static void name_bytes(struct fnp_x86 *x)
+{
+	uint8_t op = x->opcode;
+	bool reg, rm;
+
+	if (x->map == 0) {
+		reg = op < 0x40 ? (op & 5) == 0
+				: op == 0x84 || op == 0x86 || op == 0x88 || op == 0x8a || (op & 0xf8) == 0xb0;
+		rm = reg || op == 0x80 || op == 0xc0 || op == 0xc6 || op == 0xd0 || op == 0xd2 ||
+		     op == 0xf6 || op == 0xfe;
+	} else {
+		reg = x->map == 1 && (op == 0xb0 || op == 0xc0);
+		rm = reg || (x->map == 1 && ((op & 0xf0) == 0x90 || op == 0xb6 || op == 0xbe));
+	}
+	if (reg && x->reg >= 4 && x->reg < 8)
+		x->reg -= 4;
+	if (rm && x->direct && x->rm >= 4 && x->rm < 8)
+		x->rm -= 4;
+}
+
 int fnp_x86_decode(const uint8_t *code, size_t size, struct fnp_x86 *ret)
 {
 	struct fnp_cursor c = fnp_cursor_of(code, FNP_MIN(size, INSTRUCTION_MAX));
@@ -277,6 +300,8 @@ int fnp_x86_decode(const uint8_t *code, size_t size, struct fnp_x86 *ret)
 		return -EBADMSG;
 	if (x.map == 0 && !x.has_modrm)
 		x.reg = (x.opcode & 7) | (p.rex & 1) << 3;
+	if (!p.has_rex && !x.vex)
+		name_bytes(&x);
 	x.size = (uint8_t)fnp_cursor_offset(&c);
 	*ret = x;
 	return 0;

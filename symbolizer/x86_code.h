@@ -24,7 +24,7 @@ struct fnp_x86 {
 	bool is_16;	/* prefix 66 */
 	bool repeat;	/* prefix f3 */
 	bool has_modrm;
-	uint8_t reg;   /* of ModRM, 0 to 15; of one-byte opcodes with a register in them, that register */
+	uint8_t reg; /* of ModRM, 0 to 15 (0 to 3 for ah to bh); of one-byte opcodes with a register in them, that register */
 	uint8_t rm;    /* a register when `direct`; else the base register or FNP_X86_NO_REGISTER */
 	bool direct;   /* ModRM names a register, no memory */
 	bool indexed;  /* the memory operand has an index register */

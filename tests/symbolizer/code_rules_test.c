@@ -221,6 +221,20 @@ static void behind_an_unknown_way_to_set_the_stack_pointer_nothing_is_known(void
 	assert_int_equal(f->r, -ENOENT);
 }
 
+static void the_second_byte_of_a_register_is_not_the_stack_pointer_s_first(void **state)
+{
+	struct followed *f = *state;
+
+	/* push rax; or $12, ah; mov ch, bh; sete dh; mov $1, ch; pop rax; ret */
+	FOLLOW(f, true, 0x50, 0x80, 0xcc, 0x0c, 0x88, 0xef, 0x0f, 0x94, 0xc6, 0xb5, 1, 0x58, 0xc3);
+	assert_int_equal(f->r, 0);
+	assert_rule(f, 4, FNP_REG_SP, 16, 0);
+	assert_rule(f, 11, FNP_REG_SP, 16, 0);
+	/* the same with REX: or $12, spl */
+	FOLLOW(f, true, 0x50, 0x40, 0x80, 0xcc, 0x0c, 0x58, 0xc3);
+	assert_no_rule(f, 5);
+}
+
 static void behind_a_call_that_may_not_return_only_what_returns_counts(void **state)
 {
 	struct followed *f = *state;
@@ -455,6 +469,8 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			behind_an_unknown_way_to_set_the_stack_pointer_nothing_is_known, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_second_byte_of_a_register_is_not_the_stack_pointer_s_first,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(behind_a_call_that_may_not_return_only_what_returns_counts,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_jump_table_leads_to_is_known_where_it_ends_as_it_must,
