@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -55,14 +56,19 @@ static bool is_archive(const char *path)
 	return n > 4 && strcmp(path + n - 4, ".jsa") == 0;
 }
 
-/* Opened as the process has it mapped, whatever its path means to us. */
+/* Opened as the process has it mapped, whatever its path means to us; negative where that is no file. */
 static int open_mapped(pid_t pid, const struct fnp_hotspot_piece *piece)
 {
+	fnp_autoclose int fd = -1;
+	struct stat st;
 	char path[96];
 
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid, piece->start,
 		 piece->end);
-	return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -1;
+	return TAKE_FD(fd);
 }
 
 static void add(pid_t pid, struct fnp_hotspot_archive *archive, struct fnp_hotspot_piece *piece, bool is_new)

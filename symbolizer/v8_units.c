@@ -10,7 +10,7 @@
  * unit that is kept tells of a place alone when nothing is there that fits, its bytes do, and the frame is of the very function
  * that it was made of. Units are many, their bytes are bounded: when there are too many, all are forgotten.
  *
- * Code that is thrown away may stay for a while, but not whole. From Node.js 24 on its instructions are overwritten by
+ * Code that is thrown away may stay for a while, but not whole. In Node.js 26 its instructions are overwritten by
  * breakpoints: then it is believed when its tables say that it was made of the frame's function. Up to Node.js 18 it loses
  * its functions, and keeps its positions, which tell at least where nothing was inlined.
  */
