@@ -8,6 +8,7 @@
 #include <sys/timerfd.h>
 
 #include "base/log.h"
+#include "base/priority.h"
 #include "base/vec.h"
 #include "profiler/ring_reader.h"
 
@@ -77,6 +78,7 @@ static void *help(void *self)
 	struct fnp_rings *rings = self;
 	uint64_t times;
 
+	fnp_priority_raise();
 	while (read(rings->timer, &times, sizeof(times)) == (ssize_t)sizeof(times)) {
 		bool stop;
 

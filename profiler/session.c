@@ -6,12 +6,12 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/priority.h"
 #include "profiler/collectors/collector.h"
 #include "profiler/launch.h"
 #include "profiler/loading.h"
@@ -30,7 +30,6 @@
 #define BIG_BLOCK_BYTES (512 << 10) /* blocks of this size go back to the kernel when they are freed */
 #define HEAP_RESERVE_BYTES (2 << 20)
 #define TRIM_AFTER_CPU_NS (FNP_NS_PER_S / 20)
-#define OWN_NICE (-10)
 #define EXIT_NOT_RECORDED 125
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
@@ -404,22 +403,12 @@ static void tend_late(struct session *s, uint64_t now_ns)
 		attach_collectors(s, true);
 }
 
-/*
- * Names are in the memory of processes that may soon be gone: on a busy host we must not wait behind what we watch. Of this
- * thread alone; not where we may not, or were started with another priority.
- */
-static void go_first(void)
-{
-	if (getpriority(PRIO_PROCESS, 0) == 0)
-		(void)setpriority(PRIO_PROCESS, 0, OWN_NICE);
-}
-
 static void loop(struct session *s)
 {
 	struct pollfd fds[FNP_WATCH_FDS + 1] = {[FNP_WATCH_FDS] = {.fd = s->signal_fd, .events = POLLIN}};
 	int watch_fds[FNP_WATCH_FDS], poll_ms = collectors_patience_ms(s);
 
-	go_first();
+	fnp_priority_raise();
 	tend_late(s, fnp_clock_ns());
 	fnp_watch_fds(s->watch, watch_fds);
 	for (int i = 0; i < FNP_WATCH_FDS; i++)

@@ -3,6 +3,7 @@
 #include "profiler/watch_state.h"
 
 #define HELD_MAX (4 << 20)
+#define HELD_STRANGERS_MAX (32 << 20)
 #define LATE_MAX (32 << 20)
 
 /* ---- events ---- */
@@ -164,6 +165,20 @@ void fnp_watch_give_late(struct fnp_watch *watch)
 		fnp_vec_deinit(&watch->late);
 }
 
+/*
+ * Of after this round's time: its process may begin with an event that was not taken yet. When there are too many, those of
+ * processes that are known do not wait. (A Go program's first samples bring 32 KiB of stack each, and the round in which it
+ * begins takes 20 ms: they were 4 MiB, and those behind them were lost.)
+ */
+static bool is_to_be_held(struct fnp_watch *watch, const struct fnp_record *head)
+{
+	size_t bytes = watch->held.len * 8;
+
+	if (head->time_ns <= watch->now_ns || bytes > HELD_STRANGERS_MAX)
+		return false;
+	return bytes <= HELD_MAX || !fnp_watch_find_process(watch, head->pid, head->process);
+}
+
 void fnp_watch_take_sample(void *self, const void *data, size_t size)
 {
 	struct fnp_watch *watch = self;
@@ -175,7 +190,7 @@ void fnp_watch_take_sample(void *self, const void *data, size_t size)
 		watch->totals.losses[FNP_LOSS_BAD_RECORD]++;
 		return;
 	}
-	if (head->time_ns <= watch->now_ns || watch->held.len * 8 > HELD_MAX ||
+	if (!is_to_be_held(watch, head) ||
 	    fnp_vec_append(&watch->held, (const uint64_t *)data, head->size / 8) < 0)
 		give_stack(watch, head);
 }
@@ -189,6 +204,8 @@ void fnp_watch_give_held(struct fnp_watch *watch)
 		i += head->size / 8;
 	}
 	watch->held.len = 0;
+	if (watch->held.cap * 8 > (1 << 20))
+		fnp_vec_deinit(&watch->held);
 }
 
 void fnp_watch_take_probe(void *self, const void *data, size_t size)

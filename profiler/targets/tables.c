@@ -16,12 +16,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/map.h"
+#include "base/priority.h"
 #include "base/vec.h"
 #include "symbolizer/unwind_cache.h"
 
@@ -252,8 +252,7 @@ static void *work(void *self)
 	struct fnp_tables *tables = self;
 
 	/* Stacks wait for tables without loss: whoever started us may go before others, we need not. */
-	if (getpriority(PRIO_PROCESS, 0) < 0)
-		(void)setpriority(PRIO_PROCESS, 0, 0);
+	fnp_priority_normal();
 	pthread_mutex_lock(&tables->lock);
 	while (!tables->stop) {
 		FNP_CLEANUP(fnp_unwind_destroyp) struct fnp_unwind *unwind = NULL;
