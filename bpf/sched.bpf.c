@@ -105,7 +105,7 @@ static __always_inline void switch_in(struct on_cpu *slot, struct task_struct *p
 		target = NULL;
 	if (target || may_be_met(next)) {
 		if (!at_ns)
-			at_ns = slot_time(slot, queue, prev->pid);
+			at_ns = slot_time(slot, queue, prev->__state);
 		slot_note(slot, next, queue, at_ns);
 	}
 	if (!target)
@@ -133,7 +133,7 @@ int BPF_PROG(fnp_sched_switch, bool preempt, struct task_struct *prev, struct ta
 		slot->wait = WAIT_NONE;
 		if (!preempt && prev->__state)
 			slot->wait = wait_of(prev, (struct pt_regs *)bpf_task_pt_regs(prev));
-		at_ns = slot_time(slot, &queue, true);
+		at_ns = slot_time(slot, &queue, prev->__state);
 		take = switch_out(slot, prev, &queue, at_ns);
 	}
 	if (prev->__state & FNP_TASK_DEAD)

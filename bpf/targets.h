@@ -210,8 +210,8 @@ static __always_inline void slot_note_stolen(struct on_cpu *slot, const struct q
 /*
  * The time of the switch that is seen now, as the scheduler has it, by which it charges who leaves and who comes: an idle
  * CPU's thread from its wake-up on, some microseconds before anybody sees it run. How far its clock is behind ours is seen
- * where a thread leaves (`leaves`), for then it was just read; clocks drift, so nothing is known of that a little later. What
- * events have told of is past.
+ * where a thread goes to sleep (`leaves`), for then it was just read; where one is pushed away it may be that of the wake-up that
+ * did it. Clocks drift, so nothing is known of that a little later. What events have told of is past.
  */
 static __always_inline fnp_u64 slot_time(struct on_cpu *slot, struct queue *queue, bool leaves)
 {
