@@ -5,7 +5,8 @@
  * A process has a clock word: how many of its threads are on a CPU, and since when that is so. Who changes the number
  * puts the time until now to what held: one thread on a CPU (`alone`), several (`together`), none. Of the time in which
  * none was, as much as the arriving thread spent in a run queue (the scheduler's own sched_info) is `run_queue`, the rest
- * is `quiet`. So `quiet` is a clock that stands still while anything of the process runs or wants to.
+ * is `quiet`, until another thread comes and says that it was queued then. So `quiet` is a clock that stands still while
+ * anything of the process runs or wants to.
  *
  * A thread notes the quiet clock when it leaves its CPU, and what it waits for. When it comes back, what the quiet clock
  * moved on is its wait: it needs no other thread's state, and costs the same with ten thousand threads. An event brings

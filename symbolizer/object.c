@@ -13,6 +13,7 @@
 #include "symbolizer/dynamic.h"
 #include "symbolizer/mapped_file.h"
 
+#define MUCH_CODE (4U << 20)
 #define BUILD_ID_MAX 64 /* bytes; 20 is usual */
 #define SEGMENTS_MAX 256
 #define FILE_MAX (UINT64_C(16) << 30)
@@ -271,6 +272,15 @@ size_t fnp_object_segments(const struct fnp_object *object, const struct fnp_seg
 {
 	*ret = object->segments.items;
 	return object->segments.len;
+}
+
+bool fnp_object_has_much_code(const struct fnp_object *object)
+{
+	for (size_t i = 0; i < object->segments.len; i++) {
+		if ((object->segments.items[i].flags & PF_X) && object->segments.items[i].file_size > MUCH_CODE)
+			return true;
+	}
+	return false;
 }
 
 size_t fnp_object_section_count(const struct fnp_object *object)

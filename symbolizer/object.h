@@ -75,6 +75,9 @@ struct fnp_cursor fnp_object_bytes(const struct fnp_object *object);
 /* The loadable segments in file order; their number is returned. */
 size_t fnp_object_segments(const struct fnp_object *object, const struct fnp_segment **ret);
 
+/* There is more than 4 MiB of code in a segment: who looks at every function brings in very much of the file. */
+bool fnp_object_has_much_code(const struct fnp_object *object);
+
 /* The number'th program header of any type; -ENOENT past the last. */
 int fnp_object_program_header(const struct fnp_object *object, size_t number, Elf64_Phdr *ret);
 

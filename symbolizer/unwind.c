@@ -13,7 +13,6 @@
 #include "symbolizer/unwind_rows.h"
 
 #define SECTION_MAX (256ULL << 20)
-#define LARGE (4U << 20) /* bytes of code in a segment */
 
 /* What is gathered of an object before it is compiled. */
 struct build {
@@ -21,7 +20,7 @@ struct build {
 	struct fnp_cfi eh, debug;
 	struct fnp_section_data debug_frame;
 	struct fnp_rows rows;
-	bool is_large; /* its code is not read for every function */
+	bool has_much_code; /* it is not read for every function */
 };
 
 static void build_deinit(struct build *b)
@@ -177,7 +176,7 @@ static int compile_one(struct build *b, const struct fnp_cfi *cfi, const struct 
 	*covered = FNP_MIN(end, fde->end);
 	r = fnp_cfi_run(cfi, fde, *covered, emit_row, &b->rows);
 	if (r == 0 && !cfi->machine.ra_in_register)
-		r = fnp_flat_doubt(b->object, &b->rows, fde->start, *covered, !b->is_large);
+		r = fnp_flat_doubt(b->object, &b->rows, fde->start, *covered, !b->has_much_code);
 	return r;
 }
 
@@ -216,8 +215,7 @@ static int compile(struct build *b)
 	return r < 0 ? r : fnp_rows_end(&b->rows, covered);
 }
 
-/* Where rows begin; and how much code there is. */
-static uint64_t look_at_code(struct build *b)
+static uint64_t first_address(const struct build *b)
 {
 	const struct fnp_segment *segments;
 	size_t n = fnp_object_segments(b->object, &segments);
@@ -225,10 +223,8 @@ static uint64_t look_at_code(struct build *b)
 
 	/* Gaps before the first entry count, too: a PLT, or a hand-made entry point. */
 	for (size_t i = 0; i < n; i++) {
-		if (!(segments[i].flags & PF_X))
-			continue;
-		first = FNP_MIN(first, segments[i].address);
-		b->is_large |= segments[i].file_size > LARGE;
+		if (segments[i].flags & PF_X)
+			first = FNP_MIN(first, segments[i].address);
 	}
 	return first == UINT64_MAX ? 0 : first & ~UINT64_C(0xff);
 }
@@ -295,7 +291,8 @@ int fnp_unwind_build(const struct fnp_object *object, struct fnp_unwind **ret)
 	if (r < 0)
 		return r;
 	put_in_order(object, &b.eh);
-	r = fnp_rows_init(&b.rows, look_at_code(&b));
+	b.has_much_code = fnp_object_has_much_code(object);
+	r = fnp_rows_init(&b.rows, first_address(&b));
 	r = r ?: compile(&b);
 	before = b.rows.rows.len;
 	r = r ?: fnp_unwind_go_fill(object, &b.rows);

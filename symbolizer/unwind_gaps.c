@@ -5,7 +5,6 @@
 
 #define FUNCTION_ALIGN 16
 #define GAPS_BYTES_MAX ((uint64_t)16 << 20) /* of code that is followed in one object */
-#define LARGE (4U << 20)		    /* bytes of code in a segment */
 #define RELEASE_BYTES (4U << 20)
 
 static bool is_padding(const struct fnp_x86 *x, const uint8_t *code)
@@ -55,7 +54,7 @@ uint64_t fnp_gaps_skip_padding(const struct fnp_gaps *gaps, uint64_t at, uint64_
  */
 static bool is_between_functions(const struct fnp_gaps *gaps, uint64_t start, uint64_t end)
 {
-	return gaps->is_large && end - start < FUNCTION_ALIGN && start % FUNCTION_ALIGN != 0 &&
+	return gaps->has_much_code && end - start < FUNCTION_ALIGN && start % FUNCTION_ALIGN != 0 &&
 	       end % FUNCTION_ALIGN == 0;
 }
 
@@ -129,8 +128,7 @@ int fnp_gaps_find(struct fnp_gaps *gaps)
 	int r = 0;
 
 	n_segments = fnp_object_segments(gaps->object, &segments);
-	for (size_t i = 0; i < n_segments; i++)
-		gaps->is_large |= (segments[i].flags & PF_X) && segments[i].file_size > LARGE;
+	gaps->has_much_code = fnp_object_has_much_code(gaps->object);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (fnp_object_section(gaps->object, i, &section) < 0 || !(section.flags & SHF_EXECINSTR) ||
 		    !section.data || section.size > UINT64_MAX - section.address || is_stubs(section.name))

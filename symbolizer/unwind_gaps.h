@@ -18,8 +18,8 @@ struct fnp_gaps {
 	const struct fnp_rows *rows;
 	FNP_VEC(struct fnp_gap) items; /* ascending */
 	uint64_t bytes;
-	uint64_t released; /* up to this address no code takes our memory */
-	bool is_large;	   /* there is much code: not all of it is looked at */
+	uint64_t released;  /* up to this address no code takes our memory */
+	bool has_much_code; /* not all of it is looked at */
 };
 
 /* Finds them, 16 MiB of code at most, in an empty struct. 0 or -ENOMEM. */

@@ -402,6 +402,13 @@ FNP_INLINE int fnp_python_made_frame(struct fnp_walk *walk, fnp_u32 layout, fnp_
 	return fnp_walk_stop(walk, FNP_TRUNCATION_RUNTIME);
 }
 
+/* From 3.15 on a chain ends in a frame of the thread's state, which no native frame runs: this one is another's. */
+FNP_INLINE bool fnp_python_is_own_end(const struct fnp_walk *walk, int step)
+{
+	return step == FNP_PYTHON_END && !walk->chain[FNP_PYTHON_FRAME] && walk->chain[FNP_PYTHON_RUNS] &&
+	       walk->n_words == walk->chain[FNP_PYTHON_WORDS_BEFORE];
+}
+
 FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 {
 	const struct fnp_space *space;
@@ -444,9 +451,7 @@ FNP_SUBPROGRAM int fnp_walk_python(struct fnp_walk *walk)
 		return 0;
 	if (step == FNP_PYTHON_FULL)
 		return fnp_walk_stop(walk, FNP_TRUNCATION_DEPTH);
-	/* From 3.15 on a chain ends in a frame of the thread's state, which no native frame runs: this one is another's. */
-	if (step == FNP_PYTHON_END && !walk->chain[FNP_PYTHON_FRAME] && walk->chain[FNP_PYTHON_RUNS] &&
-	    walk->n_words == walk->chain[FNP_PYTHON_WORDS_BEFORE]) {
+	if (fnp_python_is_own_end(walk, step)) {
 		walk->chain[FNP_PYTHON_STATE] = FNP_PYTHON_ENDED;
 		return 0;
 	}
