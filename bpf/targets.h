@@ -21,11 +21,11 @@
 #ifndef FNP_BPF_TARGETS_H
 #define FNP_BPF_TARGETS_H
 
+#include "bpf/behind.h"
 #include "bpf/clocks.h"
 
 #define FNP_TARGETS_MAX 8192
-#define CLOCK_KNOWN_NS 20000000 /* how long one clock stays as far behind another as it was */
-#define FNP_CPUS_MAX 1024	/* loop bound; the map has as many slots as the host has CPUs */
+#define FNP_CPUS_MAX 1024 /* loop bound; the map has as many slots as the host has CPUs */
 
 struct on_cpu {
 	fnp_u32 pid; /* 0: no watched thread runs here */
@@ -39,13 +39,12 @@ struct on_cpu {
 	fnp_u32 wait;	     /* of the thread that leaves */
 	fnp_u32 claimed_pid; /* whose next sample here weighs so much more: */
 	fnp_u64 claimed_ns;
-	fnp_u64 seen_ns;      /* the last switch was seen */
-	fnp_u64 told_ns;      /* the last event of its thread was told of */
-	fnp_u64 behind_ns;    /* the run queue's clock, behind ours ... */
-	fnp_u64 behind_at_ns; /* ... then */
-	fnp_u64 left_ns;      /* of the thread that came: when it had left its CPU before; 0: not known */
-	fnp_u64 left_delay;   /* what it had spent in run queues until then */
-	fnp_u32 looks_back;   /* its stack is to be taken for the wait that is over (returns.bpf.c) */
+	fnp_u64 seen_ns;	  /* the last switch was seen */
+	fnp_u64 told_ns;	  /* the last event of its thread was told of */
+	struct fnp_behind behind; /* the run queue's clock, behind ours */
+	fnp_u64 left_ns;	  /* of the thread that came: when it had left its CPU before; 0: not known */
+	fnp_u64 left_delay;	  /* what it had spent in run queues until then */
+	fnp_u32 looks_back;	  /* its stack is to be taken for the wait that is over (returns.bpf.c) */
 	fnp_u32 pad;
 };
 
@@ -215,20 +214,13 @@ static __always_inline void slot_note_stolen(struct on_cpu *slot, const struct q
  */
 static __always_inline fnp_u64 slot_time(struct on_cpu *slot, struct queue *queue, bool leaves)
 {
-	fnp_u64 now_ns = bpf_ktime_get_ns(), seen, ns;
+	fnp_u64 now_ns = bpf_ktime_get_ns(), ns;
 
 	fnp_queue_read(queue);
 	slot->seen_ns = now_ns;
 	if (!queue->clock_ns)
 		return now_ns;
-	seen = now_ns - queue->clock_ns;
-	if (seen < slot->behind_ns || now_ns - slot->behind_at_ns > CLOCK_KNOWN_NS)
-		slot->behind_ns = seen;
-	else if (leaves)
-		slot->behind_ns += (seen - slot->behind_ns) / 4;
-	if (leaves || seen == slot->behind_ns)
-		slot->behind_at_ns = now_ns;
-	ns = queue->clock_ns + slot->behind_ns;
+	ns = fnp_behind_time(&slot->behind, queue->clock_ns, now_ns, leaves);
 	return ns > slot->told_ns ? ns : slot->told_ns;
 }
 
