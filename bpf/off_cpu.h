@@ -112,6 +112,12 @@ static __always_inline fnp_u32 off_cpu_allow(const struct off_cpu_budget *budget
 	return allowed ? allowed : 1;
 }
 
+/* True when the window is over. The time may be a little before the last one: a CPU's clock is adjusted to its run queue's. */
+static __always_inline bool off_cpu_is_over(const struct off_cpu_budget *budget, fnp_u64 now_ns)
+{
+	return (fnp_s64)(now_ns - budget->window_ns) > OFF_CPU_WINDOW_NS;
+}
+
 static __always_inline fnp_u32 off_cpu_first(fnp_u32 allowed)
 {
 	return allowed < OFF_CPU_FEW ? OFF_CPU_PERIOD_FEW_US : OFF_CPU_PERIOD_FIRST_US;
@@ -227,8 +233,9 @@ static __always_inline bool off_cpu_choose(const struct thread *thread, fnp_u64 
 	if (!budget)
 		return false;
 	budget->times++;
-	budget->ran_ns += ran_ns;
-	if (now_ns - budget->window_ns > OFF_CPU_WINDOW_NS)
+	if ((fnp_s64)ran_ns > 0)
+		budget->ran_ns += ran_ns;
+	if (off_cpu_is_over(budget, now_ns))
 		off_cpu_turn(budget, now_ns);
 	expected = off_cpu_expected(thread);
 	if (off_cpu_is_certain(expected, budget->period_us))
@@ -264,7 +271,7 @@ __attribute__((unused)) static __always_inline bool off_cpu_look_back(fnp_u64 ns
 
 	if (!budget || us < OFF_CPU_LONG_US || !off_cpu_is_looked_back())
 		return false;
-	if (now_ns - budget->window_ns > OFF_CPU_WINDOW_NS)
+	if (off_cpu_is_over(budget, now_ns))
 		off_cpu_turn(budget, now_ns);
 	if (!off_cpu_was_certain(budget, us))
 		return false;
