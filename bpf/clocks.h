@@ -344,16 +344,15 @@ static __always_inline fnp_u32 clocks_put_first(struct fnp_clocks *clocks, fnp_u
 }
 
 /*
- * The section FNP_SECTION_CLOCKS at `at`, of the current thread's process; its size. `since_ns` and `stolen_since`: since
- * when this thread is on its CPU, and what was stolen from it since then.
+ * The section FNP_SECTION_CLOCKS at `at`, of the current thread's process; its size. `own` is the thread's entry, or NULL.
+ * `since_ns` and `stolen_since`: since when it is on its CPU, and what was stolen from it since then.
  */
-static __always_inline fnp_u32 clocks_put(void *at, struct fnp_target *target, fnp_u64 now_ns,
-					  fnp_u64 since_ns, fnp_u64 stolen_since)
+static __always_inline fnp_u32 clocks_put(void *at, struct fnp_target *target, const struct thread *own,
+					  fnp_u64 now_ns, fnp_u64 since_ns, fnp_u64 stolen_since)
 {
 	struct fnp_wire_section *section = at;
 	struct fnp_clocks *clocks = (void *)(section + 1);
 	fnp_u32 tid = bpf_get_current_pid_tgid(), first = bpf_get_current_pid_tgid() >> 32;
-	struct thread *own = bpf_map_lookup_elem(&threads, &tid);
 	fnp_u64 alone;
 
 	section->type = FNP_SECTION_CLOCKS;

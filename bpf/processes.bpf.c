@@ -56,6 +56,7 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
 	struct fnp_fork_record record = {};
 	fnp_u32 global_tid = child->pid;
+	struct teller teller;
 
 	if (!target || !child_pid || (target->flags & FNP_TARGET_WAIT_EXEC))
 		return 0; /* a process that waits for its exec starts nothing that we want to see */
@@ -71,8 +72,9 @@ int BPF_PROG(fnp_process_fork, struct task_struct *parent, struct task_struct *c
 	}
 	thread_bear(global_tid, child_pid, child_pid == pid ? target : NULL, bpf_ktime_get_ns());
 	head_init(&record.head, FNP_RECORD_FORK, sizeof(record));
-	event_begin(target, pid, &record.head, &record.cpu);
-	event_send(target, &record.head, sizeof(record), child_pid != pid && sleeps(record.head.time_ns));
+	teller = event_begin(target, pid, &record.head, &record.cpu);
+	event_send(target, &record.head, sizeof(record), child_pid != pid && sleeps(record.head.time_ns),
+		   &teller);
 	return 0;
 }
 
@@ -147,6 +149,7 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 	struct fnp_target *target = target_of_exec(pid);
 	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &cpu);
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct teller teller;
 	bool wake;
 
 	if (!target || !scratch)
@@ -157,7 +160,7 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 	fnp_space_exec(pid);
 	rename_thread(old_pid);
 	head_init(&scratch->record.head, FNP_RECORD_EXEC, 0);
-	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
+	teller = event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
 	scratch->record.parent_pid = pid_of(task->real_parent);
 	scratch->record.old_tid = old_pid;
 	scratch->record.head.n_sections = 4;
@@ -167,14 +170,14 @@ int BPF_PROG(fnp_process_exec, struct task_struct *task, int old_pid, struct lin
 	used += put_user_section(scratch->sections + (used & (2 * ARGUMENTS_MAX - 1)), FNP_SECTION_ENVIRONMENT,
 				 BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end), ENVIRONMENT_MAX);
 	used += event_put_clocks(scratch->sections + (used & (2 * ENVIRONMENT_MAX - 1)), target,
-				 &scratch->record.head);
+				 &scratch->record.head, &teller);
 	used += sizeof(scratch->record);
 	if (used > sizeof(*scratch))
 		return 0;
 	scratch->record.head.size = used;
 	wake = sleeps(scratch->record.head.time_ns);
 	last_exec_ns = scratch->record.head.time_ns;
-	event_send(target, &scratch->record.head, used, wake);
+	event_send(target, &scratch->record.head, used, wake, &teller);
 	return 0;
 }
 
@@ -191,6 +194,7 @@ int BPF_PROG(fnp_process_exit, struct task_struct *task)
 	fnp_u32 pid = current_pid(), cpu = bpf_get_smp_processor_id(), size;
 	struct fnp_target *target = bpf_map_lookup_elem(&targets, &pid);
 	struct exit_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &cpu);
+	struct teller teller;
 
 	if (!target || !scratch || (target->flags & FNP_TARGET_WAIT_EXEC))
 		return 0;
@@ -200,13 +204,14 @@ int BPF_PROG(fnp_process_exit, struct task_struct *task)
 	__sync_fetch_and_add(&target->exits, 1);
 	head_init(&scratch->record.head, FNP_RECORD_EXIT, 0);
 	scratch->record.head.n_sections = 1;
-	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
-	size = sizeof(scratch->record) + event_put_clocks(scratch->section, target, &scratch->record.head);
+	teller = event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
+	size = sizeof(scratch->record) +
+	       event_put_clocks(scratch->section, target, &scratch->record.head, &teller);
 	if (size > sizeof(*scratch))
 		return 0; /* cannot be; the verifier wants to see it */
 	scratch->record.head.size = size;
 	event_send(target, &scratch->record.head, size,
-		   scratch->record.last && sleeps(scratch->record.head.time_ns));
+		   scratch->record.last && sleeps(scratch->record.head.time_ns), &teller);
 	return 0;
 }
 

@@ -121,6 +121,7 @@ static __always_inline fnp_u32 copy_user(struct socket_scratch *scratch, fnp_u32
 
 	if (at >= DATA_MAX || n == 0)
 		return 0;
+	asm volatile("" : "+r"(n)); /* else the bound below is taken for granted, and left out */
 	/* data has twice the room, so that both bounds hold one by one. */
 	if (bpf_probe_read_user(scratch->data + (at & (DATA_MAX - 1)), n & (2 * DATA_MAX - 1), from) != 0)
 		return 0;
@@ -231,10 +232,11 @@ static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, const s
 {
 	fnp_u32 cpu = bpf_get_smp_processor_id(), want, copied = 0, size;
 	struct socket_scratch *scratch = bpf_map_lookup_elem(&socket_scratch, &cpu);
+	struct teller teller;
 
 	if (!scratch)
 		return 0;
-	event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
+	teller = event_begin(target, pid, &scratch->record.head, &scratch->record.cpu);
 	scratch->record.head.type = FNP_RECORD_SOCKET;
 	scratch->record.head.n_sections = 2;
 	scratch->record.socket = socket;
@@ -253,11 +255,12 @@ static __always_inline int moved(struct fnp_target *target, fnp_u32 pid, const s
 	scratch->section.size = copied;
 	copied = (copied + 7) & ~7U;
 	size = sizeof(scratch->record) + sizeof(scratch->section) + copied;
-	size += event_put_clocks(scratch->data + (copied & (2 * DATA_MAX - 1)), target, &scratch->record.head);
+	size += event_put_clocks(scratch->data + (copied & (2 * DATA_MAX - 1)), target, &scratch->record.head,
+				 &teller);
 	if (size > sizeof(*scratch))
 		return 0; /* cannot be; the verifier wants to see it */
 	scratch->record.head.size = size;
-	event_send(target, &scratch->record.head, size, false);
+	event_send(target, &scratch->record.head, size, false, &teller);
 	return 0;
 }
 
@@ -314,6 +317,7 @@ static __always_inline void take_datagram(struct fnp_target *target, fnp_u32 pid
 	mark->section.truncated = length > FNP_PROBE_TEXT_BYTES - 1;
 	if (length > FNP_PROBE_TEXT_BYTES - 1)
 		length = FNP_PROBE_TEXT_BYTES - 1;
+	asm volatile("" : "+r"(length)); /* as in copy_user() */
 	mark->section.size = length;
 	if (bpf_probe_read_user(mark->text, length & (FNP_PROBE_TEXT_BYTES - 1), (void *)at) != 0)
 		mark->section.size = 0;

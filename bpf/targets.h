@@ -26,6 +26,7 @@
 
 #define FNP_TARGETS_MAX 8192
 #define FNP_CPUS_MAX 1024 /* loop bound; the map has as many slots as the host has CPUs */
+#define EVENTS_LOOK_BYTES 8192
 
 struct on_cpu {
 	fnp_u32 pid; /* 0: no watched thread runs here */
@@ -45,7 +46,7 @@ struct on_cpu {
 	fnp_u64 left_ns;	  /* of the thread that came: when it had left its CPU before; 0: not known */
 	fnp_u64 left_delay;	  /* what it had spent in run queues until then */
 	fnp_u32 looks_back;	  /* its stack is to be taken for the wait that is over (returns.bpf.c) */
-	fnp_u32 pad;
+	fnp_u32 sent_bytes;	  /* of events, since it was looked how full their ring is */
 };
 
 /* Set by user space before the programs are loaded. */
@@ -189,13 +190,14 @@ static __always_inline void charge_thread(struct fnp_target *target, struct thre
 	thread->charged = sum;
 }
 
-/* Its switch may not be seen: what was charged in between must not be made up for again. */
-static __always_inline void remember_charged(fnp_u32 global_tid, fnp_u64 sum)
+/* Its switch may not be seen: what was charged in between must not be made up for again. Its entry, or NULL. */
+static __always_inline struct thread *remember_charged(fnp_u32 global_tid, fnp_u64 sum)
 {
 	struct thread *thread = bpf_map_lookup_elem(&threads, &global_tid);
 
 	if (thread)
 		thread->charged = sum;
+	return thread;
 }
 
 /* The watched thread of this CPU ran until now: what was stolen meanwhile was stolen from it. */
@@ -265,14 +267,23 @@ static __always_inline fnp_u64 sum_of_slot(const struct on_cpu *slot, fnp_u64 no
 	return slot->sum_at_in + (stolen < wall ? wall - stolen : wall);
 }
 
+/* Whose event it is, as event_begin() found it. Either is NULL where it cannot be known. */
+struct teller {
+	struct on_cpu *slot;
+	struct thread *thread;
+};
+
 /* The running thread's CPU time at this moment; its process is charged up to it. */
-static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32 pid, fnp_u64 now_ns)
+static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32 pid, fnp_u64 now_ns,
+					      struct teller *ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
 	struct queue queue;
 	fnp_u64 sum, old;
 
+	ret->slot = slot;
+	ret->thread = NULL;
 	if (!slot)
 		return 0;
 	fnp_queue_read(&queue);
@@ -287,7 +298,7 @@ static __always_inline fnp_u64 charge_current(struct fnp_target *target, fnp_u32
 	sum = sum_of_slot(slot, now_ns);
 	old = __sync_lock_test_and_set(&slot->charged, sum);
 	__sync_fetch_and_add(&target->cpu_ns, sum - old);
-	remember_charged(slot->tid, sum);
+	ret->thread = remember_charged(slot->tid, sum);
 	return sum;
 }
 
@@ -317,23 +328,24 @@ static __noinline int charge_others(struct fnp_target *target, fnp_u32 pid, fnp_
 
 /* The section of the process's clocks, for an event of the current thread that event_begin() has begun; its size. */
 static __always_inline fnp_u32 event_put_clocks(void *at, struct fnp_target *target,
-						const struct fnp_record *head)
+						const struct fnp_record *head, const struct teller *teller)
 {
-	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	const struct on_cpu *slot = teller->slot;
 
-	return clocks_put(at, target, head->time_ns, slot ? slot->in_ns : head->time_ns,
+	return clocks_put(at, target, teller->thread, head->time_ns, slot ? slot->in_ns : head->time_ns,
 			  slot ? slot->stolen_seen - slot->stolen_at_in : 0);
 }
 
 /* Begins an event of the current process: number, times. Call once for each record, then output it. */
-static __always_inline void event_begin(struct fnp_target *target, fnp_u32 pid, struct fnp_record *head,
-					struct fnp_cpu_times *cpu)
+static __always_inline struct teller event_begin(struct fnp_target *target, fnp_u32 pid,
+						 struct fnp_record *head, struct fnp_cpu_times *cpu)
 {
 	fnp_u64 now_ns = bpf_ktime_get_ns();
+	struct teller teller;
 
 	if (!target->process)
 		target->process = process_of(bpf_get_current_task_btf());
-	cpu->thread_ns = charge_current(target, pid, now_ns);
+	cpu->thread_ns = charge_current(target, pid, now_ns, &teller);
 	if (target->running > 1)
 		charge_others(target, pid, now_ns);
 	head->time_ns = now_ns;
@@ -344,17 +356,27 @@ static __always_inline void event_begin(struct fnp_target *target, fnp_u32 pid, 
 	cpu->process_ns = target->cpu_ns;
 	cpu->ticks = target->ticks;
 	cpu->lost = target->lost[FNP_LOSS_RING_FULL];
+	return teller;
+}
+
+/* True when much waits in the ring. It is asked now and then: user space writes what must be read for it. */
+static __always_inline bool events_are_many(struct on_cpu *slot, fnp_u32 size)
+{
+	if (slot) {
+		slot->sent_bytes += size;
+		if (slot->sent_bytes < EVENTS_LOOK_BYTES)
+			return false;
+		slot->sent_bytes = 0;
+	}
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) / 8;
 }
 
 /* Sends a finished event. `urgent` wakes user space at once; else it looks ten times a second, or when much waits. */
 static __always_inline void event_send(struct fnp_target *target, struct fnp_record *head, fnp_u32 size,
-				       bool urgent)
+				       bool urgent, const struct teller *teller)
 {
-	fnp_u64 flags = BPF_RB_NO_WAKEUP;
+	fnp_u64 flags = urgent || events_are_many(teller->slot, size) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
-	if (urgent ||
-	    bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) / 8)
-		flags = BPF_RB_FORCE_WAKEUP;
 	if (bpf_ringbuf_output(&events, head, size, flags) != 0)
 		__sync_fetch_and_add(&target->events_lost, 1);
 }

@@ -283,17 +283,18 @@ static __always_inline void note_sleep(struct pt_regs *regs, const struct fnp_pr
 static __noinline fnp_u32 put_clocks(char *at, struct fnp_target *target, fnp_u64 now_ns)
 {
 	struct on_cpu *slot = slot_of_cpu(bpf_get_smp_processor_id());
+	fnp_u32 tid = bpf_get_current_pid_tgid();
 	fnp_u64 in_ns = now_ns, stolen = 0;
 	struct queue queue;
 
 	if (!target)
 		return 0;
-	if (slot && slot->tid == (fnp_u32)bpf_get_current_pid_tgid()) {
+	if (slot && slot->tid == tid) {
 		in_ns = slot->in_ns;
 		fnp_queue_read(&queue);
 		stolen = queue.stolen_ns - slot->stolen_at_in;
 	}
-	return clocks_put(at, target, now_ns, in_ns, stolen);
+	return clocks_put(at, target, bpf_map_lookup_elem(&threads, &tid), now_ns, in_ns, stolen);
 }
 
 static __always_inline int take_hit(struct pt_regs *regs)
