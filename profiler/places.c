@@ -68,7 +68,7 @@ void fnp_places_expect(struct fnp_places *places)
 {
 	if (!places->options.debuginfod)
 		return;
-	while (places->expected < fnp_objects_count(places->options.objects)) {
+	while (places->expected < fnp_objects_last(places->options.objects)) {
 		const struct fnp_target_object *object = fnp_objects_get(places->options.objects,
 									 ++places->expected);
 		if (object && object->elf)
@@ -183,4 +183,23 @@ int fnp_places_find_wanted(struct fnp_places *places)
 	}
 	places->wanted.len = 0;
 	return r;
+}
+
+/* ---- closed objects ------------------------------------------------------------------------------------------ */
+
+void fnp_places_forget_closed(struct fnp_places *places)
+{
+	FNP_VEC(struct fnp_place *) gone = {0};
+
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&places->known, s));) {
+		struct fnp_place *place = (struct fnp_place *)(uintptr_t)s->value;
+		/* What is not freed now is found by nobody: numbers of objects are given once. */
+		if (!fnp_objects_get(places->options.objects, place->object) && fnp_vec_push(&gone, place) < 0)
+			break;
+	}
+	for (size_t i = 0; i < gone.len; i++) {
+		fnp_map_remove(&places->known, fnp_place_key(gone.items[i]->object, gone.items[i]->address));
+		free(gone.items[i]);
+	}
+	fnp_vec_deinit(&gone);
 }

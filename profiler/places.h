@@ -51,6 +51,9 @@ int fnp_places_want(struct fnp_places *places, uint32_t object, uint64_t address
 /* Looks up all that is wanted. */
 int fnp_places_find_wanted(struct fnp_places *places);
 
+/* Forgets the places of objects that are closed, whose texts are gone. */
+void fnp_places_forget_closed(struct fnp_places *places);
+
 /* A hash of a place, for maps of what is made of it. */
 static inline uint64_t fnp_place_key(uint32_t object, uint64_t address)
 {

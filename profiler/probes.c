@@ -395,6 +395,20 @@ void fnp_probes_expect_program(struct fnp_probes *probes, const char *program)
 	}
 }
 
+bool fnp_probes_let_go(struct fnp_probes *probes, const struct fnp_object *object)
+{
+	uint64_t key = (uint64_t)(uintptr_t)object;
+	struct fnp_probe_plan *plan = fnp_map_find_ptr(&probes->plans, key);
+
+	if (plan && plan->probes.len > 0)
+		return false;
+	fnp_map_remove(&probes->plans, key);
+	if (plan)
+		fnp_probe_plan_deinit(plan);
+	free(plan);
+	return true;
+}
+
 /* ---- hits ---------------------------------------------------------------------------------------------------- */
 
 /* Where the JVM tells why it collects is known once it runs; then the kernel side is told to look there. */

@@ -45,6 +45,9 @@ void fnp_probes_expect(struct fnp_probes *probes, const char *path);
  */
 void fnp_probes_expect_program(struct fnp_probes *probes, const char *program);
 
+/* An object is to be closed: forgets it. False when probes were planned for it: they sit, and are told of by its plan. */
+bool fnp_probes_let_go(struct fnp_probes *probes, const struct fnp_object *object);
+
 /* A checked record. */
 void fnp_probes_take(struct fnp_probes *probes, const struct fnp_probe_record *record);
 

@@ -74,6 +74,11 @@ void fnp_profiles_expect(struct fnp_profiles *profiles)
 	fnp_places_expect(profiles->places);
 }
 
+void fnp_profiles_forget_closed(struct fnp_profiles *profiles)
+{
+	fnp_places_forget_closed(profiles->places);
+}
+
 void fnp_profiles_wait_until(struct fnp_profiles *profiles, uint64_t until_ns)
 {
 	fnp_places_wait_until(profiles->places, until_ns);

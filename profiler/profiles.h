@@ -33,6 +33,9 @@ void fnp_profiles_expect(struct fnp_profiles *profiles);
 /* With debuginfod: until when building may wait for debug data that is under way (CLOCK_MONOTONIC). */
 void fnp_profiles_wait_until(struct fnp_profiles *profiles, uint64_t until_ns);
 
+/* Objects were closed: forgets what was known of them. */
+void fnp_profiles_forget_closed(struct fnp_profiles *profiles);
+
 /* `process` is the row's, NULL when it is not known any more; its program is mapping 1. */
 int fnp_profiles_build(struct fnp_profiles *profiles, const struct fnp_row *row,
 		       const struct fnp_process *process, struct fnp_profile **ret);

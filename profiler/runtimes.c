@@ -67,7 +67,7 @@ void fnp_runtimes_destroy(struct fnp_runtimes *runtimes)
 
 /* ---- recognising -------------------------------------------------------------------------------------------- */
 
-/* Recognising a file takes milliseconds; the answer is kept as long as we run. */
+/* Recognising a file takes milliseconds; the answer is kept as long as the file. */
 static const struct fnp_runtime_id *id_of(struct fnp_runtimes *runtimes, const struct fnp_object *object)
 {
 	uint64_t key = (uint64_t)(uintptr_t)object;
@@ -89,6 +89,18 @@ static const struct fnp_runtime_id *id_of(struct fnp_runtimes *runtimes, const s
 const struct fnp_runtime_id *fnp_runtimes_id(struct fnp_runtimes *runtimes, const struct fnp_object *object)
 {
 	return id_of(runtimes, object);
+}
+
+bool fnp_runtimes_let_go(struct fnp_runtimes *runtimes, const struct fnp_object *object)
+{
+	uint64_t key = (uint64_t)(uintptr_t)object;
+	struct fnp_runtime_id *id = fnp_map_find_ptr(&runtimes->ids, key);
+
+	if (id && id->ops)
+		return false;
+	fnp_map_remove(&runtimes->ids, key);
+	free(id);
+	return true;
 }
 
 static void recognise(void *self, const struct fnp_object *object, struct fnp_runtime_id *ret)

@@ -26,8 +26,11 @@ int fnp_runtimes_create(const struct fnp_runtimes_options *options, struct fnp_r
 void fnp_runtimes_destroy(struct fnp_runtimes *runtimes);
 FNP_DEFINE_CLEANUP(fnp_runtimes_destroyp, struct fnp_runtimes *, fnp_runtimes_destroy)
 
-/* What a file is; kept as long as the table. NULL: no memory. */
+/* What a file is; kept as long as the object. NULL: no memory. */
 const struct fnp_runtime_id *fnp_runtimes_id(struct fnp_runtimes *runtimes, const struct fnp_object *object);
+
+/* An object is to be closed: forgets it. False when it is a runtime: those are known by their objects' addresses for good. */
+bool fnp_runtimes_let_go(struct fnp_runtimes *runtimes, const struct fnp_object *object);
 
 /* The mappings of a process changed: a runtime may be there now, or another image. */
 void fnp_runtimes_update(struct fnp_runtimes *runtimes, struct fnp_process *process);

@@ -346,6 +346,7 @@ int fnp_watch_patience_ms(const struct fnp_watch *watch, uint64_t now_ns)
 
 void fnp_watch_tidy(struct fnp_watch *watch)
 {
+	fnp_watch_sweep_objects(watch);
 	fnp_objects_release_pages(watch->objects);
 	fnp_probes_tend(watch->probes, watch->now_ns);
 }

@@ -4,11 +4,14 @@
  * memory takes up to 60 ms. It is settled a round later, when its last samples are in, and its mappings are kept for
  * the rows that still close.
  */
+#include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "profiler/watch_state.h"
 
 #define KEEP_EXITED_NS 3000000000 /* rows of a process close in this time */
+#define OVERDUE_NS 10000000000	  /* tearing down takes less */
 
 void fnp_watch_remember_exit(struct fnp_watch *watch, const struct fnp_record *head)
 {
@@ -62,6 +65,24 @@ static bool threads_are_gone(uint32_t pid, const struct fnp_target *target)
 	       st.st_nlink <= 3; /* itself, its parent, and a leader that waits to be reaped */
 }
 
+/*
+ * Nobody of it is left but perhaps a leader that waits to be reaped, which has no program any more. Counts that say otherwise
+ * long after its exit are wrong (a switch was not seen), and what is left of them will not come.
+ */
+static bool is_overdue(const struct fnp_watch *watch, const struct fnp_watch_exited *exited)
+{
+	char path[64], program[8];
+	struct stat st;
+
+	if (watch->now_ns < exited->time_ns + OVERDUE_NS)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%u/task", exited->pid);
+	if (stat(path, &st) == 0 && st.st_nlink > 3)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%u/exe", exited->pid);
+	return readlink(path, program, sizeof(program)) < 0 && (errno == ENOENT || errno == ESRCH);
+}
+
 /* True when this entry is done with. */
 static bool visit_exited(struct fnp_watch *watch, struct fnp_watch_exited *exited)
 {
@@ -84,7 +105,7 @@ static bool visit_exited(struct fnp_watch *watch, struct fnp_watch_exited *exite
 	if (exited->over)
 		settle(watch, exited, &target);
 	else
-		exited->over = threads_are_gone(exited->pid, &target);
+		exited->over = threads_are_gone(exited->pid, &target) || is_overdue(watch, exited);
 	return false;
 }
 

@@ -59,6 +59,8 @@ struct fnp_watch {
 	uint64_t now_ns;     /* of this round */
 	uint64_t maps_lost;  /* mapping events, as far as made up for */
 	uint64_t newborn_ns; /* the last exec */
+	uint64_t swept_ns;   /* fnp_watch_sweep_objects() */
+	size_t sweep_at;     /* so many objects are worth a sweep out of turn; 0: OBJECTS_MANY */
 };
 
 /* ---- watch.c ---- */
@@ -92,6 +94,10 @@ void fnp_watch_give_late(struct fnp_watch *watch);
 void fnp_watch_attend(void *self);
 /* At the begin of a round: the rest of what that began. */
 void fnp_watch_give_early(struct fnp_watch *watch);
+
+/* ---- watch_objects.c ---- */
+/* About once a second: closes files that nobody refers to any more. */
+void fnp_watch_sweep_objects(struct fnp_watch *watch);
 
 /* ---- watch_exits.c ---- */
 void fnp_watch_remember_exit(struct fnp_watch *watch, const struct fnp_record *head);

@@ -233,7 +233,7 @@ static void print_objects(const struct inspection *in)
 	uint64_t anonymous = 0;
 
 	printf("\nFiles that its code runs from (names, unwind rows, build id)\n");
-	for (uint32_t id = 1; id <= fnp_objects_count(in->objects); id++)
+	for (uint32_t id = 1; id <= fnp_objects_last(in->objects); id++)
 		print_object(fnp_objects_get(in->objects, id));
 	for (size_t i = 0; i < in->process->mappings.len; i++) {
 		const struct fnp_mapping *mapping = &in->process->mappings.items[i];

@@ -17,21 +17,28 @@
 
 #define VDSO_BYTES_MAX (64 * 1024)
 
-struct fnp_objects {
-	FNP_VEC(struct fnp_target_object *) items; /* by id - 1 */
-	struct fnp_map by_identity;		   /* hash of the identity -> id */
-	struct fnp_map by_build_id;		   /* hash of the build id's text -> id */
+/* An object, and since when nobody has named it. */
+struct entry {
+	struct fnp_target_object object;
+	unsigned int unmarked; /* sweeps in a row; a mark makes it 0 */
 };
 
-static void object_destroy(struct fnp_target_object *object)
+struct fnp_objects {
+	uint32_t last_id;
+	struct fnp_map by_id;	    /* id -> struct entry *, owned */
+	struct fnp_map by_identity; /* hash of the identity -> id */
+	struct fnp_map by_build_id; /* hash of the build id's text -> id */
+};
+
+static void entry_destroy(struct entry *entry)
 {
-	if (!object)
+	if (!entry)
 		return;
-	fnp_object_unref(object->elf);
-	free(object->path);
-	free(object);
+	fnp_object_unref(entry->object.elf);
+	free(entry->object.path);
+	free(entry);
 }
-FNP_DEFINE_CLEANUP(object_destroyp, struct fnp_target_object *, object_destroy)
+FNP_DEFINE_CLEANUP(entry_destroyp, struct entry *, entry_destroy)
 
 int fnp_objects_create(struct fnp_objects **ret)
 {
@@ -47,9 +54,9 @@ void fnp_objects_destroy(struct fnp_objects *objects)
 {
 	if (!objects)
 		return;
-	for (size_t i = 0; i < objects->items.len; i++)
-		object_destroy(objects->items.items[i]);
-	fnp_vec_deinit(&objects->items);
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&objects->by_id, s));)
+		entry_destroy((struct entry *)(uintptr_t)s->value);
+	fnp_map_deinit(&objects->by_id);
 	fnp_map_deinit(&objects->by_identity);
 	fnp_map_deinit(&objects->by_build_id);
 	free(objects);
@@ -150,14 +157,16 @@ static struct fnp_object *open_vdso(void)
 	return elf;
 }
 
-static int object_create(const struct fnp_map_event *mapping, struct fnp_target_object **ret)
+static int entry_create(const struct fnp_map_event *mapping, struct entry **ret)
 {
-	FNP_CLEANUP(object_destroyp) struct fnp_target_object *object = calloc(1, sizeof(*object));
+	FNP_CLEANUP(entry_destroyp) struct entry *entry = calloc(1, sizeof(*entry));
 	bool vdso = strcmp(mapping->path, "[vdso]") == 0;
+	struct fnp_target_object *object;
 	const char *slash;
 
-	if (!object)
+	if (!entry)
 		return -ENOMEM;
+	object = &entry->object;
 	object->path = strdup(mapping->path);
 	if (!object->path)
 		return -ENOMEM;
@@ -167,8 +176,13 @@ static int object_create(const struct fnp_map_event *mapping, struct fnp_target_
 	build_id_text(&mapping->identity, object->build_id);
 	if (object->elf && !object->build_id[0])
 		snprintf(object->build_id, sizeof(object->build_id), "%s", fnp_object_build_id(object->elf));
-	*ret = TAKE_PTR(object);
+	*ret = TAKE_PTR(entry);
 	return 0;
+}
+
+static struct entry *entry_of(const struct fnp_objects *objects, uint64_t id)
+{
+	return fnp_map_find_ptr(&objects->by_id, id);
 }
 
 /* The same file may be met by build id and by inode (the kernel reads build ids only from memory that is there). */
@@ -182,10 +196,30 @@ static uint32_t known_by_build_id(struct fnp_objects *objects, const struct fnp_
 	return id ? (uint32_t)*id : 0;
 }
 
+/* Gives it a number. */
+static int add(struct fnp_objects *objects, struct entry *taken, uint32_t *ret)
+{
+	FNP_CLEANUP(entry_destroyp) struct entry *entry = taken;
+	const char *build_id = entry->object.build_id;
+	uint32_t id = objects->last_id + 1;
+
+	if (id == FNP_OBJECT_NONE)
+		return -ENOSPC;
+	if (build_id[0] && fnp_map_set(&objects->by_build_id, XXH3_64bits(build_id, strlen(build_id)), id) < 0)
+		return -ENOMEM;
+	entry->object.id = id;
+	if (fnp_map_set_ptr(&objects->by_id, id, entry) < 0)
+		return -ENOMEM;
+	TAKE_PTR(entry);
+	*ret = objects->last_id = id;
+	return 0;
+}
+
 int fnp_objects_find(struct fnp_objects *objects, const struct fnp_map_event *mapping, uint32_t *ret)
 {
-	FNP_CLEANUP(object_destroyp) struct fnp_target_object *object = NULL;
-	uint64_t key, *known;
+	FNP_CLEANUP(entry_destroyp) struct entry *fresh = NULL;
+	struct entry *known;
+	uint64_t key, *number;
 	uint32_t id;
 	int r;
 
@@ -194,34 +228,25 @@ int fnp_objects_find(struct fnp_objects *objects, const struct fnp_map_event *ma
 		return 0;
 	}
 	key = identity_key(mapping);
-	known = fnp_map_find(&objects->by_identity, key);
+	number = fnp_map_find(&objects->by_identity, key);
+	known = number ? entry_of(objects, *number) : NULL;
 	/* What could not be opened once may be there in another process. */
-	if (known && objects->items.items[*known - 1]->elf) {
-		*ret = (uint32_t)*known;
+	if (known && known->object.elf) {
+		*ret = known->object.id;
 		return 0;
 	}
-	r = object_create(mapping, &object);
+	r = entry_create(mapping, &fresh);
 	if (r < 0)
 		return r;
 	if (known) {
-		struct fnp_target_object *old = objects->items.items[*known - 1];
-		old->elf = TAKE_PTR(object->elf);
-		*ret = old->id;
+		known->object.elf = TAKE_PTR(fresh->object.elf);
+		*ret = known->object.id;
 		return 0;
 	}
-	id = known_by_build_id(objects, object);
-	if (!id) {
-		r = fnp_vec_reserve(&objects->items, objects->items.len + 1);
-		if (r < 0)
-			return r;
-		id = object->id = (uint32_t)objects->items.len + 1;
-		if (object->build_id[0] &&
-		    fnp_map_set(&objects->by_build_id,
-				XXH3_64bits(object->build_id, strlen(object->build_id)), id) < 0)
-			return -ENOMEM;
-		objects->items.items[objects->items.len++] = TAKE_PTR(object);
-	}
-	r = fnp_map_set(&objects->by_identity, key, id);
+	id = known_by_build_id(objects, &fresh->object);
+	if (!id)
+		r = add(objects, TAKE_PTR(fresh), &id);
+	r = r ?: fnp_map_set(&objects->by_identity, key, id);
 	if (r < 0)
 		return r;
 	*ret = id;
@@ -230,18 +255,73 @@ int fnp_objects_find(struct fnp_objects *objects, const struct fnp_map_event *ma
 
 const struct fnp_target_object *fnp_objects_get(const struct fnp_objects *objects, uint32_t id)
 {
-	return id == 0 || id > objects->items.len ? NULL : objects->items.items[id - 1];
+	const struct entry *entry = entry_of(objects, id);
+
+	return entry ? &entry->object : NULL;
 }
 
 void fnp_objects_release_pages(const struct fnp_objects *objects)
 {
-	for (size_t i = 0; i < objects->items.len; i++) {
-		if (objects->items.items[i]->elf)
-			fnp_object_release_pages(objects->items.items[i]->elf);
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&objects->by_id, s));) {
+		const struct entry *entry = (const struct entry *)(uintptr_t)s->value;
+		if (entry->object.elf)
+			fnp_object_release_pages(entry->object.elf);
 	}
 }
 
-uint32_t fnp_objects_count(const struct fnp_objects *objects)
+uint32_t fnp_objects_last(const struct fnp_objects *objects)
 {
-	return (uint32_t)objects->items.len;
+	return objects->last_id;
+}
+
+size_t fnp_objects_count(const struct fnp_objects *objects)
+{
+	return objects->by_id.len;
+}
+
+/* ---- closing ------------------------------------------------------------------------------------------------- */
+
+void fnp_objects_mark(struct fnp_objects *objects, uint32_t id)
+{
+	struct entry *entry = entry_of(objects, id);
+
+	if (entry)
+		entry->unmarked = 0;
+}
+
+/* Removes the keys under which objects were found that are not there any more. */
+static void forget_keys(const struct fnp_objects *objects, struct fnp_map *keys)
+{
+	FNP_VEC(uint64_t) gone = {0};
+
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(keys, s));) {
+		if (!entry_of(objects, s->value) && fnp_vec_push(&gone, s->key) < 0)
+			break; /* the next sweep meets it again */
+	}
+	for (size_t i = 0; i < gone.len; i++)
+		fnp_map_remove(keys, gone.items[i]);
+	fnp_vec_deinit(&gone);
+}
+
+void fnp_objects_sweep(struct fnp_objects *objects, const struct fnp_objects_sweep *how)
+{
+	FNP_VEC(struct entry *) gone = {0};
+
+	for (struct fnp_map_slot *s = NULL; (s = fnp_map_next(&objects->by_id, s));) {
+		struct entry *entry = (struct entry *)(uintptr_t)s->value;
+		if (++entry->unmarked > how->sweeps && fnp_vec_push(&gone, entry) < 0)
+			break;
+	}
+	for (size_t i = 0; i < gone.len; i++) {
+		struct entry *entry = gone.items[i];
+		if (!how->may_go(how->self, &entry->object))
+			continue;
+		fnp_map_remove(&objects->by_id, entry->object.id);
+		entry_destroy(entry);
+	}
+	if (gone.len) {
+		forget_keys(objects, &objects->by_identity);
+		forget_keys(objects, &objects->by_build_id);
+	}
+	fnp_vec_deinit(&gone);
 }

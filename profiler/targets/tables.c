@@ -165,6 +165,11 @@ static void evict(struct fnp_tables *tables, uint32_t i)
 		return; /* the slot is lost until the end: no harm */
 }
 
+static bool is_unused(const struct slot *slot)
+{
+	return slot->users == 0 && (slot->state == SLOT_READY || slot->state == SLOT_FAILED);
+}
+
 /* Frees the table that has been unused longest; false when all are in use. */
 static bool evict_one(struct fnp_tables *tables)
 {
@@ -173,8 +178,7 @@ static bool evict_one(struct fnp_tables *tables)
 	for (uint32_t i = 1; i < tables->n_slots; i++) {
 		const struct slot *slot = &tables->slots[i];
 
-		if (slot->users == 0 && (slot->state == SLOT_READY || slot->state == SLOT_FAILED) &&
-		    (oldest == 0 || slot->unused_since < tables->slots[oldest].unused_since))
+		if (is_unused(slot) && (oldest == 0 || slot->unused_since < tables->slots[oldest].unused_since))
 			oldest = i;
 	}
 	if (oldest)
@@ -364,6 +368,17 @@ void fnp_tables_release(struct fnp_tables *tables, uint32_t slot)
 	pthread_mutex_lock(&tables->lock);
 	if (--tables->slots[slot].users == 0)
 		tables->slots[slot].unused_since = ++tables->clock;
+	pthread_mutex_unlock(&tables->lock);
+}
+
+void fnp_tables_forget(struct fnp_tables *tables, uint32_t id)
+{
+	uint64_t *known;
+
+	pthread_mutex_lock(&tables->lock);
+	known = fnp_map_find(&tables->by_id, id);
+	if (known && is_unused(&tables->slots[*known]))
+		evict(tables, (uint32_t)*known);
 	pthread_mutex_unlock(&tables->lock);
 }
 

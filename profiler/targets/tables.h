@@ -40,11 +40,14 @@ FNP_DEFINE_CLEANUP(fnp_tables_destroyp, struct fnp_tables *, fnp_tables_destroy)
 void fnp_tables_set_cache(struct fnp_tables *tables, struct fnp_disk_cache *cache);
 
 /*
- * The slot of an object, with one more user; compiling begins when it is new. `id` names the object for as long as the
- * tables live; `elf` NULL: an object that could not be read. Slot 0 when all slots are in use.
+ * The slot of an object, with one more user; compiling begins when it is new. `id` names the object, and is never
+ * given to another one; `elf` NULL: an object that could not be read. Slot 0 when all slots are in use.
  */
 uint32_t fnp_tables_use(struct fnp_tables *tables, uint32_t id, struct fnp_object *elf);
 void fnp_tables_release(struct fnp_tables *tables, uint32_t slot);
+
+/* This object is closed; its table is freed at once when nobody uses it, else when it is the oldest one unused. */
+void fnp_tables_forget(struct fnp_tables *tables, uint32_t id);
 
 /* Waits until a slot's table is ready, or known to be impossible. */
 void fnp_tables_wait(struct fnp_tables *tables, uint32_t slot);
