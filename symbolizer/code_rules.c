@@ -32,6 +32,9 @@ struct fnp_code_rules {
 	struct fnp_code_state indirect; /* before jumps to where nobody knows; visited 2: they differ */
 	bool sure;
 	bool confirmed; /* something returned, or met a way that was known */
+	bool asked;	/* other answers could lead to something else */
+	bool left;	/* so could more code around */
+	size_t reach;	/* the offset behind all that was looked at */
 	size_t fuel, fuel_in_all;
 	struct fnp_code_found *found;
 };
@@ -116,8 +119,12 @@ static int add_edge(struct fnp_code_rules *rules, uint32_t from, int64_t to)
 /* A jump to a known place. */
 static int jump(struct fnp_code_rules *rules, uint32_t from, int64_t offset, const struct fnp_code_state *s)
 {
-	if (offset >= 0 && (uint64_t)offset < rules->code.size)
+	rules->left |= offset < (int64_t)rules->code.entry;
+	if (offset >= 0 && (uint64_t)offset < rules->code.size) {
+		rules->reach = FNP_MAX(rules->reach, (size_t)offset + FNP_X86_SIZE_MAX);
 		return add_edge(rules, from, offset) ?: go(rules, offset, s, false);
+	}
+	rules->left = true;
 	/* Out of the function: to another one when nothing is left on the stack, else to a part of this one. */
 	if (!rules->sure || !s->has_depth || s->depth != FNP_CODE_ENTRY_DEPTH)
 		return 0;
@@ -145,6 +152,7 @@ static int call(struct fnp_code_rules *rules, int64_t offset)
 {
 	uint64_t address = rules->code.address + (uint64_t)offset;
 
+	rules->asked = true;
 	if (fnp_vec_push(&rules->found->calls, address) < 0)
 		return -ENOMEM;
 	switch (rules->returns(rules->self, address)) {
@@ -222,10 +230,13 @@ static int follow_one(struct fnp_code_rules *rules, struct place place)
 		struct fnp_x86 x;
 		int64_t next;
 
+		rules->left |= rules->fuel == 0;
+		rules->asked |= rules->fuel_in_all == 0;
 		if (rules->fuel == 0 || rules->fuel_in_all == 0)
 			return -ENOENT;
 		rules->fuel--;
 		rules->fuel_in_all--;
+		rules->reach = FNP_MAX(rules->reach, (size_t)place.offset + FNP_X86_SIZE_MAX);
 		if (fnp_x86_decode(rules->code.bytes + place.offset, rules->code.size - place.offset, &x) < 0)
 			return place.soft
 				       ? 0
@@ -243,6 +254,7 @@ static int follow_one(struct fnp_code_rules *rules, struct place place)
 		r = leave(rules, &x, place.offset, &s);
 		if (r < 0)
 			return r;
+		rules->left |= r == GOES_ON_SOFTLY;
 		if (r == ENDS || (uint64_t)next >= rules->code.size)
 			return 0;
 		if (!(r == GOES_ON_SOFTLY && is_last_call(rules, &s)) && add_edge(rules, place.offset, next) < 0)
@@ -324,6 +336,7 @@ static int follow_tables(struct fnp_code_rules *rules)
 
 	if (rules->indirect.visited != 1)
 		return 0;
+	rules->left = true;
 	/* Where the function ends may not be known: other functions, which may be many, are not tried one after another. */
 	for (size_t offset = end; offset < rules->code.size && offset <= end + TABLE_DISTANCE_MAX;) {
 		size_t size = length_at(rules, offset), journal = rules->journal.len;
@@ -395,6 +408,14 @@ static void find_returns(struct fnp_code_rules *rules)
 	}
 }
 
+bool fnp_code_rules_refused(const struct fnp_code_rules *rules, size_t *ret_looked_at)
+{
+	if (rules->asked)
+		return false;
+	*ret_looked_at = rules->left ? SIZE_MAX : rules->reach - rules->code.entry;
+	return true;
+}
+
 size_t fnp_code_rules_fuel(const struct fnp_code_rules *rules)
 {
 	return rules->fuel_in_all;
@@ -426,6 +447,9 @@ int fnp_code_rules_follow(struct fnp_code_rules *rules, const struct fnp_code *f
 	rules->confirmed = false;
 	rules->sure = sure;
 	rules->fuel = FUEL * rules->code.size;
+	rules->asked = rules->fuel_in_all == 0;
+	rules->left = false;
+	rules->reach = function->entry;
 	if (rules->fuel_in_all == 0 || function->entry >= rules->code.size)
 		return -ENOENT;
 	rules->found = found;
@@ -441,6 +465,7 @@ int fnp_code_rules_follow(struct fnp_code_rules *rules, const struct fnp_code *f
 		r = -ENOENT;
 	if (r < 0)
 		undo(rules, 0);
+	rules->asked |= r != -ENOENT;
 	return r;
 }
 

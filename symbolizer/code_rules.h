@@ -51,6 +51,12 @@ void fnp_code_rules_destroy(struct fnp_code_rules *rules);
 int fnp_code_rules_follow(struct fnp_code_rules *rules, const struct fnp_code *function, bool sure,
 			  struct fnp_code_found *found);
 
+/*
+ * Whether what was followed last is no function whatever is known of others. ret_looked_at: how many bytes from its entry on
+ * told that, whatever lies around them; SIZE_MAX: with other code around it could be one.
+ */
+bool fnp_code_rules_refused(const struct fnp_code_rules *rules, size_t *ret_looked_at);
+
 /* How many instructions may still be followed, of all functions together; then nothing is understood any more. */
 size_t fnp_code_rules_fuel(const struct fnp_code_rules *rules);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/map.h"
 #include "symbolizer/code_rules.h"
 #include "symbolizer/dynamic.h"
 #include "symbolizer/unwind_gaps.h"
@@ -12,6 +13,7 @@
 #define MUCH (1U << 20)	      /* instructions that one round follows */
 #define AROUND UINT64_C(4096) /* bytes before and behind what was left, into which it may jump */
 #define PASSES 3
+#define PASSED_MAX 32768
 #define ROUNDS 5 /* each knows the functions that the one before saw called, and which of them return */
 
 /* A symbol whose code may only be described in parts. */
@@ -30,7 +32,13 @@ struct filler {
 	struct fnp_code_found found;
 	/* Begins of what nobody names and yet returns as functions do, ascending: of this round, and of the one before. */
 	fnp_code_starts understood, understood_before;
-	size_t fuel;	 /* what there was before the last round */
+	size_t fuel; /* what there was before the last round */
+	/*
+	 * Where tables lie among the code something else is tried every few bytes, and none of it is a function, in no round:
+	 * its address -> where to go on (low half) and what must be the same for that (high half), both from that address on:
+	 * `passed`: so many bytes are followed; `passed_here`: just so many are, with as much around as now.
+	 */
+	struct fnp_map passed, passed_here;
 	bool last;	 /* rows are written in this round */
 	uint64_t around; /* of what is followed, bytes that are known already: what was left is looked at again */
 };
@@ -46,6 +54,8 @@ static void filler_deinit(struct filler *f)
 	fnp_vec_deinit(&f->found.pointers);
 	fnp_vec_deinit(&f->understood);
 	fnp_vec_deinit(&f->understood_before);
+	fnp_map_deinit(&f->passed);
+	fnp_map_deinit(&f->passed_here);
 }
 
 /* ---- functions ---- */
@@ -258,6 +268,34 @@ static uint64_t next_begin(const struct fnp_code *code)
 	return own.address + fnp_code_rules_next(&own);
 }
 
+/* Remembers that what lies at `at` is no function, and that something may begin at `next`. */
+static int remember(struct filler *f, uint64_t at, uint64_t next, uint64_t end, size_t looked_at)
+{
+	/* Of what is behind the end nothing is known: there the padding may go on, or an instruction. */
+	uint64_t told = FNP_MAX(looked_at, next - at + FNP_X86_SIZE_MAX);
+	bool always = told <= end - at;
+	struct fnp_map *map = always ? &f->passed : &f->passed_here;
+
+	if (end - at > UINT32_MAX || map->len >= PASSED_MAX)
+		return 0;
+	return fnp_map_set(map, at, (always ? told : end - at) << 32 | (next - at));
+}
+
+static bool was_passed(const struct filler *f, uint64_t at, uint64_t end, uint64_t *ret_next)
+{
+	const uint64_t *always = fnp_map_find(&f->passed, at), *here;
+
+	if (always && *always >> 32 <= end - at) {
+		*ret_next = at + (uint32_t)*always;
+		return true;
+	}
+	here = fnp_map_find(&f->passed_here, at);
+	if (!here || *here >> 32 != end - at)
+		return false;
+	*ret_next = at + (uint32_t)*here;
+	return true;
+}
+
 /* Follows what begins at `start`; ret_end is where it ends, or where something else may begin, at most `end`. */
 static int follow(struct filler *f, const struct fnp_gap *gap, uint64_t start, uint64_t end, bool sure,
 		  uint64_t *ret_end)
@@ -308,23 +346,40 @@ static int follow_rest(struct filler *f, const struct fnp_gap *gap, uint64_t *re
 	return r;
 }
 
+/* Follows what may begin at an address; ret_next is where the next one may. */
+static int follow_at(struct filler *f, const struct fnp_gap *gap, uint64_t at, uint64_t end, bool sure,
+		     uint64_t *ret_next)
+{
+	bool begins = f->around == 0 || at % FUNCTION_ALIGN == 0;
+	size_t looked_at = SIZE_MAX;
+	uint64_t behind = end;
+	struct fnp_code code;
+	int r = 0;
+
+	if (begins)
+		r = follow(f, gap, at, end, sure, &behind);
+	else if (read_code(f, at, end, &code))
+		behind = next_begin(&code);
+	*ret_next = fnp_gaps_skip_padding(&f->gaps, FNP_MIN(behind, end), end);
+	if (r < 0 || (begins && (sure || !fnp_code_rules_refused(f->rules, &looked_at))))
+		return r;
+	return remember(f, at, *ret_next, end, looked_at);
+}
+
 /* One function behind the other: those that are known, and what lies behind one that was understood. */
 static int follow_gap(struct filler *f, const struct fnp_gap *gap)
 {
-	uint64_t at = gap->start, end, behind;
+	uint64_t at = gap->start, end, next;
 	int r = f->around > 0 ? 0 : follow_rest(f, gap, &at);
 
 	while (r == 0 && at < gap->end) {
 		size_t i = functions_up_to(f, at);
 		bool sure = i > 0 && f->functions.items[i - 1].start == at;
-		struct fnp_code code;
 
 		end = i < f->functions.len ? FNP_MIN(gap->end, f->functions.items[i].start) : gap->end;
-		if (f->around > 0 && at % FUNCTION_ALIGN != 0)
-			behind = read_code(f, at, end, &code) ? next_begin(&code) : end;
-		else
-			r = follow(f, gap, at, end, sure, &behind);
-		at = fnp_gaps_skip_padding(&f->gaps, FNP_MIN(behind, end), end);
+		if (sure || !was_passed(f, at, end, &next))
+			r = follow_at(f, gap, at, end, sure, &next);
+		at = next;
 	}
 	return r;
 }
@@ -409,6 +464,8 @@ static int follow_left(struct filler *f, struct fnp_rows *rows)
 	else
 		fnp_rows_deinit(&f->own);
 	f->own = (struct fnp_rows){0};
+	if (f->around != AROUND)
+		fnp_map_deinit(&f->passed_here);
 	f->around = AROUND;
 	r = r ?: fnp_rows_init(&f->own, rows->base);
 	r = r ?: follow_gaps(f);

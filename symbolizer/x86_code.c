@@ -4,12 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/cursor.h"
-
-#define INSTRUCTION_MAX 15
+#include "base/memory.h"
 
 enum operands {
-	NONE = 0,
 	BAD = 1,
 	MODRM = 2,
 	IMM8 = 4,
@@ -20,164 +17,154 @@ enum operands {
 	GROUP3 = 128, /* an immediate number when ModRM.reg is 0 or 1 */
 };
 
+/* What is read before the size is looked at: prefixes and a byte, 0f 38 or VEX, opcode, ModRM, SIB, two numbers. */
+#define BYTES_READ (FNP_X86_SIZE_MAX + 3 + 1 + 2 + 4 + 8)
+
 #define MI (MODRM | IMM8)
 
 /* Appendix A, table A-2, as 64-bit mode has it; prefixes are gone already. */
-static uint8_t one_byte(uint8_t opcode)
-{
-	static const uint8_t low[8] = {MODRM, MODRM, MODRM, MODRM, IMM8, IMM32, BAD, BAD};
-
-	if (opcode < 0x40)
-		return low[opcode & 7];
-	switch (opcode) {
-	case 0x40 ... 0x4f:
-	case 0x60 ... 0x62:
-	case 0x64 ... 0x67:
-	case 0x82:
-	case 0x9a:
-	case 0xc4:
-	case 0xc5:
-	case 0xce:
-	case 0xd4 ... 0xd6:
-	case 0xea:
-	case 0xf0:
-	case 0xf2:
-	case 0xf3:
-		return BAD;
-	case 0x63:
-	case 0x84 ... 0x8f:
-	case 0xd0 ... 0xd3:
-	case 0xd8 ... 0xdf:
-	case 0xfe:
-	case 0xff:
-		return MODRM;
-	case 0x68:
-	case 0xa9:
-	case 0xe8:
-	case 0xe9:
-		return IMM32;
-	case 0x6a:
-	case 0x70 ... 0x7f:
-	case 0xa8:
-	case 0xb0 ... 0xb7:
-	case 0xcd:
-	case 0xe0 ... 0xe7:
-	case 0xeb:
-		return IMM8;
-	case 0x6b:
-	case 0x80:
-	case 0x83:
-	case 0xc0:
-	case 0xc1:
-	case 0xc6:
-		return MI;
-	case 0x69:
-	case 0x81:
-	case 0xc7:
-		return MODRM | IMM32;
-	case 0xa0 ... 0xa3:
-		return MOFFS;
-	case 0xb8 ... 0xbf:
-		return IMM_BIG;
-	case 0xc2:
-	case 0xca:
-		return IMM16;
-	case 0xc8:
-		return IMM16 | IMM8;
-	case 0xf6:
-	case 0xf7:
-		return MODRM | GROUP3;
-	}
-	return NONE;
-}
-
-/* Table A-3: everything else behind 0f has ModRM alone. */
-static uint8_t two_byte(uint8_t opcode)
-{
-	switch (opcode) {
-	case 0x05 ... 0x09:
-	case 0x0b:
-	case 0x0e:
-	case 0x30 ... 0x37:
-	case 0x77:
-	case 0xa0 ... 0xa2:
-	case 0xa8 ... 0xaa:
-	case 0xc8 ... 0xcf:
-		return NONE;
-	case 0x80 ... 0x8f:
-		return IMM32;
-	case 0x0f:
-	case 0x70 ... 0x73:
-	case 0xa4:
-	case 0xac:
-	case 0xba:
-	case 0xc2:
-	case 0xc4 ... 0xc6:
-		return MI;
-	case 0x04:
-	case 0x0a:
-	case 0x0c:
-	case 0x24 ... 0x27:
-		return BAD;
-	}
-	return MODRM;
-}
-
-struct prefixes {
-	uint8_t rex;
-	bool has_rex;
-	bool extended; /* EVEX: displacements of 8 bits are scaled; only the length matters here */
+static const uint8_t one_byte[256] = {
+#define ARITHMETIC(first)                                                                                    \
+	[(first)...(first) + 3] = MODRM, [(first) + 4] = IMM8, [(first) + 5] = IMM32,                        \
+			     [(first) + 6 ...(first) + 7] = BAD
+	ARITHMETIC(0x00),
+	ARITHMETIC(0x08),
+	ARITHMETIC(0x10),
+	ARITHMETIC(0x18),
+	ARITHMETIC(0x20),
+	ARITHMETIC(0x28),
+	ARITHMETIC(0x30),
+	ARITHMETIC(0x38),
+#undef ARITHMETIC
+	[0x40 ... 0x4f] = BAD,
+	[0x60 ... 0x62] = BAD,
+	[0x63] = MODRM,
+	[0x64 ... 0x67] = BAD,
+	[0x68] = IMM32,
+	[0x69] = MODRM | IMM32,
+	[0x6a] = IMM8,
+	[0x6b] = MI,
+	[0x70 ... 0x7f] = IMM8,
+	[0x80] = MI,
+	[0x81] = MODRM | IMM32,
+	[0x82] = BAD,
+	[0x83] = MI,
+	[0x84 ... 0x8f] = MODRM,
+	[0x9a] = BAD,
+	[0xa0 ... 0xa3] = MOFFS,
+	[0xa8] = IMM8,
+	[0xa9] = IMM32,
+	[0xb0 ... 0xb7] = IMM8,
+	[0xb8 ... 0xbf] = IMM_BIG,
+	[0xc0 ... 0xc1] = MI,
+	[0xc2] = IMM16,
+	[0xc4 ... 0xc5] = BAD,
+	[0xc6] = MI,
+	[0xc7] = MODRM | IMM32,
+	[0xc8] = IMM16 | IMM8,
+	[0xca] = IMM16,
+	[0xcd] = IMM8,
+	[0xce] = BAD,
+	[0xd0 ... 0xd3] = MODRM,
+	[0xd4 ... 0xd6] = BAD,
+	[0xd8 ... 0xdf] = MODRM,
+	[0xe0 ... 0xe7] = IMM8,
+	[0xe8 ... 0xe9] = IMM32,
+	[0xea] = BAD,
+	[0xeb] = IMM8,
+	[0xf0] = BAD,
+	[0xf2 ... 0xf3] = BAD,
+	[0xf6 ... 0xf7] = MODRM | GROUP3,
+	[0xfe ... 0xff] = MODRM,
 };
 
-static int read_vex(struct fnp_cursor *c, uint8_t first, struct fnp_x86 *x, struct prefixes *p)
-{
-	uint8_t bytes[3] = {0};
-	size_t n = first == 0xc5 ? 1 : first == 0xc4 ? 2 : 3;
+/* Table A-3. Most of it has ModRM alone, so that the table has what is different from that: 0 is MODRM, MODRM is nothing. */
+static const uint8_t two_byte[256] = {
+	[0x04] = BAD,
+	[0x05 ... 0x09] = MODRM,
+	[0x0a] = BAD,
+	[0x0b] = MODRM,
+	[0x0c] = BAD,
+	[0x0e] = MODRM,
+	[0x0f] = IMM8,
+	[0x24 ... 0x27] = BAD,
+	[0x30 ... 0x37] = MODRM,
+	[0x70 ... 0x73] = IMM8,
+	[0x77] = MODRM,
+	[0x80 ... 0x8f] = MODRM | IMM32,
+	[0xa0 ... 0xa2] = MODRM,
+	[0xa4] = IMM8,
+	[0xa8 ... 0xaa] = MODRM,
+	[0xac] = IMM8,
+	[0xba] = IMM8,
+	[0xc2] = IMM8,
+	[0xc4 ... 0xc6] = IMM8,
+	[0xc8 ... 0xcf] = MODRM,
+};
 
-	if (fnp_cursor_copy(c, bytes, n) < 0)
-		return -EBADMSG;
+/* Prefixes but for REX and those that begin VEX: 1, and of those that matter here 2 (66) and 3 (f3). */
+static const uint8_t prefixes[256] = {[0x26] = 1, [0x2e] = 1, [0x36] = 1, [0x3e] = 1, [0x64] = 1, [0x65] = 1,
+				      [0x66] = 2, [0x67] = 1, [0xf0] = 1, [0xf2] = 1, [0xf3] = 3};
+
+/* What is read: at least BYTES_READ bytes are there. Whether they are part of the code is asked at the end, once. */
+struct reader {
+	const uint8_t *pos;
+	uint8_t rex;
+	bool has_rex;
+};
+
+static int32_t read_i32(struct reader *r)
+{
+	int32_t value;
+
+	memcpy(&value, r->pos, sizeof(value));
+	r->pos += sizeof(value);
+	return value;
+}
+
+static int read_vex(struct reader *r, uint8_t first, struct fnp_x86 *x)
+{
+	size_t n = first == 0xc5 ? 1 : first == 0xc4 ? 2 : 3;
+	const uint8_t *bytes = r->pos;
+
+	r->pos += n;
 	x->vex = true;
-	p->extended = n == 3;
-	p->rex = (uint8_t)((~bytes[0] >> 5 & 4) | (n > 1 ? (~bytes[0] >> 5 & 3) : 0));
+	r->rex = (uint8_t)((~bytes[0] >> 5 & 4) | (n > 1 ? (~bytes[0] >> 5 & 3) : 0));
 	x->map = n == 1 ? 1 : bytes[0] & (n == 2 ? 31 : 7);
 	x->vvvv = (uint8_t)(~bytes[n == 1 ? 0 : 1] >> 3 & 15);
 	x->wide = n > 1 && (bytes[1] & 0x80);
 	return x->map >= 1 && x->map <= 3 ? 0 : -EBADMSG;
 }
 
-/* Prefixes and opcode; ret_rex is what extends the registers' numbers. */
-static int read_opcode(struct fnp_cursor *c, struct fnp_x86 *x, struct prefixes *p)
+/* Prefixes and opcode. */
+static int read_opcode(struct reader *r, struct fnp_x86 *x)
 {
-	uint8_t byte;
+	const uint8_t *begin = r->pos;
+	uint8_t byte = *r->pos++;
 
-	for (;;) {
-		if (fnp_cursor_u8(c, &byte) < 0)
+	for (; prefixes[byte]; byte = *r->pos++) {
+		if (r->pos - begin >= FNP_X86_SIZE_MAX)
 			return -EBADMSG;
-		if (byte == 0x66)
-			x->is_16 = true;
-		else if (byte == 0xf3)
-			x->repeat = true;
-		else if (byte != 0x2e && byte != 0x36 && byte != 0x3e && byte != 0x26 && byte != 0x64 &&
-			 byte != 0x65 && byte != 0x67 && byte != 0xf0 && byte != 0xf2)
-			break;
+		x->is_16 |= prefixes[byte] == 2;
+		x->repeat |= prefixes[byte] == 3;
 	}
-	if (byte >= 0x40 && byte <= 0x4f) {
-		p->rex = byte & 15;
-		p->has_rex = true;
+	if ((byte & 0xf0) == 0x40) {
+		r->rex = byte & 15;
+		r->has_rex = true;
 		x->wide = byte & 8;
-		if (fnp_cursor_u8(c, &byte) < 0)
-			return -EBADMSG;
+		byte = *r->pos++;
 	} else if (byte == 0xc4 || byte == 0xc5 || byte == 0x62) {
-		return read_vex(c, byte, x, p) < 0 ? -EBADMSG : fnp_cursor_u8(c, &x->opcode);
+		if (read_vex(r, byte, x) < 0)
+			return -EBADMSG;
+		x->opcode = *r->pos++;
+		return 0;
 	}
 	if (byte == 0x0f) {
 		x->map = 1;
-		if (fnp_cursor_u8(c, &byte) < 0)
-			return -EBADMSG;
+		byte = *r->pos++;
 		if (byte == 0x38 || byte == 0x3a) {
 			x->map = byte == 0x38 ? 2 : 3;
-			if (fnp_cursor_u8(c, &byte) < 0)
-				return -EBADMSG;
+			byte = *r->pos++;
 		}
 	}
 	x->opcode = byte;
@@ -185,72 +172,57 @@ static int read_opcode(struct fnp_cursor *c, struct fnp_x86 *x, struct prefixes 
 }
 
 /* ModRM, SIB and displacement (tables 2-2 and 2-3). */
-static int read_modrm(struct fnp_cursor *c, uint8_t rex, struct fnp_x86 *x)
+static void read_modrm(struct reader *r, struct fnp_x86 *x)
 {
-	uint8_t modrm, sib, mod;
-	int8_t small;
+	uint8_t modrm = *r->pos++, mod = modrm >> 6, base = modrm & 7, sib;
 
-	if (fnp_cursor_u8(c, &modrm) < 0)
-		return -EBADMSG;
-	mod = modrm >> 6;
 	x->has_modrm = true;
 	x->group = modrm >> 3 & 7;
-	x->reg = x->group | (rex & 4) << 1;
+	x->reg = x->group | (r->rex & 4) << 1;
 	x->direct = mod == 3;
-	x->rm = (modrm & 7) | (rex & 1) << 3;
+	x->rm = base | (r->rex & 1) << 3;
 	if (mod == 3)
-		return 0;
-	if ((modrm & 7) == 4) {
-		if (fnp_cursor_u8(c, &sib) < 0)
-			return -EBADMSG;
-		x->rm = (sib & 7) | (rex & 1) << 3;
-		x->indexed = ((sib >> 3 & 7) | (rex & 2) << 2) != 4;
-		if ((sib & 7) == 5 && mod == 0) {
-			x->rm = FNP_X86_NO_REGISTER;
-			return fnp_cursor_copy(c, &x->displacement, 4);
-		}
-	} else if ((modrm & 7) == 5 && mod == 0) {
+		return;
+	if (base == 4) {
+		sib = *r->pos++;
+		base = sib & 7;
+		x->rm = base | (r->rex & 1) << 3;
+		x->indexed = ((sib >> 3 & 7) | (r->rex & 2) << 2) != 4;
+	} else {
+		x->rip = base == 5 && mod == 0;
+	}
+	if (base == 5 && mod == 0)
 		x->rm = FNP_X86_NO_REGISTER;
-		x->rip = true;
-		return fnp_cursor_copy(c, &x->displacement, 4);
-	}
-	if (mod == 2)
-		return fnp_cursor_copy(c, &x->displacement, 4);
-	if (mod == 1) {
-		if (fnp_cursor_copy(c, &small, 1) < 0)
-			return -EBADMSG;
-		x->displacement = small;
-	}
-	return 0;
+	if (mod == 1)
+		x->displacement = (int8_t)*r->pos++;
+	else if (mod == 2 || (base == 5 && mod == 0))
+		x->displacement = read_i32(r);
 }
 
-static int read_immediate(struct fnp_cursor *c, uint8_t operands, struct fnp_x86 *x)
+static void read_immediate(struct reader *r, uint8_t operands, struct fnp_x86 *x)
 {
-	int8_t i8;
 	int16_t i16;
-	int32_t i32;
 
 	if ((operands & GROUP3) && x->group < 2)
 		operands |= x->opcode == 0xf6 ? IMM8 : IMM32;
-	if (operands & MOFFS)
-		return fnp_cursor_skip(c, 8);
-	if ((operands & IMM_BIG) && x->wide)
-		return fnp_cursor_copy(c, &x->immediate, 8);
+	if (operands & MOFFS) {
+		r->pos += 8;
+		return;
+	}
+	if ((operands & IMM_BIG) && x->wide) {
+		memcpy(&x->immediate, r->pos, 8);
+		r->pos += 8;
+		return;
+	}
 	if ((operands & IMM16) || ((operands & (IMM32 | IMM_BIG)) && x->is_16 && !x->wide)) {
-		if (fnp_cursor_copy(c, &i16, 2) < 0)
-			return -EBADMSG;
+		memcpy(&i16, r->pos, sizeof(i16));
 		x->immediate = i16;
+		r->pos += sizeof(i16);
 	} else if (operands & (IMM32 | IMM_BIG)) {
-		if (fnp_cursor_copy(c, &i32, 4) < 0)
-			return -EBADMSG;
-		x->immediate = i32;
+		x->immediate = read_i32(r);
 	}
-	if (operands & IMM8) {
-		if (fnp_cursor_copy(c, &i8, 1) < 0)
-			return -EBADMSG;
-		x->immediate = i8;
-	}
-	return 0;
+	if (operands & IMM8)
+		x->immediate = (int8_t)*r->pos++;
 }
 
 /* Without REX the registers 4 to 7 of bytes are ah, ch, dh and bh, which are parts of 0 to 3. */
@@ -259,6 +231,8 @@ static void name_bytes(struct fnp_x86 *x)
 	uint8_t op = x->opcode;
 	bool reg, rm;
 
+	if ((x->reg & ~3) != 4 && (!x->direct || (x->rm & ~3) != 4))
+		return;
 	if (x->map == 0) {
 		reg = op < 0x40 ? (op & 5) == 0
 				: op == 0x84 || op == 0x86 || op == 0x88 || op == 0x8a || (op & 0xf8) == 0xb0;
@@ -274,35 +248,46 @@ static void name_bytes(struct fnp_x86 *x)
 		x->rm -= 4;
 }
 
+static uint8_t operands_of(const struct fnp_x86 *x)
+{
+	if (x->map == 0)
+		return one_byte[x->opcode];
+	if (x->map == 1)
+		return two_byte[x->opcode] ^ MODRM;
+	return x->map == 3 ? MI : MODRM;
+}
+
 int fnp_x86_decode(const uint8_t *code, size_t size, struct fnp_x86 *ret)
 {
-	struct fnp_cursor c = fnp_cursor_of(code, FNP_MIN(size, INSTRUCTION_MAX));
-	struct fnp_x86 x = {.rm = FNP_X86_NO_REGISTER, .reg = FNP_X86_NO_REGISTER};
-	struct prefixes p = {0};
-	uint8_t operands;
+	uint8_t copy[BYTES_READ], operands;
+	struct reader r = {.pos = code};
 
-	if (read_opcode(&c, &x, &p) < 0)
+	if (size < BYTES_READ) {
+		memset(copy, 0, sizeof(copy));
+		if (size > 0)
+			memcpy(copy, code, size);
+		r.pos = code = copy;
+	}
+	*ret = (struct fnp_x86){.rm = FNP_X86_NO_REGISTER, .reg = FNP_X86_NO_REGISTER};
+	if (read_opcode(&r, ret) < 0)
 		return -EBADMSG;
-	if (x.map == 0)
-		operands = one_byte(x.opcode);
-	else if (x.map == 1)
-		operands = two_byte(x.opcode);
-	else
-		operands = x.map == 3 ? MI : MODRM;
+	operands = operands_of(ret);
 	if (operands & BAD)
 		return -EBADMSG;
 	/* Near jumps and calls have 32 bits whatever the prefixes say. */
-	if ((x.map == 0 && (x.opcode == 0xe8 || x.opcode == 0xe9)) || (x.map == 1 && (x.opcode & 0xf0) == 0x80))
-		x.is_16 = false;
-	if ((operands & MODRM) && read_modrm(&c, p.rex, &x) < 0)
+	if (ret->is_16 && ((ret->map == 0 && (ret->opcode & 0xfe) == 0xe8) ||
+			   (ret->map == 1 && (ret->opcode & 0xf0) == 0x80)))
+		ret->is_16 = false;
+	if (operands & MODRM)
+		read_modrm(&r, ret);
+	else if (ret->map == 0)
+		ret->reg = (ret->opcode & 7) | (r.rex & 1) << 3;
+	if (operands & ~MODRM)
+		read_immediate(&r, operands, ret);
+	if ((size_t)(r.pos - code) > FNP_MIN(size, FNP_X86_SIZE_MAX))
 		return -EBADMSG;
-	if (read_immediate(&c, operands, &x) < 0)
-		return -EBADMSG;
-	if (x.map == 0 && !x.has_modrm)
-		x.reg = (x.opcode & 7) | (p.rex & 1) << 3;
-	if (!p.has_rex && !x.vex)
-		name_bytes(&x);
-	x.size = (uint8_t)fnp_cursor_offset(&c);
-	*ret = x;
+	if (!r.has_rex && !ret->vex)
+		name_bytes(ret);
+	ret->size = (uint8_t)(r.pos - code);
 	return 0;
 }

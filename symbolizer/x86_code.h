@@ -14,6 +14,7 @@
 #define FNP_X86_RSP 4
 #define FNP_X86_RBP 5
 #define FNP_X86_NO_REGISTER 0xff
+#define FNP_X86_SIZE_MAX 15 /* bytes of an instruction */
 
 struct fnp_x86 {
 	uint8_t size;
@@ -35,7 +36,7 @@ struct fnp_x86 {
 	int64_t immediate; /* of jumps and calls: the distance from the next instruction */
 };
 
-/* The instruction at `code`, of which `size` bytes are there. 0; -EBADMSG when it is none, or cut. */
+/* The instruction at `code`, of which `size` bytes are there. 0; -EBADMSG when it is none, or cut (then `ret` is anything). */
 int fnp_x86_decode(const uint8_t *code, size_t size, struct fnp_x86 *ret);
 
 #endif

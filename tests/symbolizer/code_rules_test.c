@@ -452,10 +452,63 @@ static void instructions_are_as_long_as_objdump_says(void **state)
 	assert_int_equal(different, 0);
 }
 
+static void what_is_refused_by_itself_says_how_much_told_that(void **state)
+{
+	struct followed *f = *state;
+	size_t looked_at = 0;
+
+	/* push rax; ret: with something left on the stack. */
+	FOLLOW(f, false, 0x50, 0xc3, 0x90, 0x90);
+	assert_int_equal(f->r, -ENOENT);
+	assert_true(fnp_code_rules_refused(f->rules, &looked_at));
+	assert_int_equal(looked_at, 1 + FNP_X86_SIZE_MAX);
+
+	/* jne +2; push rax; ret; nop; ret: both ways count, and the second one is looked at first. */
+	FOLLOW(f, false, 0x75, 0x02, 0x50, 0xc3, 0x90, 0xc3);
+	assert_int_equal(f->r, -ENOENT);
+	assert_true(fnp_code_rules_refused(f->rules, &looked_at));
+	assert_int_equal(looked_at, 4 + FNP_X86_SIZE_MAX);
+}
+
+static void what_leaves_the_code_is_refused_by_what_lies_around(void **state)
+{
+	struct followed *f = *state;
+	size_t looked_at = 0;
+
+	/* jne -16; push rax; ret */
+	FOLLOW(f, false, 0x75, 0xf0, 0x50, 0xc3);
+	assert_int_equal(f->r, -ENOENT);
+	assert_true(fnp_code_rules_refused(f->rules, &looked_at));
+	assert_true(looked_at == SIZE_MAX);
+	/* jne +16; push rax; ret */
+	FOLLOW(f, false, 0x75, 0x10, 0x50, 0xc3);
+	assert_true(fnp_code_rules_refused(f->rules, &looked_at));
+	assert_true(looked_at == SIZE_MAX);
+}
+
+static void what_asks_or_is_a_function_is_not_refused(void **state)
+{
+	struct followed *f = *state;
+	size_t looked_at = 0;
+
+	/* call +16; push rax; ret: were the callee known not to return, nothing would be wrong. */
+	FOLLOW(f, false, 0xe8, 0x10, 0, 0, 0, 0x50, 0xc3);
+	assert_false(fnp_code_rules_refused(f->rules, &looked_at));
+	FOLLOW(f, false, 0x50, 0x58, 0xc3);
+	assert_int_equal(f->r, 0);
+	assert_false(fnp_code_rules_refused(f->rules, &looked_at));
+	assert_int_equal(looked_at, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(pushes_and_pops_are_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_refused_by_itself_says_how_much_told_that, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_leaves_the_code_is_refused_by_what_lies_around, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_asks_or_is_a_function_is_not_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_frame_pointer_carries_over_what_is_not_known_of_the_stack,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stack_that_is_aligned_by_hand_is_put_by_in_memory, setup,
