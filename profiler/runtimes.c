@@ -155,6 +155,17 @@ const char *fnp_runtimes_process_name(struct fnp_runtimes *runtimes, const struc
 	return id_of(runtimes, matches[0].object)->text;
 }
 
+bool fnp_runtimes_code_comes_first(const struct fnp_process *process)
+{
+	const struct attached *attached = process->runtime;
+
+	for (size_t i = 0; attached && i < attached->n; i++) {
+		if (attached->all[i].runtime && attached->all[i].ops->code_comes_first)
+			return true;
+	}
+	return false;
+}
+
 /* ---- telling the walker ------------------------------------------------------------------------------------- */
 
 /* Says to the kernel side which code of the process stands for the runtime's frames. */

@@ -47,6 +47,9 @@ uint64_t fnp_runtimes_tend(struct fnp_runtimes *runtimes);
 /* A process is forgotten. */
 void fnp_runtimes_remove(struct fnp_runtimes *runtimes, struct fnp_process *process);
 
+/* Has the process a runtime whose code comes before anybody can see what it is (a JVM)? */
+bool fnp_runtimes_code_comes_first(const struct fnp_process *process);
+
 /* "python3.12", "native"; NULL while nothing of the process is known. Lives as long as the table. */
 const char *fnp_runtimes_process_name(struct fnp_runtimes *runtimes, const struct fnp_process *process);
 

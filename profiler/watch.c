@@ -10,6 +10,7 @@
 #define PATIENCE_MS 100
 #define NEWBORN_NS 30000000 /* so long a new program maps its libraries; the kernel side counts on 20 ms */
 #define NEWBORN_PATIENCE_MS 2
+#define STARTING_NS 200000000 /* a JVM; a short one is over by then, and what its frames stand in is gone */
 #define FETCH_ROW_NS FNP_NS_PER_S /* for debug data: a row, while others work */
 #define FETCH_ALL_NS (5 * FNP_NS_PER_S)
 #define FETCH_END_NS (30 * FNP_NS_PER_S)
@@ -145,11 +146,16 @@ static void on_mapping(void *self, struct fnp_process *process)
 	struct fnp_watch *watch = self;
 
 	fnp_spaces_update(watch->spaces, process);
-	fnp_runtimes_update(watch->runtimes, process);
-	fnp_profiles_expect(watch->profiles);
-	/* Of the whole host's programs most are none of ours: their files stay as they are. */
+	/*
+	 * Probes first: the process runs on, and comes to them. Of the whole host's programs most are none of ours: their
+	 * files stay as they are.
+	 */
 	if (watch->options.mode != FNP_MODE_HOST || process->wanted)
 		fnp_probes_update(watch->probes, process);
+	fnp_runtimes_update(watch->runtimes, process);
+	if (fnp_runtimes_code_comes_first(process))
+		watch->restless_until_ns = FNP_MAX(watch->restless_until_ns, process->image_ns + STARTING_NS);
+	fnp_profiles_expect(watch->profiles);
 }
 
 static int layouts_fd(void *self, const char *name)
@@ -341,7 +347,9 @@ int fnp_watch_round(struct fnp_watch *watch, uint64_t now_ns)
 
 int fnp_watch_patience_ms(const struct fnp_watch *watch, uint64_t now_ns)
 {
-	return now_ns < watch->newborn_ns + NEWBORN_NS ? NEWBORN_PATIENCE_MS : PATIENCE_MS;
+	bool restless = now_ns < watch->newborn_ns + NEWBORN_NS || now_ns < watch->restless_until_ns;
+
+	return restless ? NEWBORN_PATIENCE_MS : PATIENCE_MS;
 }
 
 void fnp_watch_tidy(struct fnp_watch *watch)

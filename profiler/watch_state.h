@@ -56,11 +56,12 @@ struct fnp_watch {
 	bool may_attend;	 /* rows are closing, and nothing else is under way */
 	FNP_VEC(struct fnp_watch_exited) exited;
 	struct fnp_watch_totals totals;
-	uint64_t now_ns;     /* of this round */
-	uint64_t maps_lost;  /* mapping events, as far as made up for */
-	uint64_t newborn_ns; /* the last exec */
-	uint64_t swept_ns;   /* fnp_watch_sweep_objects() */
-	size_t sweep_at;     /* so many objects are worth a sweep out of turn; 0: OBJECTS_MANY */
+	uint64_t now_ns;	    /* of this round */
+	uint64_t maps_lost;	    /* mapping events, as far as made up for */
+	uint64_t newborn_ns;	    /* the last exec */
+	uint64_t swept_ns;	    /* fnp_watch_sweep_objects() */
+	size_t sweep_at;	    /* so many objects are worth a sweep out of turn; 0: OBJECTS_MANY */
+	uint64_t restless_until_ns; /* until then much is read that is soon gone */
 };
 
 /* ---- watch.c ---- */

@@ -27,18 +27,6 @@ struct fnp_arenas {
 	uint32_t n;
 };
 
-int fnp_arenas_create(int map_fd, size_t max_bytes, struct fnp_arenas **ret)
-{
-	struct fnp_arenas *arenas = calloc(1, sizeof(*arenas));
-
-	if (!arenas)
-		return -ENOMEM;
-	arenas->map_fd = map_fd;
-	arenas->max_bytes = max_bytes;
-	*ret = arenas;
-	return 0;
-}
-
 static size_t bytes_of(const struct arena *arena)
 {
 	return (size_t)arena->lines * FNP_BLOCK_BYTES;
@@ -121,6 +109,21 @@ static int add_arena(struct fnp_arenas *arenas, size_t n_lines)
 	}
 	arenas->items[arenas->n++] = arena;
 	arenas->bytes += bytes_of(&arena);
+	return 0;
+}
+
+int fnp_arenas_create(int map_fd, size_t max_bytes, struct fnp_arenas **ret)
+{
+	struct fnp_arenas *arenas = calloc(1, sizeof(*arenas));
+
+	if (!arenas)
+		return -ENOMEM;
+	arenas->map_fd = map_fd;
+	arenas->max_bytes = max_bytes;
+	/* To show a new one to the kernel side takes a grace period, 10 ms in which a short program comes and goes. */
+	if (map_fd >= 0 && add_arena(arenas, 1) < 0)
+		fnp_debug("the first arena comes later");
+	*ret = arenas;
 	return 0;
 }
 

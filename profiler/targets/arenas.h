@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory for unwind tables that the kernel side reads: arenas of cache lines, each a BPF array that both sides see,
- * made when they are needed and never bigger than what they hold asks for (an arena is 2 MiB, or one big table).
+ * made when they are needed, but for the first one, and never bigger than what they hold asks for (an arena is 2 MiB, or one
+ * big table).
  *
  * An arena is mapped into our memory only while it is written or read here, because mapped pages would count twice.
  * Not thread safe: the tables' lock guards it.
