@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <sys/uio.h>
 
-#include "bpf/walk/walk.h"
-#include "symbolizer/hotspot.h"
+#include "tests/fuzz/hotspot_frames.h"
 
 #define STACK 0x7ffc00000000ULL
 #define STACK_BYTES 0x100000ULL
@@ -59,89 +58,17 @@ ssize_t process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_l
 	return (ssize_t)local->iov_len;
 }
 
-static void *find_ref(const struct fnp_walk_map *map, const void *key)
-{
-	(void)key;
-	return map->values;
-}
-
-static struct fnp_walk walk;
-
 static void walk_all(struct fnp_hotspot_layout *layout, uint64_t pc, bool is_leaf)
 {
 	struct fnp_code_range range = {.start = HEAP, .end = HEAP + HEAP_BYTES, .kind = FNP_CODE_HOTSPOT};
-	struct fnp_table table = {0};
-	struct fnp_space space = {.count = 1, .version = 1};
-	struct fnp_space_ref ref = {.version = 1};
-	struct fnp_walk_map maps[] = {
-		{"fnp_pid_spaces", &ref, 1, sizeof(ref), find_ref},
-		{"fnp_spaces", &space, 1, sizeof(space), NULL},
-		{"fnp_code_ranges", &range, 1, sizeof(range), NULL},
-		{"fnp_native_tables", &table, 1, sizeof(table), NULL},
-		{"fnp_hotspot_layouts", layout, 1, sizeof(*layout), NULL},
-	};
-	struct fnp_walk_env env = {.maps = maps, .n_maps = FNP_ARRAY_SIZE(maps), .read = read_any};
 
-	fnp_walk_env = &env;
-	fnp_walk_hotspot_on = true;
 	memset(&walk, 0, sizeof(walk));
 	walk.pc = HEAP + pc % HEAP_BYTES;
 	walk.sp = STACK;
 	walk.fp = STACK + (pc & 0xff8);
 	for (size_t i = 0; i < FNP_ARRAY_SIZE(walk.regs); i++)
 		walk.regs[i] = STACK + 64 * i;
-	fnp_walk_init(&walk, 1);
-	walk.exact = walk.leaf = is_leaf;
-	for (int i = 0; i <= FNP_WALK_CONTINUATIONS && fnp_walk_run(&walk); i++)
-		;
-	fnp_walk_end(&walk);
-	fnp_walk_env = NULL;
-}
-
-/* Each frame is whole, and the last word is a marker where the walk did not reach a root. */
-static void check_words(void)
-{
-	uint32_t i = 0;
-
-	if (walk.n_words == 0 || walk.n_words > FNP_USER_WORDS_MAX)
-		abort();
-	while (i < walk.n_words) {
-		uint64_t more = walk.words[i] >> FNP_WORD_MORE_SHIFT & 7;
-		if (walk.words[i] >> FNP_WORD_KIND_SHIFT == FNP_WORD_HOTSPOT && more != FNP_HOTSPOT_WORDS - 1)
-			abort();
-		i += 1 + (uint32_t)more;
-	}
-	if (i != walk.n_words)
-		abort();
-}
-
-/* Frames are named as hotspot.c does it: by address and cookie or compile id, right or not. */
-static void name_all(const struct fnp_hotspot_view *view)
-{
-	FNP_CLEANUP(fnp_hotspot_cache_clear) struct fnp_hotspot_cache cache = {0};
-	struct fnp_hotspot_chain chain;
-
-	for (uint32_t i = 0; i + 1 < walk.n_words; i += 1 + (walk.words[i] >> FNP_WORD_MORE_SHIFT & 7)) {
-		uint64_t address = walk.words[i] & FNP_WORD_VALUE_MASK & ~7ULL;
-		uint32_t mark = (uint32_t)(walk.words[i + 1] >> 32), start;
-		const struct fnp_hotspot_method *method;
-		const struct fnp_hotspot_code *code;
-
-		if (walk.words[i] >> FNP_WORD_KIND_SHIFT != FNP_WORD_HOTSPOT)
-			continue;
-		if (fnp_hotspot_cache_method(&cache, view, address, mark, &method) == 0) {
-			if (!method->name || method->cookie != mark)
-				abort();
-			fnp_hotspot_method_line(view, method, (uint32_t)walk.words[i + 1], &start);
-		}
-		if (fnp_hotspot_cache_code(&cache, view, address, mark, &code) < 0)
-			continue;
-		for (uint32_t offset = 0; offset < 4096; offset += 61) {
-			fnp_hotspot_code_at(code, offset | (offset & 1 ? FNP_HOTSPOT_LEAF : 0), &chain);
-			if (chain.n == 0 || chain.n > FNP_RUNTIME_LINES_MAX || !chain.scopes[chain.n - 1].method)
-				abort();
-		}
-	}
+	walk_java(&range, 1, layout, is_leaf, read_any);
 }
 
 /* Offsets as 25 publishes them, or the input's, 16 bits each. */
