@@ -19,12 +19,16 @@ PYPI = {"11": "11.0.13.1", "21": "21.0.8.2", "25": "25.0.2.1"}
 UNSTABLE = ["26", "27"]
 
 
+def inside(root):
+    return ["unshare", f"--root={root}", "--mount-proc"]
+
+
 class Jvm:
     """`java` runs it; below `root` it sees the world, where a test's files must be put."""
 
     def __init__(self, home, root=""):
         self.home, self.root = home, root
-        self.java = (["unshare", f"--root={root}", "--mount-proc"] if root else []) + [os.path.join(home, "bin/java")]
+        self.java = (inside(root) if root else []) + [os.path.join(home, "bin/java")]
         said = subprocess.run(self.java + ["-version"], capture_output=True, text=True).stderr
         self.version = said.split('"')[1].split("-")[0] if '"' in said else ""
         self.major = int(self.version.split(".")[0] or 0) if self.version[:1].isdigit() else 0
@@ -45,7 +49,8 @@ def unstable():
         if is_new:
             prepare.run([prepare.find_command("debootstrap"), "--variant=minbase", "sid", folder])
             packages = [f"openjdk-{v}-jre-headless" for v in UNSTABLE]
-            prepare.run(["chroot", folder, "apt-get", "install", "-y", "--no-install-recommends", *packages],
+            # The packages run what they install, which wants /proc.
+            prepare.run([*inside(folder), "apt-get", "install", "-y", "--no-install-recommends", *packages],
                         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
     return str(folder)
 

@@ -65,7 +65,7 @@ class Lies(fnprof_e2e.TestCase):
                 self.assertLess(max(map(len, names)), 5000)
                 if lie not in ("texts", "stride", "heads", "changing", "interpreter"):
                     shown = {name for name in names if "method" in name}
-                    self.assertLessEqual(shown, {"liar.Class.method"})
+                    self.assertLessEqual(shown, {"a:b??[31m?? c.method" if lie == "names" else "liar.Class.method"})
 
 
 class Deaths(fnprof_e2e.TestCase):
