@@ -186,6 +186,47 @@ static int read_table(pid_t pid, const struct fnp_python_layout *l, uint64_t add
 	return 0;
 }
 
+static uint32_t read_digest_bytes(pid_t pid, uint64_t from, uint64_t size)
+{
+	uint64_t words[FNP_PYTHON_DIGEST_MAX / 8] = {0}, n = FNP_MIN(size, FNP_PYTHON_DIGEST_MAX), digest = n;
+
+	if (n && fnp_runtime_read(pid, from + size - n, words, n) < 0)
+		return 0;
+	for (size_t i = 0; i < FNP_ARRAY_SIZE(words); i++)
+		digest = fnp_python_mix(digest, words[i]);
+	return (uint32_t)(digest >> 32);
+}
+
+/* As fnp_python_digest() of the walker. */
+static uint32_t read_digest(pid_t pid, const struct fnp_python_layout *l, uint64_t object, bool is_text)
+{
+	uint8_t head[80] = {0};
+
+	if (l->text_state + 8u > 64 || fnp_runtime_read(pid, object, head, l->text_state + 8u) < 0)
+		return 0;
+	uint64_t length = u64_at(head, is_text ? l->text_length : l->bytes_size);
+	if (!is_text)
+		return read_digest_bytes(pid, object + l->bytes_data, length);
+	uint64_t hash = u64_at(head, l->text_length + 8);
+	if (hash != UINT64_MAX)
+		return (uint32_t)(hash ^ hash >> 32);
+	uint32_t state = u32_at(head, l->text_state) >> l->text_kind_bit;
+	return read_digest_bytes(pid, object + (state & 16 ? l->text_size : l->text_wide),
+				 length * (state & 7));
+}
+
+/* As fnp_python_identity() of the walker. */
+static uint32_t read_identity(pid_t pid, const struct fnp_python_layout *l, uint64_t address,
+			      const uint8_t *code)
+{
+	if (l->code_version)
+		return u32_at(code, l->code_version);
+	uint64_t identity = fnp_python_mix(address, read_digest(pid, l, u64_at(code, l->code_name), true));
+	identity = fnp_python_mix(identity, read_digest(pid, l, u64_at(code, l->code_file), true));
+	identity = fnp_python_mix(identity, read_digest(pid, l, u64_at(code, l->code_table), false));
+	return (uint32_t)(identity >> 32);
+}
+
 /* The head of the code object, if it still is the one with this cookie. */
 static int read_head(const struct fnp_python_place *place, const struct fnp_python_layout *l, uint64_t code,
 		     uint32_t cookie, uint8_t *ret)
@@ -197,7 +238,8 @@ static int read_head(const struct fnp_python_place *place, const struct fnp_pyth
 	if (l->code_type && u64_at(ret, l->code_type_offset) != l->code_type + place->bias)
 		return -ESRCH;
 	return fnp_python_cookie(u64_at(ret, l->code_name), u64_at(ret, l->code_file),
-				 u64_at(ret, l->code_table), u32_at(ret, l->code_first_line)) == cookie
+				 u64_at(ret, l->code_table), u32_at(ret, l->code_first_line),
+				 read_identity(place->pid, l, code, ret)) == cookie
 		       ? 0
 		       : -ESRCH;
 }

@@ -410,6 +410,9 @@ int fnp_python_layout_read(const struct fnp_object *object, const struct fnp_run
 			   : layout.code_type_offset == 8 && (layout.running.offset || layout.running.got))
 		layout.flags |= FNP_PYTHON_GIL;
 	find_tasks(object, id->minor, &layout);
+	/* co_version, which nothing publishes: it stands at the same distance in all releases that have it. */
+	if (id->minor >= 12 && id->minor <= 15)
+		layout.code_version = layout.code_first_line + 24;
 	*ret = layout;
 	return 0;
 }

@@ -11,8 +11,8 @@
  *
  * **Frames.** A head word FNP_WORD(FNP_WORD_PYTHON, 1, address of the code object) and one word more: the cookie in
  * bits 63..32, the instruction as a byte offset from the code's first one in bits 31..0 (signed; -2 and -1: not begun).
- * The cookie is made of what the code object holds, so that another one at the same address is told apart. With
- * FNP_PYTHON_AWAITING in the head's value the frame is not on the stack, but awaits what is.
+ * The cookie is made of what the code object holds, so that another one at the same address is told apart
+ * (bpf/walk/python_cookie.h). With FNP_PYTHON_AWAITING in the head's value the frame is not on the stack, but awaits what is.
  *
  * **Walks that user space ends.** A section FNP_SECTION_RESUME_PYTHON holds the walker's state (struct
  * fnp_python_resume), then pieces of memory as they were at the sample: struct fnp_python_piece and its bytes, padded to
@@ -98,6 +98,7 @@ struct fnp_python_layout {
 	fnp_u8 chain;	      /* enum fnp_python_chain */
 	fnp_u8 flags;	      /* enum fnp_python_flags */
 	fnp_u8 shim_owner;    /* owners from this one on are shims */
+	fnp_u16 code_version; /* of the code object's own number, 4 bytes; 0: it has none */
 	struct fnp_python_tasks tasks;
 };
 
@@ -113,6 +114,9 @@ struct fnp_python_layout {
 
 #define FNP_PYTHON_TEXT_MAX 256	  /* bytes of one text; a power of two */
 #define FNP_PYTHON_TABLE_MAX 1024 /* bytes of a line table; a power of two */
+#define FNP_PYTHON_DIGEST_MAX 128 /* bytes of a text or table that a cookie is made of; a power of two */
+/* Beside a code object's address: where a piece of memory has what fnp_python_identity() said of it, in 8 bytes. */
+#define FNP_PYTHON_IDENTITY_AT (1ULL << 62)
 
 /* A str as it lies in memory: `length` units of `kind` bytes, or as many as were copied. */
 struct fnp_python_text {
@@ -146,14 +150,21 @@ struct fnp_python_piece {
 	fnp_u64 size; /* bytes */
 };
 
-/* Of the fields that tell code objects apart. */
-static inline fnp_u32 fnp_python_cookie(fnp_u64 name, fnp_u64 file, fnp_u64 table, fnp_u32 first_line)
+static inline fnp_u64 fnp_python_mix(fnp_u64 digest, fnp_u64 word)
+{
+	digest = (digest ^ word) * 0x9e3779b97f4a7c15ULL;
+	return digest ^ digest >> 29;
+}
+
+/* Of the fields that tell code objects apart, and of what holds for one alone. */
+static inline fnp_u32 fnp_python_cookie(fnp_u64 name, fnp_u64 file, fnp_u64 table, fnp_u32 first_line,
+					fnp_u32 identity)
 {
 	fnp_u64 h = (name ^ 0x9e3779b97f4a7c15ULL) * 0xff51afd7ed558ccdULL;
 
 	h = (h ^ (h >> 32) ^ file) * 0xc4ceb9fe1a85ec53ULL;
 	h = (h ^ (h >> 29) ^ table) * 0xff51afd7ed558ccdULL;
-	h = (h ^ (h >> 32) ^ first_line) * 0x9e3779b97f4a7c15ULL;
+	h = (h ^ (h >> 32) ^ first_line ^ (fnp_u64)identity << 32) * 0x9e3779b97f4a7c15ULL;
 	return (fnp_u32)(h >> 32);
 }
 

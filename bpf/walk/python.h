@@ -61,6 +61,7 @@ enum fnp_python_state {
 #define FNP_PYTHON_CODE_AT (FNP_PYTHON_FRAME_MAX / 8)
 _Static_assert(FNP_PYTHON_FRAME_MAX + FNP_PYTHON_CODE_MAX <= sizeof(((struct fnp_walk *)0)->scratch),
 	       "scratch");
+_Static_assert(FNP_PYTHON_DIGEST_MAX <= FNP_PYTHON_FRAME_MAX, "scratch");
 
 FNP_INLINE fnp_u64 fnp_python_frame_word(const struct fnp_walk *walk, fnp_u32 offset)
 {
@@ -226,9 +227,11 @@ FNP_INLINE fnp_u64 fnp_python_first_instruction(struct fnp_walk *walk, const str
 	return copies ? fnp_python_read(walk, copies + 8 + 8 * (fnp_u64)copy) : 0;
 }
 
+#include "bpf/walk/python_cookie.h"
+
 enum fnp_python_step { FNP_PYTHON_MORE, FNP_PYTHON_END, FNP_PYTHON_BROKEN, FNP_PYTHON_FULL };
 
-/* Pushes the frame whose bytes are in scratch, with `awaiting` in its head word. MORE, also for what has no source. */
+/* Pushes the frame whose bytes are in scratch (and then gone), with `awaiting` in its head word. MORE, also for what has no source. */
 FNP_SUBPROGRAM int fnp_python_show(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 bias, fnp_u64 awaiting)
 {
 	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
@@ -255,7 +258,8 @@ FNP_SUBPROGRAM int fnp_python_show(struct fnp_walk *walk, fnp_u32 layout, fnp_u6
 	/* What runs under a call of a class in 3.12 and later: no source, and its name for a file. */
 	if (name == file && first_line == 0)
 		return FNP_PYTHON_MORE;
-	cookie = fnp_python_cookie(name, file, fnp_python_code_word(walk, l->code_table), first_line);
+	fnp_python_identity(walk, l, layout, code);
+	cookie = fnp_python_cookie_by(walk, l);
 	if (fnp_walk_push(walk, FNP_WORD(FNP_WORD_PYTHON, 1, code | awaiting)))
 		return FNP_PYTHON_FULL;
 	fnp_walk_push_more(walk, cookie << 32 | (fnp_u32)instruction);

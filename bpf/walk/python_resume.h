@@ -53,12 +53,29 @@ FNP_INLINE void fnp_python_keep_copy(struct fnp_walk *walk, const struct fnp_pyt
 		fnp_python_keep_piece(walk, copies + 8 + 8 * (fnp_u64)copy, 8);
 }
 
+/* What is made of the texts of the code object in scratch: they may be gone when this walk goes on. */
+FNP_SUBPROGRAM int fnp_python_keep_identity(struct fnp_walk *walk, fnp_u64 code, fnp_u64 identity)
+{
+	struct fnp_python_piece piece = {.address = code | FNP_PYTHON_IDENTITY_AT, .size = 8};
+	fnp_u32 at;
+
+	if (!walk)
+		return -1;
+	at = walk->chain[FNP_PYTHON_KEEP_AT];
+	if (at > FNP_WALK_WORDS - FNP_PYTHON_PIECES_WORDS)
+		return -1;
+	__builtin_memcpy(&walk->words[at], &piece, sizeof(piece));
+	walk->words[at + FNP_PYTHON_PIECE_WORDS] = identity;
+	walk->chain[FNP_PYTHON_KEEP_AT] = at + FNP_PYTHON_PIECE_WORDS + 1;
+	return 0;
+}
+
 /* Keeps the next frame of the chain. 0: there may be more. */
 FNP_SUBPROGRAM int fnp_python_keep_frame(struct fnp_walk *walk, fnp_u32 layout)
 {
 	const struct fnp_python_layout *l = fnp_array_at(fnp_python_layouts, layout);
-	fnp_u64 frame, code, name, file;
-	fnp_u32 first_line, n, size;
+	fnp_u64 frame, code;
+	fnp_u32 cookie, n, size;
 
 	if (!walk || !l)
 		return -1;
@@ -75,15 +92,14 @@ FNP_SUBPROGRAM int fnp_python_keep_frame(struct fnp_walk *walk, fnp_u32 layout)
 		return 0; /* a shim */
 	if (l->code_copies)
 		fnp_python_keep_copy(walk, l, code);
-	name = fnp_python_code_word(walk, l->code_name);
-	file = fnp_python_code_word(walk, l->code_file);
-	first_line = fnp_python_code_word(walk, l->code_first_line) >> (8 * (l->code_first_line & 7));
+	cookie = fnp_python_cookie_of(walk, layout, code);
+	if (!l->code_version)
+		fnp_python_keep_identity(walk, code, walk->value);
 	n = walk->n_python_kept;
 	if (n >= FNP_WALK_PYTHON_KEPT)
 		return -1;
 	walk->python_kept[2 * n] = code;
-	walk->python_kept[2 * n + 1] = fnp_python_cookie(name, file, fnp_python_code_word(walk, l->code_table),
-							 first_line);
+	walk->python_kept[2 * n + 1] = cookie;
 	walk->n_python_kept = n + 1;
 	return 0;
 }

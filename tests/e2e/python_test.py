@@ -5,6 +5,7 @@
 usage: python_test.py [VERSION]
 """
 import collections
+import json
 import os
 import subprocess
 import sys
@@ -80,6 +81,29 @@ class Python(fnprof_e2e.TestCase):
             self.assertEqual(len(rows), 500)
             self.assertGreater(total, 500)
             self.assertGreaterEqual(named, 0.99 * total)
+
+    def test_functions_that_take_each_others_memory_keep_their_names(self):
+        """Compiled, run and freed one after another, nearly all at addresses that an earlier one had."""
+        interpreter, names, wrong = self.interpreter(), collections.Counter(), collections.Counter()
+        with Recording("-F", 1997, cmd=[*interpreter.argv, programs_e2e.HERE / "reused.py", "2"],
+                       env=interpreter.env) as recording:
+            self.assertEqual(recording.wait(60), 0)
+            said = json.loads(recording.stdout.splitlines()[0])
+            for row in recording.rows:
+                for count, frames, _ in python_chains.stacks_of(recording.dir / row["pprof"]):
+                    for _, frame in frames:
+                        if not frame.name.startswith("fn_"):
+                            continue
+                        names[frame.name] += count
+                        file = {"<string>", frame.name.replace("fn_", "<cell ") + ">"}
+                        below = frame.line - frame.first
+                        if frame.file not in file or below not in (0, 1, 2 + int(frame.name[3:]) % 2):
+                            wrong[frame] += count
+        print(f"{said}, {len(names)} names in {names.total()} samples, at most {max(names.values())} each; wrong: {dict(wrong)}")
+        self.assertGreater(said["shared"], 0.3 * said["ran"])
+        self.assertEqual(wrong, {})
+        self.assertGreaterEqual(len(names), 0.9 * said["ran"])
+        self.assertLess(max(names.values()), 30)  # 3 ms at 1,997 Hz are 6
 
     def test_a_process_that_writes_over_its_interpreter_is_recorded(self):
         """Chains that meet themselves, wild pointers, texts of gigabytes: samples are marked, and what is right stays so."""

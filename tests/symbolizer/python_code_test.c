@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names, texts and line tables of code objects: every form that CPython has, and bytes that lie. */
+#include "bpf/walk/walk.h"
+
 #include "symbolizer/python.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -198,13 +202,135 @@ static void an_entry_without_a_text_is_skipped(void **state FNP_UNUSED)
 
 static void code_objects_differ_by_their_cookies(void **state FNP_UNUSED)
 {
-	uint32_t cookie = fnp_python_cookie(1, 2, 3, 4);
+	uint32_t cookie = fnp_python_cookie(1, 2, 3, 4, 5);
 
-	assert_int_not_equal(cookie, fnp_python_cookie(2, 2, 3, 4));
-	assert_int_not_equal(cookie, fnp_python_cookie(1, 3, 3, 4));
-	assert_int_not_equal(cookie, fnp_python_cookie(1, 2, 4, 4));
-	assert_int_not_equal(cookie, fnp_python_cookie(1, 2, 3, 5));
-	assert_int_equal(cookie, fnp_python_cookie(1, 2, 3, 4));
+	assert_int_not_equal(cookie, fnp_python_cookie(2, 2, 3, 4, 5));
+	assert_int_not_equal(cookie, fnp_python_cookie(1, 3, 3, 4, 5));
+	assert_int_not_equal(cookie, fnp_python_cookie(1, 2, 4, 4, 5));
+	assert_int_not_equal(cookie, fnp_python_cookie(1, 2, 3, 5, 5));
+	assert_int_not_equal(cookie, fnp_python_cookie(1, 2, 3, 4, 6));
+	assert_int_equal(cookie, fnp_python_cookie(1, 2, 3, 4, 5));
+}
+
+/* A code object of 3.11 and what it refers to, as they lie in memory. */
+struct made_code {
+	uint64_t code[18];
+	struct made_text {
+		uint64_t count, type, length, hash, state, wide;
+		char units[200];
+	} name, file;
+	struct made_bytes {
+		uint64_t count, type, size, hash;
+		char bytes[200];
+	} table;
+};
+
+static const struct fnp_python_layout layout_of_3_11 = {.code_type_offset = 8,
+							.code_first_line = 72,
+							.code_file = 112,
+							.code_name = 128,
+							.code_table = 136,
+							.code_size = 144,
+							.text_size = 48,
+							.text_wide = 72,
+							.text_length = 16,
+							.text_state = 32,
+							.text_kind_bit = 2,
+							.bytes_size = 16,
+							.bytes_data = 32};
+
+static struct made_text made_text(const char *text)
+{
+	struct made_text made = {.length = strlen(text), .hash = UINT64_MAX, .state = (1 | 8 | 16) << 2};
+
+	memcpy(made.units, text, strlen(text) + 1);
+	return made;
+}
+
+static int read_own(void *context FNP_UNUSED, void *to, size_t size, fnp_u64 address)
+{
+	if (address >> 48)
+		return -1;
+	memcpy(to, (const void *)(uintptr_t)address, size);
+	return 0;
+}
+
+/* As the walker makes it of this memory. */
+static uint32_t cookie_of(const struct made_code *made, struct fnp_python_layout layout)
+{
+	static struct fnp_walk walk;
+	struct fnp_walk_map map = {"fnp_python_layouts", &layout, 1, sizeof(layout), NULL};
+	struct fnp_walk_env env = {.maps = &map, .n_maps = 1, .read = read_own};
+
+	fnp_walk_env = &env;
+	memcpy(walk.scratch + FNP_PYTHON_CODE_AT, made->code, sizeof(made->code));
+	uint32_t cookie = (uint32_t)fnp_python_cookie_of(&walk, 0, (uintptr_t)made->code);
+	fnp_walk_env = NULL;
+	return cookie;
+}
+
+static int read_info(const struct made_code *made, uint32_t cookie, const struct fnp_python_layout *layout)
+{
+	struct fnp_python_place place = {.pid = getpid()};
+	struct fnp_python_code_info info = {0};
+	int r = fnp_python_code_info_read(&place, layout, (uintptr_t)made->code, cookie, &info);
+
+	fnp_python_code_info_deinit(&info);
+	return r;
+}
+
+/* The memory has changed, and no address: it is another code object, for the walker and for who reads its names. */
+static void assert_other(const struct made_code *made, uint32_t *cookie)
+{
+	uint32_t now = cookie_of(made, layout_of_3_11);
+
+	assert_int_not_equal(now, *cookie);
+	assert_int_equal(read_info(made, *cookie, &layout_of_3_11), -ESRCH);
+	assert_int_equal(read_info(made, now, &layout_of_3_11), 0);
+	*cookie = now;
+}
+
+static void what_has_the_same_addresses_is_told_apart(void **state FNP_UNUSED)
+{
+	static struct made_code made;
+	struct fnp_python_layout numbered = layout_of_3_11;
+
+	made.name = made_text("fn_1");
+	made.file = made_text("<string>");
+	made.table = (struct made_bytes){.size = 5, .bytes = "abcde"};
+	made.code[14] = (uintptr_t)&made.file;
+	made.code[16] = (uintptr_t)&made.name;
+	made.code[17] = (uintptr_t)&made.table;
+	uint32_t cookie = cookie_of(&made, layout_of_3_11);
+	assert_int_equal(read_info(&made, cookie, &layout_of_3_11), 0);
+	made.name.units[3] = '2';
+	assert_other(&made, &cookie);
+	made.name.hash = 77;
+	assert_other(&made, &cookie);
+	made.file.units[1] = 'S';
+	assert_other(&made, &cookie);
+	made.table.bytes[4] = 'f';
+	assert_other(&made, &cookie);
+	made.table.bytes[5] = 'g'; /* behind its end */
+	assert_int_equal(cookie_of(&made, layout_of_3_11), cookie);
+	made.table.size = 0;
+	assert_other(&made, &cookie);
+	made.file = made_text("/a/path/of/more/bytes/than/are/looked/at/each/time/a/code/object/is/met/on/a/"
+			      "stack/because/that/"
+			      "would/cost/too/much/in/a/sample/file_1.py");
+	assert_other(&made, &cookie);
+	made.file.units[made.file.length - 4] = '2';
+	assert_other(&made, &cookie);
+	/* What has a number needs no look at its texts. */
+	numbered.code_version = 92;
+	((uint32_t *)made.code)[23] = 4;
+	cookie = cookie_of(&made, numbered);
+	assert_int_equal(read_info(&made, cookie, &numbered), 0);
+	made.name.hash++;
+	assert_int_equal(cookie_of(&made, numbered), cookie);
+	((uint32_t *)made.code)[23] = 5;
+	assert_int_not_equal(cookie_of(&made, numbered), cookie);
+	assert_int_equal(read_info(&made, cookie, &numbered), -ESRCH);
 }
 
 int main(void)
@@ -220,6 +346,7 @@ int main(void)
 		cmocka_unit_test(entries_that_lie_about_their_size_are_refused),
 		cmocka_unit_test(an_entry_without_a_text_is_skipped),
 		cmocka_unit_test(code_objects_differ_by_their_cookies),
+		cmocka_unit_test(what_has_the_same_addresses_is_told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
