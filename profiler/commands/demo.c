@@ -22,6 +22,7 @@
 #include "profiler/demo/functions.h"
 #include "profiler/demo/stage.h"
 #include "profiler/features.h"
+#include "profiler/output/directory.h"
 #include "profiler/session.h"
 
 extern const struct fnp_command_ops fnp_command_demo;
@@ -292,7 +293,7 @@ static int run(int argc, char **argv)
 
 	if (status != FNP_OPTIONS_GO_ON)
 		return status;
-	if (fnp_features_check() < 0)
+	if (fnp_directory_check(session.dir) < 0 || fnp_features_check() < 0)
 		return FNP_EXIT_FAILED;
 	session.rate_hz = (uint32_t)rate_hz;
 	return perform(&session, duration_s * FNP_NS_PER_S, all);

@@ -131,8 +131,11 @@ int fnp_selection_open(const struct fnp_command_ops *command, const struct fnp_a
 	const char *dir = words->n > 0 ? words->items[0] : NULL;
 	const char *id = words->n > 1 ? words->items[1] : NULL;
 
-	/* A word with a slash, or of a folder, was meant as a recording, and then gets a message about that. */
-	if (words->n == 1 && !strchr(dir, '/') && access(dir, F_OK) < 0) {
+	/*
+	 * A word with a slash, or of a folder, was meant as a recording, and then gets a message about that; so does any where
+	 * there is none to look it up in.
+	 */
+	if (words->n == 1 && !strchr(dir, '/') && access(dir, F_OK) < 0 && fnp_recording_is_any_here()) {
 		id = dir;
 		dir = NULL;
 	}

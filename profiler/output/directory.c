@@ -83,15 +83,12 @@ static int explain_mkdir(int code, const char *path)
 	}
 }
 
-/* Opens `path` as the place to write to. */
-static int open_place(const char *path, bool *ret_made, int *ret_fd)
+/* What is there already must be an empty folder. */
+static int open_empty(const char *path, int *ret_fd)
 {
-	bool made = mkdir(path, 0755) == 0;
+	fnp_autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r;
 
-	if (!made && errno != EEXIST)
-		return explain_mkdir(-errno, path);
-	fnp_autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOTDIR)
 		return fnp_error(-ENOTDIR,
 				 "\"%s\" is there already and is no folder; give another name to -o", path);
@@ -99,12 +96,35 @@ static int open_place(const char *path, bool *ret_made, int *ret_fd)
 		r = -errno;
 		return fnp_error(r, "cannot open \"%s\": %s", path, strerror(-r));
 	}
-	if (!made && !is_empty(fd, &r)) {
+	if (!is_empty(fd, &r)) {
 		if (r < 0)
 			return fnp_error(r, "cannot read \"%s\": %s", path, strerror(-r));
 		return fnp_error(-EEXIST, "\"%s\" is there already and is not empty; give another name to -o",
 				 path);
 	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int fnp_directory_check(const char *path)
+{
+	fnp_autoclose int fd = -1;
+
+	return path && access(path, F_OK) == 0 ? open_empty(path, &fd) : 0;
+}
+
+/* Opens `path` as the place to write to. */
+static int open_place(const char *path, bool *ret_made, int *ret_fd)
+{
+	bool made = mkdir(path, 0755) == 0;
+	fnp_autoclose int fd = -1;
+	int r;
+
+	if (!made && errno != EEXIST)
+		return explain_mkdir(-errno, path);
+	r = open_empty(path, &fd);
+	if (r < 0)
+		return r;
 	/* Of two that begin in one empty folder at the same time, the second one fails here. */
 	if (mkdirat(fd, "profiles", 0755) < 0) {
 		r = -errno;

@@ -29,6 +29,9 @@ struct fnp_directory;
  */
 int fnp_directory_create(const char *path, struct fnp_directory **ret);
 
+/* Would create take this path, as things are? Says why not; for who has much to do before. */
+int fnp_directory_check(const char *path);
+
 /* A directory that never began, and was made by create, is removed again. */
 void fnp_directory_destroy(struct fnp_directory *dir);
 FNP_DEFINE_CLEANUP(fnp_directory_destroyp, struct fnp_directory *, fnp_directory_destroy)

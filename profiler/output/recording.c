@@ -51,6 +51,13 @@ static char *newest_here(void)
 	return found;
 }
 
+bool fnp_recording_is_any_here(void)
+{
+	fnp_autofree char *newest = newest_here();
+
+	return newest != NULL;
+}
+
 int fnp_recording_open(const char *path, struct fnp_recording *ret)
 {
 	fnp_autofree char *own = path ? strdup(path) : newest_here();

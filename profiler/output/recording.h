@@ -38,6 +38,9 @@ struct fnp_recording {
  * `ret` is in the caller's storage.
  */
 int fnp_recording_open(const char *path, struct fnp_recording *ret);
+
+/* Is there one that NULL would open? */
+bool fnp_recording_is_any_here(void);
 void fnp_recording_deinit(struct fnp_recording *recording);
 
 /* True when `path` is a folder that holds an index. */

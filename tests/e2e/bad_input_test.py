@@ -80,6 +80,11 @@ class BadInput(fnprof_e2e.TestCase):
             done = fnprof(verb, os.path.join(self.scratch, "nothing"), *args)
             self.assert_one_sentence(done, 1, "nothing")
 
+    def test_a_word_where_no_recording_is_was_meant_as_one(self):
+        for verb in ("ls", "show", "export"):
+            args = ["--format", "folded"] if verb == "export" else []
+            self.assert_one_sentence(fnprof(verb, "nosuch", *args, cwd=self.scratch), 1, "nosuch", "No such file")
+
     # ---- the directory ----
 
     def test_directory_that_exists_is_left_alone(self):
@@ -90,6 +95,12 @@ class BadInput(fnprof_e2e.TestCase):
         self.assert_one_sentence(done, 125, self.out)
         self.assertEqual(os.listdir(self.out), ["index.jsonl"])
         self.assertEqual(kept.read_text(), "mine\n")
+
+    def test_demo_looks_at_the_directory_before_it_prepares_anything(self):
+        os.mkdir(self.out)
+        pathlib.Path(self.out, "x").write_text("")
+        self.assert_one_sentence(fnprof("demo", "-o", self.out, env=dict(os.environ, HOME=self.scratch)), 1, "not empty")
+        self.assertEqual(sorted(os.listdir(self.scratch)), ["out"])
 
     def test_directory_that_is_a_file(self):
         pathlib.Path(self.out).write_text("mine")
