@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a web-like function pays for everything that is on by default: CPU time of its process a call, with a recording
-and without.
+"""What a web-like function pays for everything that is on by default, with a recording and without: the time in which a
+caller has its answer, and the CPU time of its process a call.
 
 Two processes of the same function differ by ten percent, for where their memory lies, and the machine's speed drifts by
 as much within a minute. So it is one process, with a recording of it and without by turns, each turn some tens of calls,
@@ -17,6 +17,8 @@ import pathlib
 import statistics
 import sys
 import tempfile
+import time
+import typing
 
 from fnprof_e2e import TREE, Function, Recording
 from invocations_bench import memory_directory
@@ -39,16 +41,21 @@ def web_client(name, scratch):
     return prepare.Client(argv, client.runtime, scratch, client.env, "Web")
 
 
+class Turn(typing.NamedTuple):
+    cpu_ns: float  # of the process, a call
+    wall_ns: float  # from the call to its answer
+
+
 def turn_of(api, function, calls):
-    """CPU ns a call: the median of tens, so that what happens once in a while is left out of both sides alike."""
-    begin, parts = function.cpu_so_far(), []
+    """The medians of tens, so that what happens once in a while is left out of both sides alike."""
+    cpu, wall = [], []
     for _ in range(calls // 10):
+        begin, begun = function.cpu_so_far(), time.monotonic_ns()
         for n in range(10):
             api.invoke({"shop": n})
-        now = function.cpu_so_far()
-        parts.append((now - begin) / 10)
-        begin = now
-    return statistics.median(parts)
+        wall.append((time.monotonic_ns() - begun) / 10)
+        cpu.append((function.cpu_so_far() - begin) / 10)
+    return Turn(statistics.median(cpu), statistics.median(wall))
 
 
 def ratios_of(turns):
@@ -66,7 +73,7 @@ def recording_of(function):
 
 
 def turns_of(api, function, rounds, calls):
-    """[CPU ns a call without a recording, with, without, ...]"""
+    """[Turn without a recording, with, without, ...]"""
     turns = []
     for _ in range(rounds):
         turns.append(turn_of(api, function, calls))
@@ -104,11 +111,14 @@ def slowdown(row, programs, names=("python3.11", "node24", "java17"), rounds=15,
 
 
 def show(row, name, turns, inside):
-    ratios, alone = ratios_of(turns), statistics.median(turns[::2])
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    row(f"slowdown of a web-like function, {name}", 100 * middle, "%", 1,
-        f"+-{100 * (high - low) / 2 / len(ratios) ** 0.5:.2f}; CPU time a call, {alone / 1e6:.2f} ms without; "
-        f"{len(ratios)} turns of one process")
-    row("  in our programs", 100 * sum(inside.values()) / alone, "%", None, "by their run times, of the whole host")
+    for what, values in (("answers", [turn.wall_ns for turn in turns]), ("CPU time", [turn.cpu_ns for turn in turns])):
+        ratios = ratios_of(values)
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        row(f"slowdown of a web-like function, {name}", 100 * middle, "%", 1,
+            f"{what}, +-{100 * (high - low) / 2 / len(ratios) ** 0.5:.2f}; {statistics.median(values[::2]) / 1e6:.2f} ms a call "
+            f"without; {len(ratios)} turns of one process")
+    alone = statistics.median(turn.cpu_ns for turn in turns[::2])
+    row("  in our programs", 100 * sum(inside.values()) / alone, "%", None,
+        "of that CPU time, by their run times, of the whole host")
     for program, ns in inside.most_common(8):
         row(f"    {program}", ns / 1e3, "us", None, "a call")
