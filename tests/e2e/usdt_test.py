@@ -150,6 +150,17 @@ class Usdt(e2e.TestCase):
             sales = [event for event in events_of(recording) if event["name"] == "shop:sale"]
             self.assertGreaterEqual(len(sales), 5)
 
+    def test_probes_at_the_end_of_a_section_and_of_the_code(self):
+        path = self.pie + "-end"
+        subprocess.run(["cc", "-O1", "-static", "-nostdlib", "-no-pie", "-o", path, programs_e2e.HERE / "section_end.c"],
+                       check=True)
+        with e2e.Recording("--usdt", "edge:*", cmd=[path], live=False) as recording:
+            self.assertEqual(recording.wait(), 0)
+            found = collections.defaultdict(list)
+            for event in events_of(recording):
+                found[event["name"]].append(int(event["arguments"]))
+        self.assertEqual(found, {name: list(range(1000)) for name in ("edge:begins", "edge:ends")})
+
     def test_processes_that_were_too_quick_for_their_probes_are_counted(self):
         """50 at once, of a file that nobody had met: what is missing is of those that are counted."""
         with e2e.Recording("--usdt", "shop:many*", cmd=["sh", "-c", f"for i in $(seq 50); do {self.pie} many 3 & done; wait"],
