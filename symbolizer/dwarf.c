@@ -10,12 +10,15 @@
 #include "symbolizer/dwarf_names.h"
 
 #define STATE_BYTES_DEFAULT ((size_t)64 << 20) /* all of libjvm's 1,100 units take 50 */
+#define LOOK_UPS_UNASKED 8		       /* asking the kernel takes as long as half a look-up */
 #define FUEL UINT64_C(30000000)		       /* steps a look-up may take: about half a second */
 
 struct fnp_dwarf {
 	struct fnp_dwarf_units main, alt; /* alt.file.object is NULL when there is no alternate file */
 	struct fnp_dwarf_index index;	  /* of main's units */
 	struct fnp_dwarf_cost cost;
+	uint64_t resident; /* of all mapped files, when our pages were last given back */
+	unsigned int look_ups;
 	bool exhausted; /* a look-up took too many steps: nothing is read any more */
 };
 
@@ -35,6 +38,7 @@ int fnp_dwarf_create(struct fnp_object *object, struct fnp_dwarf_code code, stru
 		return -ENOMEM;
 	dwarf->index.code = code;
 	dwarf->cost.state_bytes_max = STATE_BYTES_DEFAULT;
+	dwarf->resident = fnp_mapped_files_resident();
 	dwarf->main.cost = dwarf->alt.cost = &dwarf->cost;
 	dwarf->main.file.fuel = dwarf->alt.file.fuel = &dwarf->cost.fuel;
 	dwarf->main.file.object = object;
@@ -165,6 +169,16 @@ static int find_in_unit(struct fnp_dwarf *dwarf, struct fnp_dwarf_state *state, 
 	return read_frames(dwarf, place, address, ret);
 }
 
+/* The estimate alone does not hold where the page cache has large folios: each is mapped as a whole. */
+static bool has_read_much(struct fnp_dwarf *dwarf)
+{
+	uint64_t max = FNP_MAX(FNP_DWARF_PAGES_MIN, dwarf->cost.state_bytes_max / 10 * 3);
+
+	if (dwarf->cost.read_bytes > max)
+		return true;
+	return ++dwarf->look_ups % LOOK_UPS_UNASKED == 0 && fnp_mapped_files_resident() > dwarf->resident + max;
+}
+
 /* Keeps memory within bounds, between two look-ups, when nothing is in use. */
 static void tidy(struct fnp_dwarf *dwarf)
 {
@@ -173,11 +187,12 @@ static void tidy(struct fnp_dwarf *dwarf)
 		fnp_dwarf_units_forget(&dwarf->alt);
 		dwarf->cost.state_bytes = 0;
 	}
-	if (dwarf->cost.read_bytes > FNP_MAX(FNP_DWARF_PAGES_MIN, dwarf->cost.state_bytes_max / 10 * 3)) {
+	if (has_read_much(dwarf)) {
 		fnp_dwarf_file_release_pages(&dwarf->main.file);
 		if (dwarf->alt.file.object)
 			fnp_dwarf_file_release_pages(&dwarf->alt.file);
 		dwarf->cost.read_bytes = 0;
+		dwarf->resident = fnp_mapped_files_resident();
 	}
 }
 

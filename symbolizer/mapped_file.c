@@ -6,6 +6,7 @@
  */
 #include "symbolizer/mapped_file.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -129,4 +130,20 @@ void fnp_mapped_file_release_pages(const struct fnp_mapped_file *file)
 {
 	/* Where zeros were put in place of what went away, zeros come again. */
 	madvise((void *)(uintptr_t)file->data, file->size, MADV_DONTNEED);
+}
+
+uint64_t fnp_mapped_files_resident(void)
+{
+	fnp_autoclose int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	char text[128];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	unsigned long long pages;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	/* size, resident, and of these those of files; in pages. */
+	if (sscanf(text, "%*u %*u %llu", &pages) != 1)
+		return 0;
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

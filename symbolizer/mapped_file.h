@@ -24,4 +24,10 @@ struct fnp_cursor fnp_mapped_file_bytes(const struct fnp_mapped_file *file);
 /* Gives the memory of all pages back to the kernel; what is read again comes from its page cache. */
 void fnp_mapped_file_release_pages(const struct fnp_mapped_file *file);
 
+/*
+ * What all mapped files of this process have in memory, in bytes; 0 when that is not known. Reading a byte may map
+ * a page or two megabytes around it, as the kernel likes: who must stay within a bound has to ask.
+ */
+uint64_t fnp_mapped_files_resident(void);
+
 #endif

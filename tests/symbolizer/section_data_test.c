@@ -241,6 +241,27 @@ static void without_a_cache_a_temporary_file_does(void **state)
 	assert_int_equal(r, 0);
 }
 
+/* The bound of a reader rests on this figure: it follows what is read, and what is given back. */
+static void memory_of_mapped_files_is_counted(void **state)
+{
+	size_t len;
+	fnp_autofree uint8_t *bytes = compress_section(ELFCOMPRESS_ZLIB, LARGE, &len);
+	FNP_CLEANUP(fnp_object_unrefp)
+	struct fnp_object *object = with_section(".debug_info", SHF_COMPRESSED, bytes, len);
+	FNP_CLEANUP(fnp_section_data_deinit) struct fnp_section_data data = {0};
+
+	(void)state;
+	assert_int_equal(fnp_section_data_load(object, ".debug_info", LARGE, &data), 0);
+	fnp_section_data_release_pages(&data);
+	uint64_t before = fnp_mapped_files_resident();
+	assert_memory_equal(data.bytes.pos, plain, LARGE);
+	uint64_t after = fnp_mapped_files_resident();
+	/* Counters of a CPU are added up in batches, so a few pages may be missing. */
+	assert_in_range(after - before, LARGE - (LARGE >> 3), LARGE + (LARGE >> 1));
+	fnp_section_data_release_pages(&data);
+	assert_in_range(fnp_mapped_files_resident(), 1, before + (LARGE >> 3));
+}
+
 static void xz_is_bounded(void **state)
 {
 	static uint8_t out[65536];
@@ -293,6 +314,7 @@ int main(void)
 		cmocka_unit_test(torn_file_of_the_cache_is_made_again),
 		cmocka_unit_test(symbolic_link_in_the_cache_is_not_followed),
 		cmocka_unit_test(without_a_cache_a_temporary_file_does),
+		cmocka_unit_test(memory_of_mapped_files_is_counted),
 		cmocka_unit_test(xz_is_bounded),
 	};
 
