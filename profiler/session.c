@@ -311,7 +311,6 @@ static int start_command(struct session *s, int *ret_exit_status)
 
 	if (r == 0)
 		return 0;
-	s->stop = true;
 	if (r == -ENOENT) {
 		*ret_exit_status = EXIT_NOT_FOUND;
 		fnp_error(r, "there is no command '%s': check its spelling and PATH", name);
@@ -525,7 +524,7 @@ int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_sta
 {
 	FNP_CLEANUP(session_deinit)
 	struct session s = {.options = options, .launch = FNP_LAUNCH_NONE, .signal_fd = -1};
-	int status = 0, r;
+	int r;
 
 	bound_heap();
 	s.rate_hz = allowed_rate(options->rate_hz);
@@ -533,11 +532,12 @@ int fnp_session_run(const struct fnp_session_options *options, int *ret_exit_sta
 	r = r ?: start(&s);
 	if (r < 0)
 		return r;
-	r = s.launch.pid ? start_command(&s, &status) : 0;
+	if (s.launch.pid && start_command(&s, ret_exit_status) < 0) {
+		fnp_directory_abandon(s.directory);
+		return 0;
+	}
 	s.late_due_ns = fnp_clock_ns() + (s.launch.pid ? LATE_FOR_COMMAND_NS : 0);
-	if (r == 0)
-		loop(&s);
-	r = finish(&s);
-	*ret_exit_status = status ? status : exit_status_of(&s, r);
+	loop(&s);
+	*ret_exit_status = exit_status_of(&s, finish(&s));
 	return 0;
 }

@@ -67,11 +67,25 @@ static bool is_empty(int fd, int *ret_error)
 	return entries <= 2; /* "." and ".." */
 }
 
+/* The folder in which `path` is to be made. */
+static bool has_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	fnp_autofree char *parent = slash ? strndup(path, (size_t)(slash - path) + 1) : NULL;
+
+	return !slash || (parent && access(parent, F_OK) == 0);
+}
+
 /* Says what is in the way of making `path`; `code` is mkdir's. */
 static int explain_mkdir(int code, const char *path)
 {
 	switch (code) {
-	case -ENOENT:
+	case -ENOENT: /* also what /proc says to whoever wants to make something there */
+		if (has_parent(path))
+			return fnp_error(code,
+					 "cannot make \"%s\": its file system takes no folder there; "
+					 "choose another place with -o",
+					 path);
 		return fnp_error(code, "cannot make \"%s\": the folder above it does not exist", path);
 	case -EACCES:
 	case -EPERM:
@@ -246,6 +260,14 @@ int fnp_directory_begin(struct fnp_directory *dir)
 	dir->index_fd = openat(dir->fd, "index.jsonl", O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC,
 			       0644);
 	return dir->index_fd < 0 ? fail(dir, -errno, "index.jsonl") : 0;
+}
+
+void fnp_directory_abandon(struct fnp_directory *dir)
+{
+	if (dir->index_fd < 0 || dir->index_size > 0)
+		return;
+	unlinkat(dir->fd, "index.jsonl", 0);
+	fnp_closep(&dir->index_fd);
 }
 
 /* Writes one file of a row, and makes its folder when that is what is missing. */

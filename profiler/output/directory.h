@@ -45,6 +45,9 @@ int64_t fnp_directory_utc_offset_ns(const struct fnp_directory *dir);
 /* Makes the empty index: call it at the moment when sampling and hooks are live; scripts wait for it. */
 int fnp_directory_begin(struct fnp_directory *dir);
 
+/* There is nothing to record after all: as if it had not begun. Nothing when a row has been written. */
+void fnp_directory_abandon(struct fnp_directory *dir);
+
 /* Writes the row's files and its line. `profile` has its samples, named. Neither is kept. */
 int fnp_directory_write(struct fnp_directory *dir, const struct fnp_row *row,
 			const struct fnp_profile *profile);

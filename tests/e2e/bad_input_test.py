@@ -139,6 +139,12 @@ class BadInput(fnprof_e2e.TestCase):
             done = fnprof("record", "-o", where + "/out", "-d", "1")
             self.assert_one_sentence(done, 125, "read-only")
 
+    def test_file_system_that_takes_no_folders(self):
+        done = fnprof("record", "-o", "/proc/recording", "-d", "1")
+        self.assert_one_sentence(done, 125, "/proc/recording", "takes no folder")
+        done = fnprof("record", "-o", self.out + "/below/nothing", "-d", "1")
+        self.assert_one_sentence(done, 125, "the folder above it does not exist")
+
     def test_full_disk_keeps_what_is_whole(self):
         """400 programs of 2 ms into 600 kB: exit 125, the command unharmed, every line with both of its files."""
         import prepare
@@ -190,14 +196,19 @@ class BadInput(fnprof_e2e.TestCase):
     def test_command_that_does_not_exist(self):
         done = fnprof("record", "-o", self.out, "--", "/no/such/command")
         self.assert_one_sentence(done, 127, "/no/such/command")
+        self.assertFalse(os.path.exists(self.out), "a recording of nothing, which `ls` would take as the newest")
 
     def test_command_not_in_path(self):
-        self.assertEqual(fnprof("record", "-o", self.out, "--", "no-such-command-at-all").returncode, 127)
+        os.mkdir(self.out)
+        done = fnprof("record", "-o", self.out, "--", "no-such-command-at-all")
+        self.assert_one_sentence(done, 127, "no-such-command-at-all")
+        self.assertEqual(os.listdir(self.out), [], "a folder that was there stays, and stays empty")
 
     def test_command_that_cannot_be_executed(self):
         path = os.path.join(self.scratch, "text")
         pathlib.Path(path).write_text("hello")
         self.assert_one_sentence(fnprof("record", "-o", self.out, "--", path), 126, path)
+        self.assertFalse(os.path.exists(self.out))
 
     def test_the_exit_status_is_the_commands(self):
         for number, script in enumerate(("exit 0", "exit 7", "kill -9 $$", "exit 255")):

@@ -138,6 +138,23 @@ static void directory_that_never_began_leaves_no_trace(void **state)
 	assert_int_equal(count_entries("", ""), 0);
 }
 
+static void abandoned_directory_leaves_no_trace_unless_it_has_rows(void **state)
+{
+	FNP_CLEANUP(fnp_directory_destroyp) struct fnp_directory *dir = begun();
+	fnp_autobuffer struct fnp_buffer text = {0};
+
+	(void)state;
+	fnp_directory_abandon(dir);
+	fnp_directory_destroy(TAKE_PTR(dir));
+	assert_int_equal(access(place, F_OK), -1);
+	dir = begun();
+	write_row(dir, "orders", "kept");
+	fnp_directory_abandon(dir);
+	fnp_directory_destroy(TAKE_PTR(dir));
+	read_text("index.jsonl", &text);
+	assert_true(text.len > 0);
+}
+
 static void empty_directory_is_taken_and_full_one_refused(void **state)
 {
 	FNP_CLEANUP(fnp_directory_destroyp) struct fnp_directory *dir = NULL;
@@ -443,6 +460,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(index_is_made_empty_at_begin_and_not_before),
 		TEST(directory_that_never_began_leaves_no_trace),
+		TEST(abandoned_directory_leaves_no_trace_unless_it_has_rows),
 		TEST(empty_directory_is_taken_and_full_one_refused),
 		TEST(file_in_the_place_is_refused_and_kept),
 		TEST(folder_above_must_exist),
