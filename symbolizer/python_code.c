@@ -197,13 +197,15 @@ static uint32_t read_digest_bytes(pid_t pid, uint64_t from, uint64_t size)
 	return (uint32_t)(digest >> 32);
 }
 
-/* As fnp_python_digest() of the walker. */
-static uint32_t read_digest(pid_t pid, const struct fnp_python_layout *l, uint64_t object, bool is_text)
+/* As fnp_python_digest() of the walker; `begin` as its FNP_PYTHON_DIGEST_BEGIN. */
+static uint32_t read_digest(pid_t pid, const struct fnp_python_layout *l, uint64_t object, bool is_text,
+			    uint64_t *begin)
 {
 	uint8_t head[80] = {0};
 
-	if (l->text_state + 8u > 64 || fnp_runtime_read(pid, object, head, l->text_state + 8u) < 0)
+	if (l->text_size + 8u > 64 || fnp_runtime_read(pid, object, head, l->text_size + 8u) < 0)
 		return 0;
+	*begin = u64_at(head, l->text_size);
 	uint64_t length = u64_at(head, is_text ? l->text_length : l->bytes_size);
 	if (!is_text)
 		return read_digest_bytes(pid, object + l->bytes_data, length);
@@ -221,9 +223,13 @@ static uint32_t read_identity(pid_t pid, const struct fnp_python_layout *l, uint
 {
 	if (l->code_version)
 		return u32_at(code, l->code_version);
-	uint64_t identity = fnp_python_mix(address, read_digest(pid, l, u64_at(code, l->code_name), true));
-	identity = fnp_python_mix(identity, read_digest(pid, l, u64_at(code, l->code_file), true));
-	identity = fnp_python_mix(identity, read_digest(pid, l, u64_at(code, l->code_table), false));
+	uint64_t name_begin = 0, begin;
+	uint64_t identity = fnp_python_mix(address,
+					   read_digest(pid, l, u64_at(code, l->code_name), true, &name_begin));
+	identity = fnp_python_mix(identity, read_digest(pid, l, u64_at(code, l->code_file), true, &begin));
+	if (fnp_python_says_nothing(name_begin))
+		identity = fnp_python_mix(identity,
+					  read_digest(pid, l, u64_at(code, l->code_table), false, &begin));
 	return (uint32_t)(identity >> 32);
 }
 

@@ -114,7 +114,7 @@ struct fnp_python_layout {
 
 #define FNP_PYTHON_TEXT_MAX 256	  /* bytes of one text; a power of two */
 #define FNP_PYTHON_TABLE_MAX 1024 /* bytes of a line table; a power of two */
-#define FNP_PYTHON_DIGEST_MAX 128 /* bytes of a text or table that a cookie is made of; a power of two */
+#define FNP_PYTHON_DIGEST_MAX 64  /* bytes of a text or table that a cookie is made of; a power of two */
 /* Beside a code object's address: where a piece of memory has what fnp_python_identity() said of it, in 8 bytes. */
 #define FNP_PYTHON_IDENTITY_AT (1ULL << 62)
 
@@ -149,6 +149,12 @@ struct fnp_python_piece {
 	fnp_u64 address;
 	fnp_u64 size; /* bytes */
 };
+
+/* A name such as <module> or <lambda>, by the word that it begins with: many code objects have it. */
+static inline int fnp_python_says_nothing(fnp_u64 begin)
+{
+	return (begin & 0xff) == '<';
+}
 
 static inline fnp_u64 fnp_python_mix(fnp_u64 digest, fnp_u64 word)
 {

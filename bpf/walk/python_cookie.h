@@ -3,9 +3,10 @@
  * What tells a code object from those that lay at its place before, or will. Addresses do not: a program that compiles again
  * and again gets the same memory for what has the same size, code object, name, file and line table alike.
  *
- * From 3.12 on the interpreter numbers its code objects, and the number is in each. Before, what the name, the file and
- * the line table hold is taken into account: a text's hash where the interpreter knows it, which is so for all names that it
- * looks up, else the bytes, of long ones the last.
+ * From 3.12 on the interpreter numbers its code objects, and the number is in each. Before, what the name and the file
+ * hold is taken into account: a text's hash where the interpreter knows it, which is so for all names that it looks up, else
+ * the bytes, of long ones the last. Each look costs as much as a third of the frame itself, so the line table is taken for the
+ * same where it lies at the same address, but for what has a name that says nothing ("<module>", "<lambda>").
  *
  * A walk that user space ends finds what was made at the sample beside the code object (python_resume.h).
  */
@@ -18,6 +19,7 @@
 /* In scratch, behind the frame's and the code object's bytes. What the verifier need not follow is kept there. */
 #define FNP_PYTHON_DIGEST_FROM 40
 #define FNP_PYTHON_DIGEST_SIZE 41
+#define FNP_PYTHON_DIGEST_BEGIN 42 /* what a text begins with, if it is ASCII */
 
 /* Where the last bytes lie of the str or bytes object whose head is in scratch: they and their number go there, too. */
 FNP_INLINE void fnp_python_last_bytes(struct fnp_walk *walk, const struct fnp_python_layout *l,
@@ -51,14 +53,15 @@ FNP_SUBPROGRAM int fnp_python_digest(struct fnp_walk *walk, fnp_u32 layout, fnp_
 
 	if (!walk || !l)
 		return 0;
-	head = l->text_state + 8; /* of bytes, too: their length comes first */
+	head = l->text_size + 8; /* of bytes, too: their length comes first */
 	if (head > 64 || fnp_read_user(walk->scratch, head, object))
 		return 0;
+	kept = walk->scratch;
+	kept[FNP_PYTHON_DIGEST_BEGIN] = walk->scratch[(l->text_size / 8) & 7];
 	digest = walk->scratch[(l->text_length / 8 + 1) & 7]; /* the hash, -1 before somebody asked for it */
 	if (is_text && digest != ~0ULL)
 		return digest ^ digest >> 32;
 	fnp_python_last_bytes(walk, l, object, is_text);
-	kept = walk->scratch;
 	n = kept[FNP_PYTHON_DIGEST_SIZE];
 	for (fnp_u32 i = 0; i < FNP_PYTHON_DIGEST_MAX / 8; i++)
 		walk->scratch[i] = 0;
@@ -70,11 +73,21 @@ FNP_SUBPROGRAM int fnp_python_digest(struct fnp_walk *walk, fnp_u32 layout, fnp_
 	return digest >> 32;
 }
 
+/* Of a code object's file; neighbours on a stack often have the same. */
+FNP_INLINE fnp_u32 fnp_python_file_digest(struct fnp_walk *walk, fnp_u32 layout, fnp_u64 file)
+{
+	if (walk->python_file != file) {
+		walk->python_file_digest = (fnp_u32)fnp_python_digest(walk, layout, file, 1);
+		walk->python_file = file;
+	}
+	return *(volatile fnp_u64 *)&walk->python_file_digest;
+}
+
 /* Puts what holds for this code object alone, whose bytes are in scratch, to walk->value; a frame's bytes there are lost. */
 FNP_INLINE void fnp_python_identity(struct fnp_walk *walk, const struct fnp_python_layout *l, fnp_u32 layout,
 				    fnp_u64 code)
 {
-	fnp_u64 identity;
+	fnp_u64 identity, name_begin;
 
 	walk->value = fnp_python_code_word(walk, l->code_version) >> (8 * (l->code_version & 7));
 	if (l->code_version)
@@ -85,11 +98,13 @@ FNP_INLINE void fnp_python_identity(struct fnp_walk *walk, const struct fnp_pyth
 #endif
 	identity = fnp_python_mix(
 		code, (fnp_u32)fnp_python_digest(walk, layout, fnp_python_code_word(walk, l->code_name), 1));
-	identity = fnp_python_mix(identity, (fnp_u32)fnp_python_digest(
-						    walk, layout, fnp_python_code_word(walk, l->code_file), 1));
+	name_begin = ((volatile fnp_u64 *)walk->scratch)[FNP_PYTHON_DIGEST_BEGIN];
 	identity = fnp_python_mix(
-		identity,
-		(fnp_u32)fnp_python_digest(walk, layout, fnp_python_code_word(walk, l->code_table), 0));
+		identity, fnp_python_file_digest(walk, layout, fnp_python_code_word(walk, l->code_file)));
+	if (fnp_python_says_nothing(name_begin))
+		identity = fnp_python_mix(
+			identity, (fnp_u32)fnp_python_digest(walk, layout,
+							     fnp_python_code_word(walk, l->code_table), 0));
 	walk->value = identity >> 32;
 }
 

@@ -119,6 +119,7 @@ struct fnp_walk {
 	struct fnp_walk_cached leaves[FNP_WALK_LEAVES];
 	fnp_u64 python_seen[FNP_WALK_PYTHON_SEEN];     /* likewise: see python_names.h */
 	fnp_u64 python_kept[2 * FNP_WALK_PYTHON_KEPT]; /* see python_resume.h */
+	fnp_u64 python_file, python_file_digest;       /* the last one, of this walk: see python_cookie.h */
 	fnp_u32 n_python_kept;
 	fnp_u32 pad;
 	fnp_u64 head[FNP_WALK_HEAD_WORDS];
@@ -267,6 +268,7 @@ FNP_INLINE void fnp_walk_init(struct fnp_walk *walk, fnp_u32 pid)
 	walk->version = 0;
 	walk->space = FNP_SPACES_MAX;
 	walk->n_python_kept = 0;
+	walk->python_file = 0;
 	/* A process that has just been given another space: its old one is gone between the two looks. */
 	for (int i = 0; i < 2; i++) {
 		ref = fnp_hash_at(fnp_pid_spaces, &pid);

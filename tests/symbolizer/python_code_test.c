@@ -263,6 +263,7 @@ static uint32_t cookie_of(const struct made_code *made, struct fnp_python_layout
 	struct fnp_walk_env env = {.maps = &map, .n_maps = 1, .read = read_own};
 
 	fnp_walk_env = &env;
+	walk.python_file = 0; /* a new walk */
 	memcpy(walk.scratch + FNP_PYTHON_CODE_AT, made->code, sizeof(made->code));
 	uint32_t cookie = (uint32_t)fnp_python_cookie_of(&walk, 0, (uintptr_t)made->code);
 	fnp_walk_env = NULL;
@@ -309,7 +310,12 @@ static void what_has_the_same_addresses_is_told_apart(void **state FNP_UNUSED)
 	assert_other(&made, &cookie);
 	made.file.units[1] = 'S';
 	assert_other(&made, &cookie);
+	/* A table is looked at where the name says nothing. */
 	made.table.bytes[4] = 'f';
+	assert_int_equal(cookie_of(&made, layout_of_3_11), cookie);
+	made.name = made_text("<module>");
+	assert_other(&made, &cookie);
+	made.table.bytes[4] = 'g';
 	assert_other(&made, &cookie);
 	made.table.bytes[5] = 'g'; /* behind its end */
 	assert_int_equal(cookie_of(&made, layout_of_3_11), cookie);
