@@ -40,13 +40,23 @@ static const char *const names[] = {
 _Static_assert(FNP_ARRAY_SIZE(patterns) == FNP_PATTERN_COUNT, "a pattern has no bytes");
 _Static_assert(FNP_ARRAY_SIZE(names) == FNP_NAMED_COUNT, "a place has no name");
 
-/* What is searched, and which pairs of bytes are looked at more closely. */
+#define GROUPS 8
+
+/*
+ * Of each pair of bytes: which patterns it is a rare pair of, a bit a group of them; none for nearly all. A byte a
+ * pair, because taking a bit out of a smaller table costs more than the cache that the larger one takes.
+ */
+struct rare_pairs {
+	uint8_t groups[65536];
+};
+
+/* What is searched. */
 struct search {
 	struct fnp_unwind_places *places;
 	const uint8_t *code;
 	size_t size;
 	uint64_t address;
-	uint64_t rare[65536 / 64];
+	struct rare_pairs *rare;
 };
 
 size_t fnp_pattern_size(enum fnp_pattern pattern)
@@ -54,22 +64,39 @@ size_t fnp_pattern_size(enum fnp_pattern pattern)
 	return patterns[pattern].size;
 }
 
-static void add_pair(struct search *s, const uint8_t *bytes)
+static uint8_t group_of(enum fnp_pattern pattern)
 {
-	uint32_t pair = bytes[0] | (uint32_t)bytes[1] << 8;
-
-	s->rare[pair / 64] |= UINT64_C(1) << pair % 64;
+	return (uint8_t)(1U << pattern % GROUPS);
 }
 
-static uint64_t is_rare(const struct search *s, uint64_t pair)
+/* The pair at a place, as a number; which one does not matter. */
+static uint16_t pair_at(const uint8_t *code)
 {
-	return s->rare[(pair & 0xffff) / 64] >> pair % 64 & 1;
+	uint16_t pair;
+
+	memcpy(&pair, code, sizeof(pair));
+	return pair;
 }
 
-/* All patterns of which a rare pair may stand at `even`. */
-static int take_around(struct search *s, size_t even)
+static struct rare_pairs *create_rare_pairs(void)
+{
+	struct rare_pairs *rare = calloc(1, sizeof(*rare));
+
+	for (enum fnp_pattern i = 0; rare && i < FNP_PATTERN_COUNT; i++) {
+		const uint8_t *bytes = patterns[i].bytes + patterns[i].rare;
+
+		rare->groups[pair_at(bytes)] |= group_of(i);
+		rare->groups[pair_at(bytes + 1)] |= group_of(i);
+	}
+	return rare;
+}
+
+/* All patterns of these groups of which a rare pair may stand at `even`. */
+static int take_around(struct search *s, size_t even, uint8_t groups)
 {
 	for (enum fnp_pattern i = 0; i < FNP_PATTERN_COUNT; i++) {
+		if (!(groups & group_of(i)))
+			continue;
 		for (size_t back = patterns[i].rare; back <= patterns[i].rare + 1U; back++) {
 			struct fnp_unwind_place place = {.pattern = i};
 
@@ -89,21 +116,24 @@ static int take_around(struct search *s, size_t even)
 
 static int search(struct search *s)
 {
-	uint64_t word;
+	const uint8_t *groups = s->rare->groups;
 	size_t at = 0;
 
-	for (; at + sizeof(word) <= s->size; at += sizeof(word)) {
-		memcpy(&word, s->code + at, sizeof(word));
-		if (!(is_rare(s, word) | is_rare(s, word >> 16) | is_rare(s, word >> 32) |
-		      is_rare(s, word >> 48)))
+	for (; at + 8 <= s->size; at += 8) {
+		const uint8_t *code = s->code + at;
+
+		if (!(groups[pair_at(code)] | groups[pair_at(code + 2)] | groups[pair_at(code + 4)] |
+		      groups[pair_at(code + 6)]))
 			continue;
-		for (size_t even = 0; even < sizeof(word); even += 2) {
-			if (is_rare(s, word >> 8 * even) && take_around(s, at + even) < 0)
+		for (size_t even = 0; even < 8; even += 2) {
+			uint8_t found = groups[pair_at(code + even)];
+
+			if (found && take_around(s, at + even, found) < 0)
 				return -ENOMEM;
 		}
 	}
 	for (; at + 2 <= s->size; at += 2) {
-		if (take_around(s, at) < 0)
+		if (take_around(s, at, UINT8_MAX) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -145,16 +175,13 @@ static int search_named(struct search *s, const struct fnp_object *object)
 
 int fnp_unwind_places_find(const struct fnp_object *object, struct fnp_unwind_places *ret)
 {
-	struct search s = {.places = ret};
+	fnp_autofree struct rare_pairs *rare = create_rare_pairs();
+	struct search s = {.places = ret, .rare = rare};
 	const struct fnp_segment *segments;
 	size_t n = fnp_object_segments(object, &segments);
 	bool is_large = false;
-	int r = 0;
+	int r = rare ? 0 : -ENOMEM;
 
-	for (enum fnp_pattern i = 0; i < FNP_PATTERN_COUNT; i++) {
-		add_pair(&s, patterns[i].bytes + patterns[i].rare);
-		add_pair(&s, patterns[i].bytes + patterns[i].rare + 1);
-	}
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (is_searched(&segments[i]))
 			r = search_at(&s, object, segments[i].address, segments[i].file_size);
