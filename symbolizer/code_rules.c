@@ -472,9 +472,14 @@ int fnp_code_rules_follow(struct fnp_code_rules *rules, const struct fnp_code *f
 size_t fnp_code_rules_next(const struct fnp_code *code)
 {
 	for (size_t offset = 0; offset < code->size;) {
+		size_t plain = fnp_x86_plain_size(code->bytes + offset, code->size - offset);
 		struct fnp_x86 x;
 		bool ends;
 
+		if (plain > 0) {
+			offset += plain;
+			continue;
+		}
 		/* A table among the code: functions begin at multiples of 16. */
 		if (fnp_x86_decode(code->bytes + offset, code->size - offset, &x) < 0)
 			return FNP_MIN(code->size, offset + 16 - ((code->address + offset) & 15));

@@ -291,3 +291,34 @@ int fnp_x86_decode(const uint8_t *code, size_t size, struct fnp_x86 *ret)
 	ret->size = (uint8_t)(r.pos - code);
 	return 0;
 }
+
+/* Jumps, calls and returns without a condition, and hlt. */
+static bool leaves(uint8_t opcode)
+{
+	return opcode == 0xc3 || (opcode >= 0xe8 && opcode <= 0xeb) || opcode == 0xf4 || opcode == 0xff;
+}
+
+size_t fnp_x86_plain_size(const uint8_t *code, size_t size)
+{
+	const uint8_t *pos = code;
+	uint8_t operands, modrm;
+
+	if (size < BYTES_READ)
+		return 0;
+	pos += (*pos & 0xf0) == 0x40;
+	operands = one_byte[*pos];
+	if ((operands & ~(MODRM | IMM8 | IMM32)) || leaves(*pos))
+		return 0;
+	pos++;
+	if (operands & MODRM) {
+		/* By the two highest bits: bytes of displacement. */
+		static const uint8_t displacement[4] = {0, 1, 4, 0};
+		bool has_sib;
+
+		modrm = *pos++;
+		has_sib = modrm < 0xc0 && (modrm & 7) == 4;
+		pos += displacement[modrm >> 6] +
+		       (modrm < 0x40 && ((has_sib ? *pos : modrm) & 7) == 5 ? 4U : 0U) + has_sib;
+	}
+	return (size_t)(pos - code) + (operands & IMM8 ? 1U : 0U) + (operands & IMM32 ? 4U : 0U);
+}

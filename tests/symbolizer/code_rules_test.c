@@ -452,6 +452,43 @@ static void instructions_are_as_long_as_objdump_says(void **state)
 	assert_int_equal(different, 0);
 }
 
+static bool changes_control(const struct fnp_x86 *x)
+{
+	static const uint8_t opcodes[] = {0xc2, 0xc3, 0xe8, 0xe9, 0xeb, 0xf4, 0xff};
+
+	return x->map == 0 && !x->vex && memchr(opcodes, x->opcode, sizeof(opcodes));
+}
+
+/* All pairs of first bytes, with others behind them. */
+static void quick_size_of_an_instruction_is_its_size(void **state)
+{
+	uint64_t chance = 1;
+	size_t plain = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 65536 * 8; i++) {
+		uint8_t code[64];
+		struct fnp_x86 x;
+		size_t size;
+
+		for (size_t k = 0; k < sizeof(code); k++) {
+			chance = chance * UINT64_C(6364136223846793005) + 1442695040888963407;
+			code[k] = (uint8_t)(chance >> 56);
+		}
+		code[0] = (uint8_t)i;
+		code[1] = (uint8_t)(i >> 8);
+		size = fnp_x86_plain_size(code, sizeof(code));
+		if (size == 0)
+			continue;
+		plain++;
+		assert_int_equal(fnp_x86_decode(code, sizeof(code), &x), 0);
+		assert_int_equal(size, x.size);
+		assert_false(changes_control(&x));
+		assert_int_equal(fnp_x86_plain_size(code, size), 0); /* near the end somebody else looks */
+	}
+	assert_true(plain > 65536);
+}
+
 static void what_is_refused_by_itself_says_how_much_told_that(void **state)
 {
 	struct followed *f = *state;
@@ -539,6 +576,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			the_cxx_library_s_functions_have_the_rules_that_its_compiler_wrote, setup, teardown),
 		cmocka_unit_test(instructions_are_as_long_as_objdump_says),
+		cmocka_unit_test(quick_size_of_an_instruction_is_its_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
