@@ -418,7 +418,7 @@ static void find_cause(struct fnp_probes *probes, struct fnp_probe_plan *plan,
 	struct fnp_hotspot_place place = {.pid = (pid_t)record->head.pid, .bias = bias, .object = plan->object};
 	uint64_t heap;
 	uint32_t offset;
-	int r = fnp_hotspot_cause_place(&place, &heap, &offset);
+	int r = fnp_hotspot_cause_place(&place, plan->version, &heap, &offset);
 
 	plan->peeked = r == 0 || r == -ENOENT || ++plan->peek_attempts >= PEEK_ATTEMPTS;
 	if (r < 0)

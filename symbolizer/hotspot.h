@@ -310,9 +310,11 @@ void fnp_hotspot_stubs_clear(struct fnp_hotspot_stubs *stubs);
 
 /*
  * Where a process tells why it collects: a pointer at `ret_heap` (as the object counts), and the 32 bits that stand
- * `ret_offset` behind where it points. -EAGAIN: the library is being loaded; -ENOENT: it is not published.
+ * `ret_offset` behind where it points. -EAGAIN: the library is being loaded; -ENOENT: it is not published, or not known
+ * of this major version.
  */
-int fnp_hotspot_cause_place(const struct fnp_hotspot_place *place, uint64_t *ret_heap, uint32_t *ret_offset);
+int fnp_hotspot_cause_place(const struct fnp_hotspot_place *place, unsigned int major, uint64_t *ret_heap,
+			    uint32_t *ret_offset);
 
 /* The words of -Xlog:gc for such a number of this major version; NULL: none, or not known. */
 const char *fnp_hotspot_cause(unsigned int major, uint64_t number);
