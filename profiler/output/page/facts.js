@@ -139,6 +139,7 @@ function hottest() {
 		line.addEventListener("click", () => {
 			S.q = $("search").value = name;
 			search(S.q);
+			showHit();
 			saveState(false);
 		});
 		return line;

@@ -290,6 +290,25 @@ function search(text) {
 	redraw();
 }
 
+// Where no hit is in view, the widest one comes into it: a share alone does not say where to look.
+function showHit() {
+	const top = stage.scrollTop, bottom = top + G.height, twoPixels = 2 * (G.to - G.from) / G.width;
+	let widest = 0, found = -1;
+	for (let depth = 0; G.matched && depth < G.levels.length; depth++) {
+		const {ids, x, w} = G.levels[depth], y = yOf(depth), inView = y + ROW > top && y < bottom;
+		for (let i = firstAfter(G.levels[depth], G.from); i < ids.length && x[i] < G.to; i++) {
+			if (!G.matched[D.nodes.frame[ids[i]]])
+				continue;
+			if (inView && w[i] >= twoPixels)
+				return;
+			if (w[i] > widest)
+				[widest, found] = [w[i], y];
+		}
+	}
+	if (found >= 0)
+		stage.scrollTop = found - (G.height - ROW) / 2;
+}
+
 // Matching frames count once, also when they stand on each other.
 function matchedSum(weight) {
 	const {n, parent, frame} = D.nodes;

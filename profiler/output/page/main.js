@@ -244,6 +244,7 @@ function listen() {
 	$("search").addEventListener("input", () => {
 		S.q = $("search").value;
 		search(S.q);
+		showHit();
 		saveState(false);
 	});
 	$("reset").addEventListener("click", resetZoom);

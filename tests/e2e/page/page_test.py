@@ -263,6 +263,32 @@ def test_search_says_the_matched_share(b):
     assert fragment(b)["q"] == "no such frame"
 
 
+def test_a_search_brings_a_hit_into_view(b):
+    """Hits far above what is in view would show as grey frames alone; one that is in view moves nothing."""
+    url, _ = make("real")
+    row = max((r for r in index("real") if r["kind"] == "invocation"), key=lambda r: r["samples"])
+    show(b, url, "#show=row&row=" + row["id"])
+    stacks = [line.rsplit(" ", 1)[0].split(";") for line in (FOLDER / "real" / row["folded"]).read_text().splitlines()]
+    depths = {}
+    for stack in stacks:
+        for depth, name in enumerate(stack, 1):  # 0 is everything
+            depths.setdefault(re.sub(r"_\[[ikj0a]\]$", "", name).lower(), set()).add(depth)
+    alone = {name: found for name, found in depths.items() if sum(name in other for other in depths) == 1}
+    place = lambda: b.run("const s = document.getElementById('stage'); return [s.scrollTop, s.clientHeight, document.getElementById('stage-space').offsetHeight]")
+    top, height, content = place()
+    in_view = lambda depth, top: top <= content - 20 * depth - 10 <= top + height
+    near = next(name for name, found in alone.items() if any(in_view(depth, top) for depth in found))
+    far = max(alone, key=lambda name: min(alone[name]))
+    assert not any(in_view(depth, top) for depth in alone[far]), (far, alone[far], top, height, content)
+    set_value(b, "search", near, "input")
+    assert place()[0] == top, "a hit was in view"
+    set_value(b, "search", far, "input")
+    assert any(in_view(depth, place()[0]) for depth in alone[far]), (far, alone[far], place())
+    moved = place()[0]
+    set_value(b, "search", "no such frame", "input")
+    assert place()[0] == moved
+
+
 def ledger_table(b):
     """The table's lines: {label: [cells]}, with its titles under ""."""
     return {head: cells for head, *cells in b.run("""return [...document.querySelectorAll('#facts .ledger-table tr')]
