@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <xxhash.h>
 
-#define FORMAT 18	/* counts up with every change of what is compiled, or how it is laid out */
+#define FORMAT 19	/* counts up with every change of what is compiled, or how it is laid out */
 #define ROWS_MIN 10000U /* smaller tables are compiled as fast as they are read */
 #define LINES_MAX (1U << 22)
 

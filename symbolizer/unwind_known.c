@@ -224,18 +224,20 @@ static int overlay_greenlet_start(const struct fnp_object *object, const struct 
 
 /*
  * Where greenlets change: rsp is already the new one's while its stack is copied back to where it points, so nothing there
- * says who called.
+ * says who called. From then on to the function's end the stack is the new one's, and the interpreter's frames, on versions
+ * that have no trace of them on the stack, still those of the old one: no stack there is shown.
  */
 static int overlay_greenlet_change(const struct fnp_object *object, const struct fnp_cfi *cfi,
 				   struct fnp_rows *rows, const struct fnp_unwind_place *place)
 {
 	static const struct fnp_rule unknown = {.cfa_kind = FNP_CFA_EXPRESSION};
+	const struct fnp_cfi_fde *fde = fnp_cfi_find(cfi, cfi->fdes.len, place->address);
 	uint8_t call = place->left > 6 ? place->code[6] : 0;
 	int r;
 
 	if (call != 0xe8)
 		return 0;
-	r = fnp_rows_overlay(rows, place->address + 3, place->address + 11, &unknown);
+	r = fnp_rows_overlay(rows, place->address + 3, fde ? fde->end : place->address + 11, &unknown);
 	return r ?: overlay_greenlet_start(object, cfi, rows);
 }
 

@@ -5,17 +5,34 @@ A second opinion on when an invocation began. A test's server knows when it sent
 takes the bytes later, by milliseconds on a busy machine, and only the kernel knows when. The tracer has nothing in
 common with the hooks of fnprof: an instance of its own, the events of system calls, its own ring buffer.
 """
+import atexit
 import bisect
 import contextlib
+import functools
 import os
 import pathlib
 import re
+import subprocess
+import tempfile
 
 TRACEFS = pathlib.Path("/sys/kernel/tracing")
 READS = ("read", "recvfrom", "recvmsg", "readv")
 SENDS = ("write", "sendto", "sendmsg", "writev")
 CLOCKS_APART = 50_000  # of a time that was converted from another clock
 LINE = re.compile(rb"-(\d+) +\[\d+\] +\S+ +(\d+)\.(\d+): sys_(\w+)(?: -> (0x[0-9a-f]+)|\()")
+
+
+@functools.cache
+def tracefs():
+    """Where the kernel's tracer is; mounted for as long as we run where nobody has."""
+    if (TRACEFS / "instances").is_dir():
+        return TRACEFS
+    place = tempfile.mkdtemp(prefix="fnprof-tracefs-")
+    mounted = subprocess.run(["mount", "-t", "tracefs", "tracefs", place], capture_output=True).returncode == 0
+    atexit.register(os.rmdir, place)
+    if mounted:
+        atexit.register(subprocess.run, ["umount", "-l", place], capture_output=True)
+    return pathlib.Path(place)
 
 
 class Receipts:
@@ -28,7 +45,7 @@ class Receipts:
 
     def __init__(self, pid, least=64):
         self.pid, self.least, self.known, self.times, self.sends = pid, least, False, [], []
-        self.home = TRACEFS / "instances" / f"fnprof-test-{os.getpid()}-{pid}"
+        self.home = tracefs() / "instances" / f"fnprof-test-{os.getpid()}-{pid}"
 
     def __enter__(self):
         try:
