@@ -14,7 +14,7 @@
 #define SWEEP_NS (10 * FNP_NS_PER_S)
 #define KEPT_SWEEPS 3 /* a file is closed 20 to 30 s after it was last referred to, */
 #define OBJECTS_MANY                                                                                         \
-	4096 /* but at once when there are so many: the kernel bounds how many one may have mapped */
+	1024 /* but at once when there are so many: each takes 10 to 20 KiB, and the kernel bounds them */
 
 static void mark_process(void *self, struct fnp_process *process)
 {
