@@ -199,7 +199,7 @@ static void act(struct scene *scene, const uint8_t *act_bytes)
 		break;
 	case 1:
 		if (how % 4 == 0 || !scene->actors[how % ACTORS].lives)
-			act_fork(scene, pid, how % 4 == 0 ? pid : 1 + how % ACTORS);
+			act_fork(scene, pid, how % 4 == 0 ? pid : (uint32_t)(1 + how % ACTORS));
 		break;
 	case 2:
 		act_end(scene, pid, how);
