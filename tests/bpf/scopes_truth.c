@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "base/vec.h"
-#include "symbolizer/hotspot.h"
+#include "tests/bpf/hotspot_library.h"
 
 #define PAGES 64
 #define THREADS_MAX 256
@@ -36,29 +36,6 @@ static struct counts {
 } flow, next;
 
 /* ---- finding --------------------------------------------------------------------------------------------------- */
-
-static int find_library(pid_t pid)
-{
-	char path[64], line[4096], name[4096];
-	unsigned long start, offset;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	fnp_autofclose FILE *f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		struct fnp_object *object = NULL;
-		uint64_t address;
-		if (sscanf(line, "%lx-%*x %*s %lx %*s %*s %4095[^\n]", &start, &offset, name) != 3 ||
-		    !strstr(name, "libjvm.so"))
-			continue;
-		fnp_autoclose int fd = open(name, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || fnp_object_open_fd(fd, name, &object) < 0 ||
-		    fnp_object_address_of_offset(object, offset, &address) < 0)
-			return -ENOENT;
-		view.place = (struct fnp_hotspot_place){.pid = pid, .bias = start - address, .object = object};
-		return 0;
-	}
-	return -ENOENT;
-}
 
 static uint64_t word_at(uint64_t address)
 {
@@ -270,7 +247,7 @@ int main(int argc, char **argv)
 	struct perf_event_mmap_page *pages[THREADS_MAX];
 	struct fnp_runtime_id id = {0};
 	pid_t pid = argc > 2 ? (pid_t)strtol(argv[1], NULL, 10) : 0;
-	int r = pid ? find_library(pid) : -EINVAL;
+	int r = pid ? find_hotspot_library(pid, &view.place) : -EINVAL;
 
 	if (r == 0) {
 		fnp_runtime_recognise(view.place.object, &id);

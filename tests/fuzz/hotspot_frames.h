@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fuzzers of Java frames share: the walk's state, what must hold of its words, and names of all that it found. */
+/* What fuzzers of Java frames share: the walk, and names of all that it found. */
 #ifndef FNP_TESTS_FUZZ_HOTSPOT_FRAMES_H
 #define FNP_TESTS_FUZZ_HOTSPOT_FRAMES_H
 
@@ -7,6 +7,7 @@
 
 #include "bpf/walk/walk.h"
 #include "symbolizer/hotspot.h"
+#include "tests/fuzz/frame_words.h"
 
 static struct fnp_walk walk;
 
@@ -40,23 +41,6 @@ static void walk_java(struct fnp_code_range *ranges, size_t n_ranges, struct fnp
 		;
 	fnp_walk_end(&walk);
 	fnp_walk_env = NULL;
-}
-
-/* Each frame is whole, and the last word is a marker where the walk did not reach a root. */
-static void check_words(void)
-{
-	uint32_t i = 0;
-
-	if (walk.n_words == 0 || walk.n_words > FNP_USER_WORDS_MAX)
-		abort();
-	while (i < walk.n_words) {
-		uint64_t more = walk.words[i] >> FNP_WORD_MORE_SHIFT & 7;
-		if (walk.words[i] >> FNP_WORD_KIND_SHIFT == FNP_WORD_HOTSPOT && more != FNP_HOTSPOT_WORDS - 1)
-			abort();
-		i += 1 + (uint32_t)more;
-	}
-	if (i != walk.n_words)
-		abort();
 }
 
 /* Frames are named as hotspot.c does it: by address and cookie or compile id, right or not. */

@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	view.layout.flags |= pc & 8 ? FNP_HOTSPOT_CHUNKS : 0;
 	view.layout.thaw_return = pc & 8 ? HEAP + (reads & 0xff0) : 0;
 	walk_all(&view.layout, (uint64_t)pc << 4, pc & 4);
-	check_words();
+	check_words(&walk, FNP_WORD_HOTSPOT, FNP_HOTSPOT_WORDS);
 	memory.reads_left = 64U + reads;
 	name_all(&view);
 	return 0;

@@ -57,7 +57,7 @@ static int look_at_heap(const struct heap_head *head, struct fnp_hotspot_view *v
 	walk.sp = walk.regs[FNP_WALK_SLOT_SP];
 	walk.fp = walk.regs[FNP_WALK_SLOT_FP];
 	walk_java(ranges, n, &view->layout, true, read);
-	check_words();
+	check_words(&walk, FNP_WORD_HOTSPOT, FNP_HOTSPOT_WORDS);
 	name_all(view);
 	return 0;
 }

@@ -19,6 +19,7 @@
 
 #include "base/file.h"
 #include "base/vec.h"
+#include "tests/bpf/hotspot_library.h"
 #include "tests/fuzz/hotspot_heap.h"
 
 #define LOOKS 400
@@ -79,34 +80,10 @@ ssize_t process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_l
 
 /* ---- the JVM --------------------------------------------------------------------------------------------------- */
 
-static int find_library(pid_t pid, struct fnp_hotspot_place *ret)
-{
-	char path[64], line[4096], name[4000];
-	unsigned long start, offset;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	fnp_autofclose FILE *f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		struct fnp_object *object = NULL;
-		uint64_t address;
-
-		if (sscanf(line, "%lx-%*x %*s %lx %*s %*s %3999[^\n]", &start, &offset, name) != 3 ||
-		    !strstr(name, "libjvm.so"))
-			continue;
-		fnp_autoclose int fd = open(name, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || fnp_object_open_fd(fd, name, &object) < 0 ||
-		    fnp_object_address_of_offset(object, offset, &address) < 0)
-			return -ENOENT;
-		*ret = (struct fnp_hotspot_place){.pid = pid, .bias = start - address, .object = object};
-		return 0;
-	}
-	return -ENOENT;
-}
-
 static int read_view(pid_t pid, struct fnp_hotspot_view *view)
 {
 	struct fnp_runtime_id id = {0};
-	int r = find_library(pid, &view->place);
+	int r = find_hotspot_library(pid, &view->place);
 
 	if (r < 0)
 		return r;

@@ -10,6 +10,7 @@
 
 #include "bpf/walk/walk.h"
 #include "symbolizer/python.h"
+#include "tests/fuzz/frame_words.h"
 
 #define STACK 0x7ffc00000000ULL
 #define STACK_BYTES 0x100000ULL
@@ -174,26 +175,6 @@ static void walk_all(struct fnp_cursor c)
 	fnp_walk_env = NULL;
 }
 
-/* Each frame is whole, and the last word is a marker where the walk did not reach a root. */
-static void check_words(void)
-{
-	uint32_t i = 0;
-
-	if (walk.n_words == 0 || walk.n_words > FNP_USER_WORDS_MAX)
-		abort();
-	while (i < walk.n_words) {
-		uint64_t more = walk.words[i] >> FNP_WORD_MORE_SHIFT & 7;
-		if (walk.words[i] >> FNP_WORD_KIND_SHIFT == FNP_WORD_PYTHON && more != FNP_PYTHON_WORDS - 1)
-			abort();
-		i += 1 + (uint32_t)more;
-	}
-	if (i != walk.n_words)
-		abort();
-	if (walk.truncation != FNP_TRUNCATION_NONE &&
-	    walk.words[walk.n_words - 1] >> FNP_WORD_KIND_SHIFT != FNP_WORD_MARKER)
-		abort();
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -203,7 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.table = (uint8_t *)(uintptr_t)data, .table_size = size, .first_line = 1};
 
 	walk_all(c);
-	check_words();
+	check_words(&walk, FNP_WORD_PYTHON, FNP_PYTHON_WORDS);
 	while (fnp_cursor_left(&c) > 0) {
 		FNP_CLEANUP(fnp_python_code_info_deinit) struct fnp_python_code_info info = {0};
 		struct fnp_python_code head;

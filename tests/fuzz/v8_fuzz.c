@@ -11,6 +11,7 @@
 
 #include "bpf/walk/walk.h"
 #include "symbolizer/v8.h"
+#include "tests/fuzz/frame_words.h"
 
 #define STACK 0x7ffc00000000ULL
 #define STACK_BYTES 0x100000ULL
@@ -135,26 +136,6 @@ static void walk_all(struct fnp_cursor c)
 	fnp_walk_env = NULL;
 }
 
-/* Each frame is whole, and the last word is a marker where the walk did not reach a root. */
-static void check_words(void)
-{
-	uint32_t i = 0;
-
-	if (walk.n_words > FNP_USER_WORDS_MAX)
-		abort();
-	while (i < walk.n_words) {
-		uint64_t more = walk.words[i] >> FNP_WORD_MORE_SHIFT & 7;
-		if (walk.words[i] >> FNP_WORD_KIND_SHIFT == FNP_WORD_V8 && more != FNP_V8_WORDS - 1)
-			abort();
-		i += 1 + (uint32_t)more;
-	}
-	if (i != walk.n_words)
-		abort();
-	if (walk.truncation != FNP_TRUNCATION_NONE &&
-	    walk.words[walk.n_words - 1] >> FNP_WORD_KIND_SHIFT != FNP_WORD_MARKER)
-		abort();
-}
-
 /* Fills the heap with the input; odd words become pointers into it. */
 static void fill_heap(struct fnp_cursor c)
 {
@@ -238,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fnp_cursor c = fnp_cursor_of(data, size);
 
 	walk_all(c);
-	check_words();
+	check_words(&walk, FNP_WORD_V8, FNP_V8_WORDS);
 	read_all(c);
 	return 0;
 }
