@@ -25,8 +25,8 @@
 #include "bpf/clocks.h"
 
 #define FNP_TARGETS_MAX 8192
-#define FNP_CPUS_MAX 1024 /* loop bound; the map has as many slots as the host has CPUs */
-#define EVENTS_LOOK_BYTES 8192
+#define FNP_CPUS_MAX 1024      /* loop bound; the map has as many slots as the host has CPUs */
+#define EVENTS_LOOK_BYTES 8192 /* of a CPU's events, then it is looked how full their ring is */
 
 struct on_cpu {
 	fnp_u32 pid; /* 0: no watched thread runs here */

@@ -12,9 +12,9 @@
 #include "profiler/watch_state.h"
 
 #define SWEEP_NS (10 * FNP_NS_PER_S)
-#define KEPT_SWEEPS 3 /* a file is closed 20 to 30 s after it was last referred to, */
+#define KEPT_SWEEPS 3 /* a file is closed 20 to 30 s after it was last referred to */
 #define OBJECTS_MANY                                                                                         \
-	1024 /* but at once when there are so many: each takes 10 to 20 KiB, and the kernel bounds them */
+	1024 /* then at once: each takes 10 to 20 KiB, and the kernel bounds how many are mapped */
 
 static void mark_process(void *self, struct fnp_process *process)
 {

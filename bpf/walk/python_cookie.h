@@ -53,10 +53,11 @@ FNP_SUBPROGRAM int fnp_python_digest(struct fnp_walk *walk, fnp_u32 layout, fnp_
 
 	if (!walk || !l)
 		return 0;
+	kept = walk->scratch;
+	kept[FNP_PYTHON_DIGEST_BEGIN] = 0;
 	head = l->text_size + 8; /* of bytes, too: their length comes first */
 	if (head > 64 || fnp_read_user(walk->scratch, head, object))
 		return 0;
-	kept = walk->scratch;
 	kept[FNP_PYTHON_DIGEST_BEGIN] = walk->scratch[(l->text_size / 8) & 7];
 	digest = walk->scratch[(l->text_length / 8 + 1) & 7]; /* the hash, -1 before somebody asked for it */
 	if (is_text && digest != ~0ULL)
